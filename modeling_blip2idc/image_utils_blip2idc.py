@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loading: whatever a person calls an image, as one upright RGB `PIL.Image.Image`."""
+
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from contextlib import contextmanager
+from http.client import HTTPException
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from transformers.utils import is_torch_tensor
+
+ACCEPTED = (
+    "a PIL image, a path, an http(s) URL, the bytes of an image file, {'bytes': ..., 'path': ...}, a numpy array or "
+    "a torch tensor"
+)
+URL_PREFIXES = ("http://", "https://", "data:image/")
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+
+class ImageLoadError(ValueError):
+    """An image cannot be used. The message names the image and says what would be right.
+
+    The base of every error that this module raises on purpose: `ImageFileNotFoundError` is also a
+    `FileNotFoundError`, `ImageIsADirectoryError` an `IsADirectoryError`, `ImageTypeError` a `TypeError`.
+    """
+
+
+class ImageFileNotFoundError(ImageLoadError, FileNotFoundError):
+    """A path where there is no file."""
+
+
+class ImageIsADirectoryError(ImageLoadError, IsADirectoryError):
+    """A folder where an image file is expected."""
+
+
+class ImageTypeError(ImageLoadError, TypeError):
+    """An object that is no image at all, such as `None` or a list."""
+
+
+def load_image(
+    image: Any, name: str = "image", draft_size: tuple[int, int] | None = None, timeout: float = 30.0
+) -> Image.Image:
+    """
+    Load anything that is an image as an upright, opaque, 8-bit RGB image.
+
+    What happens to the pixels:
+
+    - EXIF orientation is applied.
+    - Transparency (alpha channel, transparent palette entry or colour key) is composited over white.
+    - 16-bit greys (PIL `I;16*`, `uint16` arrays) are divided by 257 and rounded, so that 65535 becomes 255. Pillow
+      itself reads 16-bit *colour* PNGs as 8-bit by keeping the high byte.
+    - PIL modes `I` and `F` do not say what their range is, so the largest value decides: `I` up to 255 is 8-bit, up
+      to 65535 is 16-bit; `F` up to 1 is [0, 1], up to 255 is 8-bit. Anything else is refused.
+    - Of an animation the first frame is used; a PIL image that was moved to another frame gives that frame.
+
+    Arrays and tensors are `(H, W)`, `(H, W, C)` or `(C, H, W)`, with C = 1 (grey), 3 (RGB) or 4 (RGBA); the last axis
+    may also hold 2 (grey, alpha). Where both readings are possible, as in `(3, 5, 3)`, numpy arrays are channels-last
+    and torch tensors channels-first. Values are `bool`, `uint8`, `uint16`, any other integer in 0..255, or floats in
+    [0, 1] (rounded to the nearest of 256 levels).
+
+    Args:
+        image (`PIL.Image.Image`, `str`, `os.PathLike`, `bytes`, `dict`, `np.ndarray`, `torch.Tensor` or binary file):
+            The image. A string is a path, an `http(s)://` URL or a `data:image/...` URI. A dictionary is the form of
+            `datasets.Image(decode=False)`: `{"bytes": ..., "path": ...}`, bytes first.
+        name (`str`, *optional*, defaults to `"image"`):
+            What messages call the image, for example `"images[3] after"`.
+        draft_size (`tuple[int, int]`, *optional*):
+            `(width, height)` in pixels that is needed of the upright image. JPEG files, which can be decoded at 1/2,
+            1/4 or 1/8 of their size at a fraction of the cost, are then decoded at the smallest of these sizes that
+            is still at least as wide and as high. Only for what is opened here (path, URL, bytes, file): a PIL image
+            belongs to the caller and is not put into another state.
+        timeout (`float`, *optional*, defaults to 30.0):
+            Seconds to wait for the server of a URL.
+
+    Returns:
+        `PIL.Image.Image`: mode RGB. It may be the very object that was passed, if nothing had to change.
+
+    Raises:
+        `ImageLoadError`: a `ValueError` whose message names the culprit: no such file, a folder, not an image, damaged
+            or truncated, beyond Pillow's decompression-bomb limit, empty, NaN or infinite, wrong shape or range,
+            unsupported type, a URL that does not answer. See the class for the standard errors it doubles as.
+    """
+    return load_image_and_size(image, name, draft_size, timeout)[0]
+
+
+def load_image_and_size(
+    image: Any, name: str = "image", draft_size: tuple[int, int] | None = None, timeout: float = 30.0
+) -> tuple[Image.Image, tuple[int, int]]:
+    """
+    `load_image`, and the size that the upright image has at full resolution.
+
+    Args:
+        image, name, draft_size, timeout: as in `load_image`.
+
+    Returns:
+        `tuple[PIL.Image.Image, tuple[int, int]]`: the RGB image and its undrafted `(width, height)` in pixels.
+    """
+    if isinstance(image, dict):
+        image, name = _from_dict(image, name)
+    if isinstance(image, Image.Image):
+        with _decoding(name):
+            rgb = _to_rgb(image, name)
+        return rgb, rgb.size
+    if isinstance(image, (str, os.PathLike)):
+        path = os.fspath(image)
+        culprit = f"{name} {_shorten(path)}"
+        if isinstance(path, str) and path.lower().startswith(URL_PREFIXES):
+            return _decode(BytesIO(_download(path, culprit, timeout)), culprit, draft_size)
+        with _open_file(path, culprit) as file:
+            return _decode(file, culprit, draft_size)
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return _decode(BytesIO(image), f"{name} ({len(image)} bytes)", draft_size)
+    if callable(getattr(image, "read", None)):
+        content = image.read()
+        if not isinstance(content, bytes):
+            raise ImageTypeError(f"{name}: the file is open in text mode. Open it with mode 'rb'.")
+        return _decode(BytesIO(content), f"{name} (file)", draft_size)
+    if is_torch_tensor(image) or hasattr(image, "__array__"):
+        rgb = _to_rgb(_array_to_pil(image, name), name)
+        return rgb, rgb.size
+    what = "None" if image is None else f"a {type(image).__name__}"
+    raise ImageTypeError(f"{name}: {what} is not an image. Give {ACCEPTED}.")
+
+
+def _from_dict(image: dict, name: str) -> tuple[Any, str]:
+    if "before" in image or "after" in image:
+        raise ImageTypeError(f"{name}: a pair where one image is expected.")
+    content, path = image.get("bytes"), image.get("path")
+    if content is not None:
+        return content, f"{name} {_shorten(path)}" if path else name
+    if path is not None:
+        return path, name
+    raise ImageLoadError(f"{name}: the dictionary has neither 'bytes' nor 'path'. Give {ACCEPTED}.")
+
+
+def _shorten(path: Any) -> str:
+    text = repr(path)
+    return text if len(text) <= 300 else f"{text[:200]}...{text[-60:]}"
+
+
+def _open_file(path: str | bytes, culprit: str):
+    path = os.path.expanduser(path)
+    if os.path.isdir(path):
+        raise ImageIsADirectoryError(f"{culprit}: is a folder. Give the path of one image file.")
+    if not os.path.exists(path):
+        raise ImageFileNotFoundError(f"{culprit}: no such file (working folder {os.getcwd()!r}).")
+    if not os.path.isfile(path):
+        raise ImageLoadError(f"{culprit}: is not a regular file. Give the path of an image file.")
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise ImageLoadError(f"{culprit}: cannot be read ({error.strerror}).") from error
+
+
+def _download(url: str, culprit: str, timeout: float) -> bytes:
+    # urllib wants plain ASCII; "%" stays, so that a URL that is already quoted is not quoted twice
+    url = urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")
+    request = urllib.request.Request(url, headers={"User-Agent": "blip2idc"})  # several hosts refuse urllib's own
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            return response.read()
+    except urllib.error.HTTPError as error:
+        raise ImageLoadError(f"{culprit}: the server answered {error.code} {error.reason}.") from error
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise ImageLoadError(f"{culprit}: cannot be downloaded ({reason}).") from error
+
+
+@contextmanager
+def _decoding(culprit: str):
+    """Pillow's decoders raise nearly anything on bad input; make it one error."""
+    try:
+        yield
+    except (ImageLoadError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageLoadError(
+            f"{culprit}: {error} If you trust this image, raise PIL.Image.MAX_IMAGE_PIXELS (now "
+            f"{Image.MAX_IMAGE_PIXELS}); otherwise give a smaller one."
+        ) from error
+    except Exception as error:
+        raise ImageLoadError(
+            f"{culprit}: cannot be decoded ({error}). The image is damaged or truncated; give an intact copy."
+        ) from error
+
+
+def _decode(file, culprit: str, draft_size: tuple[int, int] | None) -> tuple[Image.Image, tuple[int, int]]:
+    with _decoding(culprit):
+        try:
+            opened = Image.open(file)
+        except UnidentifiedImageError as error:
+            file.seek(0)
+            head = file.read(16)
+            what = f"starts with {head!r}, which is no image format that Pillow reads" if head else "is empty"
+            raise ImageLoadError(f"{culprit}: {what}. Give an image file, such as PNG or JPEG.") from error
+        with opened:
+            size = None
+            if draft_size is not None and opened.format in ("JPEG", "MPO"):
+                sideways = _orientation(opened) in SIDEWAYS
+                size = opened.size[::-1] if sideways else opened.size
+                opened.draft(None, draft_size[::-1] if sideways else draft_size)
+            rgb = _to_rgb(opened, culprit)
+    return rgb, size or rgb.size
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a damaged EXIF block says nothing about the pixels
+        return 1
+
+
+def _to_rgb(image: Image.Image, culprit: str) -> Image.Image:
+    if 0 in image.size:
+        raise ImageLoadError(f"{culprit}: is empty ({image.width}x{image.height} pixels).")
+    image.load()  # before the EXIF: PNG may store it behind the pixels, and TIFF turns itself on loading
+    if _orientation(image) in range(2, 9):
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        array = np.asarray(image)  # (H, W)
+        if (key := image.info.get("transparency")) is not None and image.mode.startswith("I;16"):
+            array = np.where(array == key, np.uint16(65535), array)
+        return Image.fromarray(_to_uint8(array, culprit, from_pil=True)).convert("RGB")
+    if image.mode == "La":  # premultiplied grey has only this one conversion
+        image = image.convert("LA")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _array_to_pil(image: Any, name: str) -> Image.Image:
+    channels_first = is_torch_tensor(image)
+    try:
+        if channels_first:
+            image = image.detach().cpu()
+            image = image.float() if image.is_floating_point() else image  # numpy has no bfloat16
+        array = np.asarray(image)
+    except (TypeError, ValueError, RuntimeError) as error:  # NotImplementedError of meta tensors is a RuntimeError
+        raise ImageTypeError(f"{name}: this {type(image).__name__} cannot be read as an array ({error}).") from error
+    shape = array.shape
+    if array.ndim == 3:
+        last, first = shape[-1] in (1, 2, 3, 4), shape[0] in (1, 3, 4)
+        if first and (channels_first or not last):
+            array = array.transpose(1, 2, 0)  # (C, H, W) -> (H, W, C)
+        elif not last:
+            array = array.reshape(-1)  # no axis can hold the channels: refused below
+        if array.shape[-1] == 1:
+            array = array[..., 0]
+    if array.ndim not in (2, 3):
+        hint = " This looks like a batch: give one image at a time." if len(shape) == 4 else ""
+        raise ImageLoadError(
+            f"{name}: an array of shape {shape} is not an image. Give (H, W), (H, W, C) or (C, H, W) with C = 1, 3 or "
+            f"4.{hint}"
+        )
+    if array.size == 0:
+        raise ImageLoadError(f"{name}: an array of shape {shape} holds no pixels.")
+    return Image.fromarray(_to_uint8(array, name))
+
+
+def _to_uint8(array: np.ndarray, culprit: str, from_pil: bool = False) -> np.ndarray:
+    """Any pixel type to 8 bits; `from_pil`: modes I and F, where the largest value decides what the range is."""
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == bool:
+        return array.astype(np.uint8) * 255
+    if array.dtype.kind not in "uif":
+        raise ImageTypeError(f"{culprit}: dtype {array.dtype} holds no pixels. Give bool, uint8, uint16 or floats.")
+    if array.dtype.kind == "f":
+        if bad := int(array.size - np.isfinite(array).sum()):
+            raise ImageLoadError(f"{culprit}: {bad} of {array.size} values are NaN or infinite.")
+    low, high = array.min(), array.max()
+    if array.dtype.kind == "f":
+        unit = not from_pil or high <= 1
+        slack = 1 / 510 if unit else 0.5  # half a grey level: what rounds into the range is in it
+        if low < -slack or high > (1 if unit else 255) + slack:
+            right = "[0, 1] or [0, 255]" if from_pil else "[0, 1]"
+            raise ImageLoadError(
+                f"{culprit}: float values go from {low:.4g} to {high:.4g}, they must lie in {right}. Undo any "
+                "normalisation, or give uint8 in 0..255."
+            )
+        return np.rint(array.astype(np.float32) * (255 if unit else 1)).clip(0, 255).astype(np.uint8)
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2 or (from_pil and 255 < high <= 65535 and low >= 0):
+        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)  # round(v / 257)
+    if low < 0 or high > 255:
+        raise ImageLoadError(
+            f"{culprit}: {array.dtype} values go from {low} to {high}, they must lie in 0..255. 16-bit images are "
+            "uint16; scale anything else to one of them."
+        )
+    return array.astype(np.uint8)
