@@ -1,0 +1,218 @@
+"""
+Who may import whom: `metrics`, `datasets_syned` and `modeling_blip2idc` know nothing of each other, the scripts at the
+root know all three; each package stands on few libraries; and importing a package does nothing but define names.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.source_tree import PACKAGES, ROOT, imports, python_files
+
+NOT_FOR_PACKAGES = {*PACKAGES, "baselines", "benchmarks", "tests", *(script.stem for script in ROOT.glob("*.py"))}
+
+MODELING = {"torch", "transformers", "peft", "PIL", "numpy", "huggingface_hub", "safetensors", "tokenizers"}
+DATA = {"datasets", "PIL", "numpy"}
+SYNTHESIS = {"diffusers", "transformers", "ray", "torch"}
+METRIC = {"evaluate", "datasets", "numpy"}
+
+
+def allowed_libraries(path: str, on_import: bool) -> set[str]:
+    """Third-party packages that a file of one of the packages may import, when it is imported or later."""
+    package, *rest = Path(path).parts
+    if package == "modeling_blip2idc":
+        return MODELING
+    if package == "metrics":
+        return METRIC
+    if on_import:
+        return DATA
+    return DATA | {"huggingface_hub"} | (SYNTHESIS if rest[0] == "synthesis" else set())
+
+
+def forbidden_imports(root: Path) -> list[str]:
+    """Imports of the three packages under `root` that break the direction, one line each."""
+    found = []
+    for path in python_files(*PACKAGES, root=root):
+        name = path.relative_to(root).as_posix()
+        depth = len(path.relative_to(root).parts) - 1
+        for item in imports(path, root=root):
+            if item.level:
+                if item.level > depth:
+                    found.append(f"{item.where} climbs out of its package")
+            elif item.top in NOT_FOR_PACKAGES:
+                found.append(f"{item.where} imports {item.module}")
+            elif item.top not in sys.stdlib_module_names and item.top not in allowed_libraries(name, item.on_import):
+                found.append(f"{item.where} imports {item.module}{' on import' if item.on_import else ''}")
+    return found
+
+
+def unportable_imports(root: Path) -> list[str]:
+    """
+    Imports of `modeling_blip2idc` that a saved folder would lose. transformers copies the files that it finds by the
+    pattern `from .name import` into one flat folder (dynamic_module_utils.get_relative_imports).
+    """
+    found = []
+    for path in python_files("modeling_blip2idc", root=root):
+        if path.parent != root / "modeling_blip2idc":
+            found.append(f"{path.relative_to(root).as_posix()} is not at the top of its package")
+        for item in imports(path, root=root):
+            if item.level and (item.level > 1 or not item.module or "." in item.module):
+                found.append(f"{item.where} is not of the form `from .name import ...`")
+            elif item.level and not (path.parent / f"{item.module}.py").is_file():
+                found.append(f"{item.where} imports .{item.module}, which is no file beside it")
+    return found
+
+
+def unpublishable_imports(root: Path) -> list[str]:
+    """
+    Lines of `metrics` that `evaluate.load` trips over: it reads imports line by line (evaluate.loading), takes a
+    comment behind a relative import for part of the name, and copies the helpers of the entry file but not theirs.
+    """
+    found = []
+    for path in python_files("metrics", root=root):
+        where = path.relative_to(root).as_posix()
+        is_entry = path.stem == path.parent.name
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if re.match(r"\s*import .*,", line):
+                found.append(f"{where}:{number} imports several modules in one line")
+            if re.match(r"\s*from \..*#", line):
+                found.append(f"{where}:{number} has a comment behind a relative import")
+        for item in imports(path, root=root):
+            if item.level and not is_entry and path.name != "__init__.py":
+                found.append(f"{item.where} is a helper with a relative import")
+            if item.level > 1:
+                found.append(f"{item.where} climbs out of the metric's folder")
+    return found
+
+
+@pytest.mark.parametrize(
+    "file", ["modeling_blip2idc/__init__.py", "datasets_syned/__init__.py", "metrics/cider/cider.py"]
+)
+def test_the_packages_are_there(file):
+    assert (ROOT / file).is_file()
+
+
+def test_import_direction():
+    assert forbidden_imports(ROOT) == []
+
+
+def test_saved_folders_carry_their_code():
+    assert unportable_imports(ROOT) == []
+
+
+def test_the_metric_is_publishable_as_it_stands():
+    assert unpublishable_imports(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "file", "line"),
+    [
+        (forbidden_imports, "metrics/cider/cider.py", "import datasets_syned.schema"),
+        (forbidden_imports, "datasets_syned/schema.py", "def f():\n    from modeling_blip2idc import x"),
+        (forbidden_imports, "datasets_syned/schema.py", "import importlib\nimportlib.import_module('metrics.cider')"),
+        (forbidden_imports, "modeling_blip2idc/__main__.py", "import train_trainer"),
+        (forbidden_imports, "modeling_blip2idc/a.py", "from ..datasets_syned import x"),
+        (forbidden_imports, "modeling_blip2idc/a.py", "def f():\n    import matplotlib"),
+        (forbidden_imports, "datasets_syned/collator.py", "import torch"),
+        (forbidden_imports, "datasets_syned/synthesis/editors.py", "import diffusers"),
+        (unportable_imports, "modeling_blip2idc/a.py", "from . import b"),
+        (unportable_imports, "modeling_blip2idc/a.py", "from .missing import b"),
+        (unportable_imports, "modeling_blip2idc/parts/a.py", "x = 1"),
+        (unpublishable_imports, "metrics/cider/cider.py", "import datasets, evaluate"),
+        (unpublishable_imports, "metrics/cider/cider.py", "from .core import f  # noqa"),
+        (unpublishable_imports, "metrics/cider/core.py", "from .core2 import f"),
+    ],
+)
+def test_a_breach_is_found(tmp_path, check, file, line):
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(line + "\n", encoding="utf-8")
+    assert len(check(tmp_path)) == 1
+
+
+def test_what_is_allowed_is_not_reported(tmp_path):
+    files = {
+        "modeling_blip2idc/a.py": "import os\nimport torch\nfrom .b import f\n",
+        "modeling_blip2idc/b.py": "from transformers import pipeline\n",
+        "datasets_syned/scenes/pair.py": "from ..schema import x\nimport numpy as np\n",
+        "datasets_syned/synthesis/editors.py": "def f():\n    import diffusers\n",
+        "metrics/cider/cider.py": "import datasets\nimport evaluate\nfrom .core import f\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert forbidden_imports(tmp_path) + unportable_imports(tmp_path) + unpublishable_imports(tmp_path) == []
+
+
+def test_the_processor_does_not_postpone_annotations():
+    # transformers reads the annotations of a ProcessingKwargs at run time; as strings they cannot be resolved there.
+    source = (ROOT / "modeling_blip2idc" / "processing_blip2idc.py").read_text(encoding="utf-8")
+    assert "from __future__ import annotations" not in source
+
+
+# Runs in its own process: every call that reaches for the network is noted and refused.
+PROBE = """
+import importlib, json, sys
+reached = []
+def refuse(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg"):
+        reached.append(f"{event} {args[1:]}")
+        raise OSError("no network while importing")
+sys.addaudithook(refuse)
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except OSError:
+        if not reached:
+            raise
+torch = sys.modules.get("torch")
+gpu = torch is not None and torch.cuda.is_initialized()
+print(json.dumps({"network": reached, "gpu": gpu, "loaded": sorted({name.split(".")[0] for name in sys.modules})}))
+"""
+
+
+def import_in_new_process(tmp_path: Path, *modules: str) -> dict:
+    """Imports `modules` in a new process with an empty home; returns what that reached for and left behind."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "XDG_", "TRANSFORMERS_"))}
+    env |= {"HOME": str(home), "USERPROFILE": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    env["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(tmp_path)])
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *modules], cwd=here, env=env, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    report["written"] = sorted(path.name for folder in (home, here) for path in folder.rglob("*"))
+    return report
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("modeling_blip2idc", {"datasets", "evaluate", "diffusers", "matplotlib"}),
+        ("datasets_syned", {"torch", "transformers", "diffusers", "ray", "evaluate"}),
+        ("metrics.cider.cider", {"torch", "transformers", "PIL"}),
+    ],
+)
+def test_importing_a_package_only_defines_names(tmp_path, module, heavy):
+    report = import_in_new_process(tmp_path, module)
+    assert report["network"] == []
+    assert report["gpu"] is False
+    assert report["written"] == []
+    assert heavy.isdisjoint(report["loaded"]), heavy.intersection(report["loaded"])
+
+
+def test_the_probe_sees_network_and_files(tmp_path):
+    (tmp_path / "careless.py").write_text(
+        "import pathlib, socket\npathlib.Path('left.txt').write_text('x')\nsocket.getaddrinfo('localhost', 80)\n"
+    )
+    report = import_in_new_process(tmp_path, "careless")
+    assert len(report["network"]) == 1 and report["network"][0].startswith("socket.getaddrinfo")
+    assert report["written"] == ["left.txt"]
