@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The canvas: two images on one, and the way back. The only code that knows that there are two images."""
+"""The canvas: two images on one, and the way back. No other code knows where they lie."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,8 @@ from PIL import Image
 from transformers.image_utils import SizeDict
 from transformers.utils import is_torch_tensor
 
-from .image_utils_blip2idc import ImageLoadError, ImageTypeError, load_image_and_size
+from .image_errors_blip2idc import ImageLoadError, ImageTypeError
+from .image_utils_blip2idc import load_image_and_size
 
 CONCAT_AXES = ("vertical", "horizontal")
 HALVES = ("before", "after")
@@ -262,7 +263,7 @@ def as_pair(pair: Any, name: str = "images") -> tuple[Any, Any]:
         `ImageLoadError`: not exactly two images, or a key is missing. `ImageTypeError` if it is no pair at all.
     """
     right = "Give (before, after) or {'before': ..., 'after': ...}."
-    if isinstance(pair, dict):
+    if isinstance(pair, Mapping):
         missing = [key for key in ("before", "after") if key not in pair]
         if missing:
             raise ImageLoadError(f"{name}: the pair has no {' and no '.join(map(repr, missing))}. {right}")

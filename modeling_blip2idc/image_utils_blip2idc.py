@@ -5,6 +5,7 @@ import os
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
 from io import BytesIO
@@ -14,32 +15,15 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from transformers.utils import is_torch_tensor
 
+from .image_arrays_blip2idc import array_to_pil, to_uint8
+from .image_errors_blip2idc import ImageFileNotFoundError, ImageIsADirectoryError, ImageLoadError, ImageTypeError
+
 ACCEPTED = (
     "a PIL image, a path, an http(s) URL, the bytes of an image file, {'bytes': ..., 'path': ...}, a numpy array or "
     "a torch tensor"
 )
 URL_PREFIXES = ("http://", "https://", "data:image/")
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-
-
-class ImageLoadError(ValueError):
-    """An image cannot be used. The message names the image and says what would be right.
-
-    The base of every error that this module raises on purpose: `ImageFileNotFoundError` is also a
-    `FileNotFoundError`, `ImageIsADirectoryError` an `IsADirectoryError`, `ImageTypeError` a `TypeError`.
-    """
-
-
-class ImageFileNotFoundError(ImageLoadError, FileNotFoundError):
-    """A path where there is no file."""
-
-
-class ImageIsADirectoryError(ImageLoadError, IsADirectoryError):
-    """A folder where an image file is expected."""
-
-
-class ImageTypeError(ImageLoadError, TypeError):
-    """An object that is no image at all, such as `None` or a list."""
 
 
 def load_image(
@@ -100,7 +84,7 @@ def load_image_and_size(
     Returns:
         `tuple[PIL.Image.Image, tuple[int, int]]`: the RGB image and its undrafted `(width, height)` in pixels.
     """
-    if isinstance(image, dict):
+    if isinstance(image, Mapping):
         image, name = _from_dict(image, name)
     if isinstance(image, Image.Image):
         with _decoding(name):
@@ -121,13 +105,13 @@ def load_image_and_size(
             raise ImageTypeError(f"{name}: the file is open in text mode. Open it with mode 'rb'.")
         return _decode(BytesIO(content), f"{name} (file)", draft_size)
     if is_torch_tensor(image) or hasattr(image, "__array__"):
-        rgb = _to_rgb(_array_to_pil(image, name), name)
+        rgb = _to_rgb(array_to_pil(image, name), name)
         return rgb, rgb.size
     what = "None" if image is None else f"a {type(image).__name__}"
     raise ImageTypeError(f"{name}: {what} is not an image. Give {ACCEPTED}.")
 
 
-def _from_dict(image: dict, name: str) -> tuple[Any, str]:
+def _from_dict(image: Mapping, name: str) -> tuple[Any, str]:
     if "before" in image or "after" in image:
         raise ImageTypeError(f"{name}: a pair where one image is expected.")
     content, path = image.get("bytes"), image.get("path")
@@ -225,71 +209,10 @@ def _to_rgb(image: Image.Image, culprit: str) -> Image.Image:
         array = np.asarray(image)  # (H, W)
         if (key := image.info.get("transparency")) is not None and image.mode.startswith("I;16"):
             array = np.where(array == key, np.uint16(65535), array)
-        return Image.fromarray(_to_uint8(array, culprit, from_pil=True)).convert("RGB")
+        return Image.fromarray(to_uint8(array, culprit, from_pil=True)).convert("RGB")
     if image.mode == "La":  # premultiplied grey has only this one conversion
         image = image.convert("LA")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _array_to_pil(image: Any, name: str) -> Image.Image:
-    channels_first = is_torch_tensor(image)
-    try:
-        if channels_first:
-            image = image.detach().cpu()
-            image = image.float() if image.is_floating_point() else image  # numpy has no bfloat16
-        array = np.asarray(image)
-    except (TypeError, ValueError, RuntimeError) as error:  # NotImplementedError of meta tensors is a RuntimeError
-        raise ImageTypeError(f"{name}: this {type(image).__name__} cannot be read as an array ({error}).") from error
-    shape = array.shape
-    if array.ndim == 3:
-        last, first = shape[-1] in (1, 2, 3, 4), shape[0] in (1, 3, 4)
-        if first and (channels_first or not last):
-            array = array.transpose(1, 2, 0)  # (C, H, W) -> (H, W, C)
-        elif not last:
-            array = array.reshape(-1)  # no axis can hold the channels: refused below
-        if array.shape[-1] == 1:
-            array = array[..., 0]
-    if array.ndim not in (2, 3):
-        hint = " This looks like a batch: give one image at a time." if len(shape) == 4 else ""
-        raise ImageLoadError(
-            f"{name}: an array of shape {shape} is not an image. Give (H, W), (H, W, C) or (C, H, W) with C = 1, 3 or "
-            f"4.{hint}"
-        )
-    if array.size == 0:
-        raise ImageLoadError(f"{name}: an array of shape {shape} holds no pixels.")
-    return Image.fromarray(_to_uint8(array, name))
-
-
-def _to_uint8(array: np.ndarray, culprit: str, from_pil: bool = False) -> np.ndarray:
-    """Any pixel type to 8 bits; `from_pil`: modes I and F, where the largest value decides what the range is."""
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype == bool:
-        return array.astype(np.uint8) * 255
-    if array.dtype.kind not in "uif":
-        raise ImageTypeError(f"{culprit}: dtype {array.dtype} holds no pixels. Give bool, uint8, uint16 or floats.")
-    if array.dtype.kind == "f":
-        if bad := int(array.size - np.isfinite(array).sum()):
-            raise ImageLoadError(f"{culprit}: {bad} of {array.size} values are NaN or infinite.")
-    low, high = array.min(), array.max()
-    if array.dtype.kind == "f":
-        unit = not from_pil or high <= 1
-        slack = 1 / 510 if unit else 0.5  # half a grey level: what rounds into the range is in it
-        if low < -slack or high > (1 if unit else 255) + slack:
-            right = "[0, 1] or [0, 255]" if from_pil else "[0, 1]"
-            raise ImageLoadError(
-                f"{culprit}: float values go from {low:.4g} to {high:.4g}, they must lie in {right}. Undo any "
-                "normalisation, or give uint8 in 0..255."
-            )
-        return np.rint(array.astype(np.float32) * (255 if unit else 1)).clip(0, 255).astype(np.uint8)
-    if array.dtype.kind == "u" and array.dtype.itemsize == 2 or (from_pil and 255 < high <= 65535 and low >= 0):
-        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)  # round(v / 257)
-    if low < 0 or high > 255:
-        raise ImageLoadError(
-            f"{culprit}: {array.dtype} values go from {low} to {high}, they must lie in 0..255. 16-bit images are "
-            "uint16; scale anything else to one of them."
-        )
-    return array.astype(np.uint8)
