@@ -33,7 +33,7 @@ class Import:
 
 
 def imports(path: Path, root: Path = ROOT) -> list[Import]:
-    """Every import of a file, at any depth, `importlib.import_module("name")` and `__import__("name")` included."""
+    """Every import of a file, at any depth, `import_module("name")` and the like included."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     name = path.relative_to(root).as_posix()
     return [Import(f"{name}:{line}", module, level, now) for module, level, line, now in _walk(tree, on_import=True)]
@@ -46,7 +46,7 @@ def _walk(node: ast.AST, on_import: bool) -> Iterator[tuple[str, int, int, bool]
         yield node.module or "", node.level, node.lineno, on_import
     elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
-        if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+        if called in ("import_module", "__import__", "importorskip") and isinstance(node.args[0].value, str):
             written = node.args[0].value
             yield written.lstrip("."), len(written) - len(written.lstrip(".")), node.lineno, on_import
     if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
