@@ -1,0 +1,65 @@
+"""Configuration of BLIP-2 for image difference captioning."""
+
+from huggingface_hub.dataclasses import strict
+from transformers import Blip2Config
+
+# How CLEVR-Change and CLEVR-DC annotate an unchanged pair, and the phrasings of the embedded benchmark.
+NO_CHANGE_CAPTIONS = (
+    "the scene is the same as before",
+    "there is no change",
+    "there is no difference",
+    "there are no changes",
+    "there are no differences",
+    "nothing has changed",
+    "nothing changed",
+    "nothing was modified",
+    "no change was made",
+    "no changes were made",
+    "no change",
+    "no changes",
+    "no difference",
+    "no differences",
+    "the two scenes seem identical",
+    "the two images are identical",
+    "the scene remains the same",
+    "the images are the same",
+)
+
+
+@strict
+class Blip2IDCConfig(Blip2Config):
+    r"""
+    Configuration of a [`Blip2IDCForConditionalGeneration`]: that of BLIP-2, and what its captions mean.
+
+    The canvas (its size and the axis along which the two images are stacked) belongs to the processor.
+
+    Args:
+        no_change_captions (`list[str]`, *optional*):
+            Captions, in lower case and without final punctuation, that say that nothing changed. By default those of
+            CLEVR-Change and CLEVR-DC, and near variants.
+        kwargs:
+            As for `transformers.Blip2Config`. Leave `vision_config.image_size` one integer, also for a canvas that is
+            not square: position embeddings are interpolated from that square grid.
+
+    Raises:
+        `ValueError`: by `from_pretrained`, if the checkpoint is of another model type than `blip-2` or `blip2idc`.
+    """
+
+    model_type = "blip2idc"
+
+    no_change_captions: list[str] | tuple[str, ...] = NO_CHANGE_CAPTIONS
+
+    @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path, **kwargs):
+        config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        model_type = config_dict.get("model_type")
+        # A plain BLIP-2 is what this class extends, so loading one deserves no warning; anything else is a mistake.
+        if model_type not in ("blip-2", cls.model_type):
+            raise ValueError(
+                f"{str(pretrained_model_name_or_path)!r} is no BLIP-2 model: the model_type in its config.json is "
+                f"{model_type!r}, it must be 'blip-2' or {cls.model_type!r}."
+            )
+        return {**config_dict, "model_type": cls.model_type}, kwargs
+
+
+__all__ = ["NO_CHANGE_CAPTIONS", "Blip2IDCConfig"]
