@@ -1,0 +1,71 @@
+"""The `syned` command."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .chunks import MOST_REFERENCES, SceneSettings
+from .folder import write_scenes
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Runs the command.
+
+    Args:
+        argv (`Sequence[str]`, *optional*, defaults to the process's arguments): without the program's name.
+
+    Returns:
+        `int`: exit status: 0, 1 for an error that is printed, 130 when interrupted.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except KeyboardInterrupt:
+        print("\nsyned: stopped; the same command continues where it was", file=sys.stderr)
+        return 130
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"syned: error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="syned", description="Data sets for image difference captioning.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    scenes = commands.add_parser(
+        "scenes",
+        help="render the embedded benchmark into a folder of Parquet files",
+        description="Renders pairs of scenes into a folder that load_dataset(folder) reads. Interrupt it as you like: "
+        "the same command continues, and a larger number of rows adds to what is there.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    default = SceneSettings()
+    scenes.add_argument("--out", required=True, metavar="FOLDER", help="folder to write")
+    scenes.add_argument("--train", type=int, default=1000, metavar="N", help="pairs to train on")
+    scenes.add_argument("--validation", type=int, default=0, metavar="N", help="pairs to choose a model by")
+    scenes.add_argument("--test", type=int, default=0, metavar="N", help="pairs to report on")
+    scenes.add_argument("--seed", type=int, default=default.seed, help="of the whole data set")
+    scenes.add_argument("--jitter", type=float, default=default.jitter, help="movement of camera and light; 0: fixed")
+    scenes.add_argument("--width", type=int, default=default.width, help="pixels")
+    scenes.add_argument("--height", type=int, default=default.height, help="pixels")
+    scenes.add_argument("--references", type=int, default=default.references, help=f"per pair, 1-{MOST_REFERENCES}")
+    scenes.add_argument("--masks", action="store_true", help="add object masks and the scenes' objects")
+    scenes.add_argument("--num_proc", type=int, default=1, metavar="N", help="processes that render")
+    scenes.set_defaults(run=_scenes)
+    return parser
+
+
+def _scenes(args: argparse.Namespace) -> int:
+    names = ("seed", "jitter", "width", "height", "masks", "references")
+    settings = SceneSettings(**{name: getattr(args, name) for name in names})
+    sizes = {"train": args.train, "validation": args.validation, "test": args.test}
+    try:
+        rows = write_scenes(args.out, sizes, settings, args.num_proc)
+    except TimeoutError:
+        raise ValueError(f"another process is writing into {args.out}") from None
+    print(f"{args.out}: {', '.join(f'{count} {split}' for split, count in rows.items())}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Augmentation of training pairs that keeps their meaning: blur and JPEG compression."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+
+@dataclass(frozen=True)
+class BlurJPEG:
+    """
+    Blurs and compresses the images of a pair, as photographs are on their way through the web. For training only.
+
+    The paper (section 5.1) names Gaussian blur and JPEG compression. The authors' code (train_BLIP2IDC.py) blurs the
+    stacked pair once, always, with a sigma between 0.1 and 0.5 pixels, and leaves JPEG out:
+    `BlurJPEG(blur=1.0, sigma=(0.1, 0.5), jpeg=0.0, independent=False)`. Here each of the two is applied to a share of
+    the pairs, always to both images, and by default with a strength drawn for each image on its own: no caption
+    speaks of sharpness, so a pair whose images differ in it teaches to look past it.
+
+    Args:
+        blur (`float`, *optional*, defaults to 0.5):
+            Share of the pairs that are blurred.
+        sigma (`tuple[float, float]`, *optional*, defaults to `(0.1, 1.0)`):
+            Range of the blur's standard deviation, in pixels of the image as it is.
+        jpeg (`float`, *optional*, defaults to 0.5):
+            Share of the pairs that are compressed, after blurring.
+        quality (`tuple[int, int]`, *optional*, defaults to `(50, 95)`):
+            Range of the JPEG quality (libjpeg's scale, 4:2:0 chroma), both ends included.
+        independent (`bool`, *optional*, defaults to `True`):
+            Whether the strength is drawn for each image, or once per pair.
+
+    Raises:
+        ValueError: a share outside 0..1, or a range that is empty or out of bounds.
+    """
+
+    blur: float = 0.5
+    sigma: tuple[float, float] = (0.1, 1.0)
+    jpeg: float = 0.5
+    quality: tuple[int, int] = (50, 95)
+    independent: bool = True
+
+    def __post_init__(self):
+        for name in ("blur", "jpeg"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)!r} must be a share of the pairs, from 0 to 1")
+        if not 0 <= self.sigma[0] <= self.sigma[1]:
+            raise ValueError(f"sigma={self.sigma!r} must be a range of pixels (low, high) with 0 <= low <= high")
+        if not 1 <= self.quality[0] <= self.quality[1] <= 100:
+            raise ValueError(f"quality={self.quality!r} must be a range (low, high) within 1..100")
+
+    def __call__(
+        self, before: Image.Image, after: Image.Image, rng: np.random.Generator
+    ) -> tuple[Image.Image, Image.Image]:
+        """
+        Augments one pair. The same state of `rng` gives the same pixels; the given images are left as they are.
+
+        Args:
+            before (`PIL.Image.Image`), after (`PIL.Image.Image`): of any size and mode; they need not be equal in it.
+            rng (`numpy.random.Generator`): where all randomness comes from.
+
+        Returns:
+            `tuple` of two `PIL.Image.Image`: in mode RGB, of the given sizes.
+        """
+        # every number is drawn whether it is used or not, so that one option does not shift another's draws
+        blurred, compressed = rng.random(2) < (self.blur, self.jpeg)
+        sigmas = rng.uniform(*self.sigma, 2)
+        qualities = rng.integers(self.quality[0], self.quality[1] + 1, 2)
+        images = []
+        for i, image in enumerate((before, after)):
+            i = i if self.independent else 0
+            image = _rgb(image)
+            if blurred:
+                image = image.filter(ImageFilter.GaussianBlur(float(sigmas[i])))
+            if compressed:
+                image = _jpeg(image, int(qualities[i]))
+            images.append(image)
+        return tuple(images)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _jpeg(image: Image.Image, quality: int) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
+    with Image.open(buffer) as compressed:
+        return compressed.convert("RGB")

@@ -1,0 +1,134 @@
+"""Rows to batches: reads images and one reference per row, and leaves the rest to the processor."""
+
+import copy
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+class IDCCollator:
+    """
+    Collates rows of a dataset into what the processor makes of them: `pixel_values`, `input_ids`, `attention_mask`,
+    `labels`. All other columns are dropped here, so the Trainer needs `remove_unused_columns=False`.
+
+    Which of a row's references is learned is drawn at each visit, from `(seed, epoch, visit, id)` alone: not from the
+    order of the rows, the batch size or the number of workers. A visit is counted where the collator runs, and
+    [`~IDCCollator.set_epoch`] starts the count anew. Worker processes of a data loader hold copies: with
+    `num_workers > 0` call `set_epoch` before each epoch, else every epoch repeats the first one's draws.
+
+    Args:
+        processor (`Callable`):
+            Called as `processor(images=[(before, after), ...], text=[caption, ...], return_tensors="pt")`.
+        caption_key (`str`, *optional*, defaults to `"captions"`):
+            Column with the references: a list of strings, or one string.
+        sample_reference (`bool`, *optional*, defaults to `True`):
+            Draw one of the references; `False` takes the first, for evaluation.
+        seed (`int`, *optional*, defaults to 0):
+            Of the references drawn and of the augmentation.
+        max_length (`int`, *optional*):
+            Passed to the processor with `truncation=True`. Without it captions are as long as they are.
+        augment (`Callable`, *optional*):
+            `augment(before, after, rng) -> (before, after)`, for training only; see [`BlurJPEG`].
+
+    Example:
+        >>> collator = IDCCollator(processor, augment=BlurJPEG())
+        >>> trainer = Seq2SeqTrainer(model, args, data_collator=collator, train_dataset=rows)
+        >>> collator.for_evaluation()                            # the same, first reference, nothing augmented
+    """
+
+    def __init__(
+        self,
+        processor: Callable,
+        caption_key: str = "captions",
+        sample_reference: bool = True,
+        seed: int = 0,
+        max_length: int | None = None,
+        augment: Callable | None = None,
+    ):
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"seed={seed!r} must be an integer that is not negative")
+        self.processor = processor
+        self.caption_key = caption_key
+        self.sample_reference = sample_reference
+        self.seed = seed
+        self.max_length = max_length
+        self.augment = augment
+        self.epoch = 0
+        self._visits = Counter()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Starts an epoch: what is drawn from here on depends on `epoch` (`int`) and not on what came before."""
+        self.epoch = int(epoch)
+        self._visits = Counter()
+
+    def for_evaluation(self) -> "IDCCollator":
+        """A copy that takes the first reference and augments nothing."""
+        other = copy.copy(self)
+        other.sample_reference, other.augment, other._visits = False, None, Counter()
+        return other
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """
+        Args:
+            rows (`Sequence[dict]`): with columns `id`, `before`, `after` and `caption_key`.
+
+        Returns:
+            What the processor returns.
+
+        Raises:
+            ValueError: names the row whose column is missing or empty, or that the processor refuses.
+        """
+        names = [f"row id={row['id']!r}" if "id" in row else f"row {i} of the batch" for i, row in enumerate(rows)]
+        pairs, texts = [], []
+        for row, name in zip(rows, names, strict=True):
+            references = self._references(row, name)
+            rng = self._rng(row, name)
+            pick = int(rng.integers(len(references)))
+            pair = tuple(_column(row, side, name) for side in ("before", "after"))
+            if self.augment is not None:
+                try:
+                    pair = tuple(self.augment(*pair, rng))
+                except (ValueError, TypeError, OSError, AttributeError) as error:
+                    raise ValueError(f"{name}: cannot be augmented: {error}") from error
+            pairs.append(pair)
+            texts.append(references[pick if self.sample_reference else 0])
+        try:
+            return self._process(pairs, texts)
+        except (ValueError, TypeError, OSError) as error:
+            raise ValueError(self._culprit(pairs, texts, names) or str(error)) from error
+
+    def _process(self, pairs: list[tuple], texts: list[str]) -> Mapping[str, Any]:
+        cut = {} if self.max_length is None else {"truncation": True, "max_length": self.max_length}
+        return self.processor(images=pairs, text=texts, return_tensors="pt", **cut)
+
+    def _culprit(self, pairs: list[tuple], texts: list[str], names: list[str]) -> str | None:
+        for pair, text, name in zip(pairs, texts, names, strict=True):
+            try:
+                self._process([pair], [text])
+            except (ValueError, TypeError, OSError) as error:
+                return f"{name}: {error}"
+        return None  # each row is fine alone: the batch as a whole is what the processor refuses
+
+    def _references(self, row: Mapping[str, Any], name: str) -> list[str]:
+        captions = _column(row, self.caption_key, name)
+        captions = [captions] if isinstance(captions, str) else list(captions)
+        if not captions or not all(isinstance(caption, str) and caption.strip() for caption in captions):
+            raise ValueError(f"{name}, column {self.caption_key!r}: needs references that are not empty: {captions!r}")
+        return captions
+
+    def _rng(self, row: Mapping[str, Any], name: str) -> np.random.Generator:
+        key = str(_column(row, "id", name))
+        visit = self._visits[key]
+        self._visits[key] += 1
+        digest = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+        return np.random.default_rng([self.seed, self.epoch, visit, digest])
+
+
+def _column(row: Mapping[str, Any], column: str, name: str) -> Any:
+    if row.get(column) is None:
+        what = "is None" if column in row else f"is missing; the row has {', '.join(row)}"
+        raise ValueError(f"{name}, column {column!r}: {what}")
+    return row[column]
