@@ -3,9 +3,12 @@
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from .configuration_blip2idc import Blip2IDCConfig
+from .export_blip2idc import export_remote_code
 from .image_processing_blip2idc import CanvasGeometry, make_canvas
 from .image_utils_blip2idc import load_image
+from .loading_blip2idc import load_idc
 from .modeling_blip2idc import Blip2IDCForConditionalGeneration
+from .peft_blip2idc import count_trainable, lora_config
 from .pipeline_blip2idc import ImageDifferenceCaptioningPipeline, register
 from .processing_blip2idc import Blip2IDCProcessor
 
@@ -24,6 +27,10 @@ __all__ = [
     "Blip2IDCProcessor",
     "CanvasGeometry",
     "ImageDifferenceCaptioningPipeline",
+    "count_trainable",
+    "export_remote_code",
+    "load_idc",
     "load_image",
+    "lora_config",
     "make_canvas",
 ]

@@ -149,6 +149,11 @@ class Blip2IDCForConditionalGeneration(Blip2ForConditionalGeneration):
         elif inputs_embeds is None:
             input_ids = self._bare_prompt(pixel_values)
         generation_config, kwargs = self._merge_generation_config(generation_config, kwargs)
+        if generation_config.max_new_tokens is None and generation_config.max_length is None:
+            room = DEFAULT_MAX_NEW_TOKENS
+            if self.config.use_decoder_only_language_model and input_ids is not None:
+                room = getattr(self.config.text_config, "max_position_embeddings", 2**31) - input_ids.shape[1]
+            generation_config.max_new_tokens = max(1, min(room, DEFAULT_MAX_NEW_TOKENS))
         # Stock BLIP-2 hands over to the language model, whose own generation config nobody saves or sets.
         return super().generate(
             pixel_values,
@@ -267,8 +272,6 @@ class Blip2IDCForConditionalGeneration(Blip2ForConditionalGeneration):
             if kwargs.get(name) is not None and kwargs.get(other) is None:
                 setattr(merged, other, None)
         unused = merged.update(**kwargs)
-        if merged.max_new_tokens is None and merged.max_length is None:
-            merged.max_new_tokens = DEFAULT_MAX_NEW_TOKENS
         return merged, unused
 
 

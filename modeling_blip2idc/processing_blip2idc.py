@@ -8,6 +8,7 @@ from transformers.processing_utils import ProcessingKwargs, Unpack
 
 from .configuration_blip2idc import Blip2IDCConfig
 from .image_processing_blip2idc import as_pair, make_canvas
+from .padding_blip2idc import pad_rows
 
 IGNORED = -100  # torch's cross entropy skips this label
 # what else than the path finds a file on the Hub
@@ -251,7 +252,7 @@ class Blip2IDCProcessor(Blip2Processor):
         if prefix.count(self.image_token_id) != self.num_query_tokens:
             raise ValueError(f"The prompt contains the image token {str(self.image_token)!r}: {prompt!r}")
         if captions is None:
-            return self._pad({"input_ids": [prefix] * count}, options)
+            return self._padded({"input_ids": [prefix] * count}, options)
         limit = options.get("max_length")
         if limit is not None and options.get("truncation", True) not in (False, "do_not_truncate"):
             taken = 1 + (0 if self.is_encoder_decoder else len(prefix))
@@ -263,35 +264,15 @@ class Blip2IDCProcessor(Blip2Processor):
             captions = [ids[: limit - taken] for ids in captions]
         targets = [[*ids, self.stop_token_id] for ids in captions]
         if self.is_encoder_decoder:
-            return {**self._pad({"input_ids": [prefix] * count}, {}), **self._pad({"labels": targets}, options)}
+            return {**self._padded({"input_ids": [prefix] * count}, {}), **self._padded({"labels": targets}, options)}
         rows = {
             "input_ids": [prefix + target for target in targets],
             "labels": [[IGNORED] * len(prefix) + target for target in targets],
         }
-        return self._pad(rows, options)
+        return self._padded(rows, options)
 
-    def _pad(self, columns: dict[str, list[list[int]]], options: dict) -> dict[str, list[list[int]]]:
-        """Pads columns of rows of the same lengths, and adds the `attention_mask` that belongs to `input_ids`."""
-        columns = dict(columns)
-        lengths = [len(row) for row in next(iter(columns.values()))]
-        padding = options.get("padding", True)
-        if padding in (False, "do_not_pad"):
-            total = 0
-        elif padding == "max_length" and options.get("max_length"):
-            total = max(*lengths, options["max_length"])
-        else:
-            total = max(lengths)
-            total += -total % (options.get("pad_to_multiple_of") or 1)
-        if "input_ids" in columns:
-            columns["attention_mask"] = [[1] * length for length in lengths]
-        fill = {"input_ids": self.tokenizer.pad_token_id, "attention_mask": 0, "labels": IGNORED}
-        if fill["input_ids"] is None and total > min(lengths):
-            raise ValueError("The tokenizer has no pad token; set tokenizer.pad_token.")
-        left = options.get("padding_side", "right") == "left"
-        for name, rows in columns.items():
-            pads = [[fill[name]] * (total - len(row)) for row in rows]
-            columns[name] = [pad + row if left else row + pad for row, pad in zip(rows, pads, strict=True)]
-        return columns
+    def _padded(self, columns: dict, options: dict) -> dict:
+        return pad_rows(columns, {"input_ids": self.tokenizer.pad_token_id, "labels": IGNORED}, options)
 
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []

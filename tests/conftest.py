@@ -7,7 +7,7 @@ from tokenizers import decoders as token_decoders
 from transformers import (
     Blip2Config,
     Blip2ForConditionalGeneration,
-    BlipImageProcessor,
+    BlipImageProcessorPil,
     OPTConfig,
     PreTrainedTokenizerFast,
     T5Config,
@@ -84,7 +84,7 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, t5: bool = False, cls=Blip2I
 def tiny_pair(cls=Blip2IDCForConditionalGeneration, t5: bool = False, height: int = 56, width: int = 28):
     """A tiny random model of class `cls` and its [`Blip2IDCProcessor`], with a canvas of `height` x `width` pixels."""
     tokenizer = t5_tokenizer() if t5 else opt_tokenizer()
-    image_processor = BlipImageProcessor(size={"height": height, "width": width})
+    image_processor = BlipImageProcessorPil(size={"height": height, "width": width})
     stop_token = "</s>" if t5 else None
     processor = Blip2IDCProcessor(image_processor, tokenizer, num_query_tokens=QUERIES, stop_token=stop_token)
     config = tiny_config(tokenizer, t5, Blip2Config if cls is Blip2ForConditionalGeneration else Blip2IDCConfig)

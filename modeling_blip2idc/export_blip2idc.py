@@ -1,0 +1,44 @@
+"""Folders that work in a process without this package: weights, processor and code in one place."""
+
+import os
+
+from .pipeline_blip2idc import ImageDifferenceCaptioningPipeline
+
+
+def export_remote_code(model, processor, folder: str | os.PathLike) -> None:
+    """
+    Save a model so that anyone with `transformers` (and not this package) can use it with `trust_remote_code=True`:
+    `AutoConfig`, `AutoModelForImageTextToText`, `AutoProcessor` and `pipeline("image-difference-captioning")`. The
+    folder can be uploaded to the Hub as it is; nothing in it names a path of this machine.
+
+    (`model.save_pretrained` and `processor.save_pretrained` write all of it but the pipeline, which in return then is
+    taken from this package without `trust_remote_code`.)
+
+    Args:
+        model ([`Blip2IDCForConditionalGeneration`]):
+            The model. An adapter has to be merged into it first.
+        processor ([`Blip2IDCProcessor`]):
+            Its processor.
+        folder (`str` or `os.PathLike`):
+            Where to; it is made if there is none.
+
+    Raises:
+        `ValueError`: if the model is of another class, such as an adapter or a plain BLIP-2.
+    """
+    if hasattr(model, "merge_and_unload"):
+        raise ValueError("The model has an adapter: export model.merge_and_unload(), or save the adapter on its own.")
+    if not hasattr(model, "sequence_confidence"):
+        raise ValueError(
+            f"A {type(model).__name__} has no code to export: load it with Blip2IDCForConditionalGeneration or load_idc."
+        )
+    pipe = ImageDifferenceCaptioningPipeline(model=model, processor=processor, device=model.device)
+    had = getattr(model.config, "custom_pipelines", None)
+    try:
+        pipe.save_pretrained(folder)
+    finally:
+        # else a later model.save_pretrained would promise a pipeline whose code it does not write
+        if had is None and hasattr(model.config, "custom_pipelines"):
+            del model.config.custom_pipelines
+
+
+__all__ = ["export_remote_code"]
