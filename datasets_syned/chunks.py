@@ -1,4 +1,4 @@
-"""Renders scenes into chunk files of a few rows, each written atomically: an interrupted run continues where it was."""
+"""Renders scenes into chunk files of a few rows each, written atomically, so that an interrupted run continues."""
 
 import io
 import json
