@@ -42,12 +42,22 @@ class Blip2IDCConfig(Blip2Config):
             not square: position embeddings are interpolated from that square grid.
 
     Raises:
-        `ValueError`: by `from_pretrained`, if the checkpoint is of another model type than `blip-2` or `blip2idc`.
+        `ValueError`: if `vision_config.image_size` is no integer; and by `from_pretrained`, if the checkpoint is of
+            another model type than `blip-2` or `blip2idc`.
     """
 
     model_type = "blip2idc"
 
     no_change_captions: list[str] | tuple[str, ...] = NO_CHANGE_CAPTIONS
+
+    def __post_init__(self, **kwargs):
+        super().__post_init__(**kwargs)
+        for name in ("image_size", "patch_size"):
+            if not isinstance(value := getattr(self.vision_config, name), int):
+                raise ValueError(
+                    f"vision_config.{name} is {value!r}, it must be one integer. The canvas need not be square: its "
+                    "size is that of the processor."
+                )
 
     @classmethod
     def get_config_dict(cls, pretrained_model_name_or_path, **kwargs):

@@ -28,9 +28,7 @@ def export_remote_code(model, processor, folder: str | os.PathLike) -> None:
     if hasattr(model, "merge_and_unload"):
         raise ValueError("The model has an adapter: export model.merge_and_unload(), or save the adapter on its own.")
     if not hasattr(model, "sequence_confidence"):
-        raise ValueError(
-            f"A {type(model).__name__} has no code to export: load it with Blip2IDCForConditionalGeneration or load_idc."
-        )
+        raise ValueError(f"A {type(model).__name__} has no code to export: load it again with load_idc.")
     pipe = ImageDifferenceCaptioningPipeline(model=model, processor=processor, device=model.device)
     had = getattr(model.config, "custom_pipelines", None)
     try:

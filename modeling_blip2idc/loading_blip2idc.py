@@ -64,6 +64,7 @@ def load_idc(
         processor.num_query_tokens = model.config.num_query_tokens
     if model.config.image_token_index is None:
         model.config.image_token_index = processor.image_token_id
+    _stop_where_captions_do(model, processor)
     return model.to(device).eval() if device is not None else model.eval(), processor
 
 
@@ -86,8 +87,8 @@ def _load_full(model_id: str, revision: str | None, dtype) -> Blip2IDCForConditi
     )
     if missing := sorted(info["missing_keys"]):
         raise ValueError(
-            f"{model_id!r} lacks {len(missing)} of the weights that its config.json calls for, such as {missing[0]!r}: "
-            "they are of another model."
+            f"{model_id!r} lacks {len(missing)} of the weights that its config.json asks for, such as {missing[0]!r}; "
+            "they are those of another model."
         )
     return model
 
@@ -99,6 +100,15 @@ def _load_processor(model_id: str, revision: str | None) -> Blip2IDCProcessor:
 def _adapter_processor(adapter: str, revision: str | None) -> Blip2IDCProcessor | None:
     """The processor saved with an adapter, which knows the canvas that it was trained on."""
     return _load_processor(adapter, revision) if has_file(adapter, "processor_config.json", revision) else None
+
+
+def _stop_where_captions_do(model, processor: Blip2IDCProcessor) -> None:
+    """Generation must end at the token that captions are trained to end with, else it runs on to its limit."""
+    generation_config = model.generation_config
+    eos = generation_config.eos_token_id
+    eos = [] if eos is None else [eos] if isinstance(eos, int) else list(eos)
+    if processor.stop_token_id not in eos:
+        generation_config.eos_token_id = [processor.stop_token_id, *eos]
 
 
 def _base_of(adapter: str, adapter_file: str) -> tuple[str, str | None]:

@@ -62,6 +62,7 @@ class Blip2IDCForConditionalGeneration(Blip2ForConditionalGeneration):
         pixel_values: torch.Tensor | None = None,
         input_ids: torch.LongTensor | None = None,
         attention_mask: torch.LongTensor | None = None,
+        *,
         labels: torch.LongTensor | None = None,
         interpolate_pos_encoding: bool | None = None,
         **kwargs,
