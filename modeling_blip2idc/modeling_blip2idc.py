@@ -156,7 +156,7 @@ class Blip2IDCForConditionalGeneration(Blip2ForConditionalGeneration):
                 room = getattr(self.config.text_config, "max_position_embeddings", 2**31) - input_ids.shape[1]
             generation_config.max_new_tokens = max(1, min(room, DEFAULT_MAX_NEW_TOKENS))
         # Stock BLIP-2 hands over to the language model, whose own generation config nobody saves or sets.
-        return super().generate(
+        output = super().generate(
             pixel_values,
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -165,6 +165,9 @@ class Blip2IDCForConditionalGeneration(Blip2ForConditionalGeneration):
             generation_config=generation_config,
             **kwargs,
         )
+        if isinstance(output, ModelOutput):
+            output.eos_token_id = generation_config.eos_token_id  # an attribute, no entry: for sequence_confidence
+        return output
 
     def sequence_confidence(
         self, generate_output: ModelOutput, eos_token_id: int | list[int] | None = None
@@ -178,7 +181,7 @@ class Blip2IDCForConditionalGeneration(Blip2ForConditionalGeneration):
                 From `generate(..., return_dict_in_generate=True, output_logits=True)`: greedy, sampling or beams, any
                 `num_return_sequences`.
             eos_token_id (`int` or `list[int]`, *optional*):
-                What ended a caption, if the call to `generate` was given another than `generation_config` has.
+                What ends a caption; by default what ended those of that call.
 
         Returns:
             `torch.Tensor` of shape `(batch_size * num_return_sequences,)`: float32 in (0, 1].
@@ -192,11 +195,13 @@ class Blip2IDCForConditionalGeneration(Blip2ForConditionalGeneration):
                 "The generate output holds no logits: call generate(..., return_dict_in_generate=True, "
                 "output_logits=True)."
             )
-        steps = len(logits)
+        beam_indices = getattr(generate_output, "beam_indices", None)  # (N, T), -1 once a beam has ended
+        # beams may have been searched for longer than the best ones turned out to be
+        steps = len(logits) if beam_indices is None else beam_indices.shape[1]
         tokens = generate_output.sequences[:, -steps:]  # (N, T)
-        beam_indices = getattr(generate_output, "beam_indices", None)  # (N, >= T), -1 once a beam has ended
-        if eos_token_id is None:
-            eos_token_id = self._merge_generation_config(None, {})[0].eos_token_id
+        for known in (generate_output, self.generation_config, self.language_model.generation_config):
+            if eos_token_id is None:
+                eos_token_id = getattr(known, "eos_token_id", None)
         eos = torch.tensor(eos_token_id if eos_token_id is not None else [], device=tokens.device).view(-1)
         log_p = []
         for step in range(steps):
@@ -207,7 +212,7 @@ class Blip2IDCForConditionalGeneration(Blip2ForConditionalGeneration):
             log_p.append(rows.gather(1, chosen).squeeze(1) - rows.logsumexp(1))
         log_p = torch.stack(log_p, dim=1)  # (N, T)
         if beam_indices is not None:
-            counted = beam_indices[:, :steps] >= 0
+            counted = beam_indices >= 0
         else:
             is_eos = torch.isin(tokens, eos)
             counted = is_eos.cumsum(1) - is_eos.long() == 0  # up to and with the first stop token
