@@ -13,7 +13,7 @@ from .canvas_geometry_blip2idc import HALVES, CanvasGeometry
 from .image_errors_blip2idc import ImageLoadError, ImageTypeError
 from .image_utils_blip2idc import load_image_and_size
 
-_PILLOW_CHOOSES = int(PIL.__version__.split(".")[0]) >= 13
+_CHOOSES_PASS_ORDER = int(PIL.__version__.split(".")[0]) >= 13
 
 
 def make_canvas(
@@ -46,9 +46,10 @@ def make_canvas(
         concat_axis (`str`, *optional*, defaults to `"vertical"`):
             `"vertical"`: before above after; `"horizontal"`: before left of after.
         draft (`bool`, *optional*, defaults to `True`):
-            Decode JPEG files at the smallest of 1, 1/2, 1/4, 1/8 of their size that still covers the half. Several
-            times faster for photos; pixels then differ a little from a decoding at full size (on photos by about one
-            grey level on average). PIL images and arrays are already decoded and never change.
+            Decode JPEG files at the smallest of 1, 1/2, 1/4, 1/8 of their size that still covers the half: several
+            times faster for photos. Pixels then differ from a full decoding, by 0.2 to 1 grey level on average, and by
+            about 3 (much more at hard edges) where the reduced photo is hardly larger than the half; use `False`
+            where pixels must be reproduced. PIL images and arrays are already decoded and never change.
         resample (`PIL.Image.Resampling`, *optional*, defaults to bicubic): filter, anti-aliased as always in PIL.
         name (`str`, *optional*, defaults to `""`): what messages call the pair, for example `"images[3]"`.
 
@@ -60,9 +61,7 @@ def make_canvas(
         `ValueError`: bad `size` or `concat_axis`.
     """
     canvas_size = _width_height(size)
-    layout = CanvasGeometry(
-        canvas_size, canvas_size, canvas_size, concat_axis
-    )  # refuses bad input before any decoding
+    layout = CanvasGeometry(canvas_size, canvas_size, canvas_size, concat_axis)  # refuses bad input before decoding
     canvas, sizes = Image.new("RGB", canvas_size), []
     for which, source in zip(HALVES, (before, after), strict=True):
         half = layout.half_size(which)
@@ -81,7 +80,7 @@ def _resize(image: Image.Image, half: tuple[int, int], resample: Image.Resamplin
     """
     stacked = (1, 2) if concat_axis == "vertical" else (2, 1)
     less_wide, less_high = (n * (image.size[axis] - half[axis]) for axis, n in enumerate(stacked))
-    vertical_first = _PILLOW_CHOOSES and less_high > 0 and less_high > 2 * less_wide
+    vertical_first = _CHOOSES_PASS_ORDER and less_high > 0 and less_high > 2 * less_wide
     between = (image.width, half[1]) if vertical_first else (half[0], image.height)
     return image.resize(between, resample).resize(half, resample)
 
@@ -110,7 +109,7 @@ def as_pair(pair: Any, name: str = "images") -> tuple[Any, Any]:
         if len(pair) != 2:
             raise ImageLoadError(f"{name}: a pair is two images, but this one has {len(pair)}. {right}")
         return pair[0], pair[1]
-    raise ImageTypeError(f"{name}: a {type(pair).__name__} where a pair of images is expected. {right}")
+    raise ImageTypeError(f"{name}: got {type(pair).__name__} where a pair of images is expected. {right}")
 
 
 def _width_height(size: Any) -> tuple[int, int]:

@@ -34,13 +34,7 @@ def stock_pixels(image, height, width) -> np.ndarray:
 
 
 SIZES = [(640, 480), (480, 320), (1024, 768), (1600, 1200), (224, 224), (500, 375), (96, 64), (50, 41)]
-SIZES += [
-    (333, 251),
-    (400, 300),
-    (300, 400),
-    (100, 251),
-    (251, 100),
-]  # Pillow 13 begins some of them vertically
+SIZES += [(333, 251), (400, 300), (300, 400), (100, 251), (251, 100)]  # where Pillow 13 changes its pass order
 
 
 @pytest.mark.parametrize("axis", ["vertical", "horizontal"])
@@ -148,7 +142,7 @@ def test_errors_say_which_image(tmp_path):
     ]:
         with pytest.raises(ImageLoadError) as caught:
             make_canvas(before, after, 28, name="images[3]")
-        assert start in str(caught.value).replace("PosixPath(", "").replace(")", "")
+        assert str(caught.value).startswith(start)
     with pytest.raises(ImageLoadError, match="^before: None"):
         make_canvas(None, good, 28)
 
@@ -181,5 +175,5 @@ def test_as_pair():
     ]:
         with pytest.raises(ImageLoadError, match=message):
             as_pair(pair, "images[4]")
-    with pytest.raises(TypeError, match="a Image where a pair of images is expected"):
+    with pytest.raises(TypeError, match="got Image where a pair of images is expected"):
         as_pair(Image.new("L", (1, 1)))
