@@ -1,0 +1,73 @@
+"""The `evaluate` module: `evaluate.load("metrics/cider")`. All work is done in `scoring.py`."""
+
+import datasets
+import evaluate
+
+# `evaluate` copies the files that these lines name and no others; it reads them with a regular expression that knows
+# neither parentheses nor comments behind the import.
+from .checks import check_captions
+from .ngrams import Corpus
+from .no_change import no_change_scores
+from .ptb_rules import RULES
+from .ptb_words import ABBREVIATIONS
+from .scorers import cider_and_bleu
+from .scoring import score
+from .tokenizer import tokenize
+
+__all__ = [
+    "ABBREVIATIONS",
+    "RULES",
+    "Cider",
+    "Corpus",
+    "check_captions",
+    "cider_and_bleu",
+    "no_change_scores",
+    "score",
+    "tokenize",
+]
+
+_DESCRIPTION = """
+CIDEr-D, BLEU-1 to BLEU-4 and ROUGE-L of image captions with the numbers of pycocoevalcap, without Java: its tokenizer
+and its scorers, vectorised. Also per sample and per category, and precision and recall of "nothing changed".
+"""
+
+_CITATION = """
+@inproceedings{vedantam2015cider,
+  title={{CIDEr}: Consensus-based Image Description Evaluation},
+  author={Vedantam, Ramakrishna and Zitnick, C. Lawrence and Parikh, Devi},
+  booktitle={CVPR},
+  year={2015}
+}
+"""
+
+_FEATURES = datasets.Features(
+    {
+        "predictions": datasets.Value("string"),
+        "references": datasets.Sequence(datasets.Value("string")),
+    }
+)
+
+
+class Cider(evaluate.Metric):
+    """CIDEr-D and its companions as an `evaluate` metric; arguments and result are those of [`score`]."""
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=score.__doc__,
+            features=_FEATURES,
+        )
+
+    def add_batch(self, *, predictions=None, references=None, **kwargs):
+        """Adds rows; checks them here because pyarrow turns numbers into strings."""
+        check_captions(predictions, references)
+        super().add_batch(predictions=predictions, references=references, **kwargs)
+
+    def add(self, *, prediction=None, reference=None, **kwargs):
+        """Adds one row."""
+        check_captions([prediction], [reference])
+        super().add(prediction=prediction, reference=reference, **kwargs)
+
+    def _compute(self, predictions, references, **kwargs):
+        return score(predictions, references, **kwargs)
