@@ -4,7 +4,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,12 @@ class BlurJPEG:
         Augments one pair. The same state of `rng` gives the same pixels; the given images are left as they are.
 
         Args:
-            before (`PIL.Image.Image`), after (`PIL.Image.Image`): of any size and mode; they need not be equal in it.
+            before (`PIL.Image.Image`), after (`PIL.Image.Image`): of any size and mode, which may differ.
             rng (`numpy.random.Generator`): where all randomness comes from.
 
         Returns:
-            `tuple` of two `PIL.Image.Image`: in mode RGB, of the given sizes.
+            `tuple` of two `PIL.Image.Image`: RGB, upright (EXIF), over white where transparent, of the
+                given sizes.
         """
         # every number is drawn whether it is used or not, so that one option does not shift another's draws
         blurred, compressed = rng.random(2) < (self.blur, self.jpeg)
@@ -79,6 +80,7 @@ class BlurJPEG:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
+    image = ImageOps.exif_transpose(image)  # the tag that says so does not outlive the augmentation
     if image.mode == "RGB":
         return image
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:

@@ -161,7 +161,7 @@ def render_chunks(
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(f".{split}-*"):  # of a run that was killed
         leftover.unlink(missing_ok=True)
-    missing = [span for span in spans if not chunk_path(folder, split, span, suffix).exists()]
+    missing = [span for span in spans if not chunk_path(folder, split, span, suffix).is_file()]
     total, todo = (sum(stop - start for start, stop in some) for some in (spans, missing))
     if not todo:
         return

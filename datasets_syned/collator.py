@@ -2,11 +2,13 @@
 
 import copy
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 
 class IDCCollator:
@@ -73,7 +75,9 @@ class IDCCollator:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """
         Args:
-            rows (`Sequence[dict]`): with columns `id`, `before`, `after` and `caption_key`.
+            rows (`Sequence[dict]`): with columns `id`, `before`, `after` and `caption_key`. Images may also be as
+                `datasets.Image(decode=False)` gives them: then a broken file is reported with its row, and JPEG files
+                can be decoded at the scale that the processor needs.
 
         Returns:
             What the processor returns.
@@ -87,11 +91,11 @@ class IDCCollator:
             references = self._references(row, name)
             rng = self._rng(row, name)
             pick = int(rng.integers(len(references)))
-            pair = tuple(_column(row, side, name) for side in ("before", "after"))
+            pair = tuple(_undecoded(_column(row, side, name)) for side in ("before", "after"))
             if self.augment is not None:
                 try:
-                    pair = tuple(self.augment(*pair, rng))
-                except (ValueError, TypeError, OSError, AttributeError) as error:
+                    pair = tuple(self.augment(*map(_opened, pair), rng))
+                except (ValueError, TypeError, OSError, SyntaxError, AttributeError) as error:
                     raise ValueError(f"{name}: cannot be augmented: {error}") from error
             pairs.append(pair)
             texts.append(references[pick if self.sample_reference else 0])
@@ -132,3 +136,16 @@ def _column(row: Mapping[str, Any], column: str, name: str) -> Any:
         what = "is None" if column in row else f"is missing; the row has {', '.join(row)}"
         raise ValueError(f"{name}, column {column!r}: {what}")
     return row[column]
+
+
+def _undecoded(image: Any) -> Any:
+    """The content or the path of `{"bytes": ..., "path": ...}`; any other image as it is."""
+    if isinstance(image, Mapping) and {"bytes", "path"} & set(image):
+        return image.get("bytes") or image.get("path")
+    return image
+
+
+def _opened(image: Any) -> Any:
+    if isinstance(image, bytes):
+        image = io.BytesIO(image)
+    return Image.open(image) if isinstance(image, str | io.BytesIO) else image

@@ -17,7 +17,6 @@ from datasets_syned.scenes.changes import MOVE_DISTANCE, sample_change
 from datasets_syned.scenes.render import render
 from datasets_syned.scenes.scene import COLORS, SceneObject, View
 
-
 ROOT = Path(__file__).resolve().parents[2]
 PER_CATEGORY = 8
 SMALLEST = 40  # pixels at 144 x 96: a small sphere at the back, partly hidden, is 7 across
@@ -98,9 +97,7 @@ def test_a_dropped_object_is_only_in_the_before_mask(pairs):
         assert ids(pair.before_mask) - ids(pair.after_mask) == {len(pair.before_objects)}
 
 
-@pytest.mark.parametrize(
-    ("category", "keys"), [("color", {"color"}), ("texture", {"material"}), ("move", {"x", "y"})]
-)
+@pytest.mark.parametrize(("category", "keys"), [("color", {"color"}), ("texture", {"material"}), ("move", {"x", "y"})])
 def test_one_object_changes_in_one_way(pairs, category, keys):
     for pair in of(pairs, category):
         before, after = pair.changed_object
