@@ -38,18 +38,18 @@ def caption_examples(pipe: Callable, examples: list[dict], **kwargs) -> Iterator
             For each call of the pipeline, such as `batch_size`.
 
     Yields:
-        `dict`: each example with the pipeline's `generated_text`, `score` and `changed` (its own flag then stands
-        under `truly_changed`), and `exact` (`bool`): whether the caption is one of the references, case and
-        punctuation aside.
+        `dict`: each example with the pipeline's `generated_text`, `score` and `changed` (the example's own flag then
+        stands under `truly_changed`), and `exact_reference`: the reference that the caption equals, case and
+        punctuation aside, or `None`.
     """
     from .pipeline_blip2idc import normalize_caption
 
     results = pipe(((example["before"], example["after"]) for example in examples), **kwargs)
     for example, captions in zip(examples, results, strict=True):
         best = captions[0]
-        references = {normalize_caption(reference) for reference in example["captions"]}
-        exact = normalize_caption(best["generated_text"]) in references
-        yield {**example, "truly_changed": example["changed"], **best, "exact": exact}
+        said = normalize_caption(best["generated_text"])
+        exact = next((text for text in example["captions"] if normalize_caption(text) == said), None)
+        yield {**example, "truly_changed": example["changed"], **best, "exact_reference": exact}
 
 
 def nearest_reference(row: dict) -> str:
@@ -60,22 +60,23 @@ def nearest_reference(row: dict) -> str:
         words = set(reference.lower().split())
         return len(words & said) / max(len(words | said), 1)
 
-    return max(row["captions"], key=overlap)
+    return row["exact_reference"] or max(row["captions"], key=overlap)
 
 
 def table(rows: Iterable[dict]) -> Iterator[str]:
     """
-    Lines of a text table, each ready as soon as its row is.
+    Lines of a text table, each pair's as soon as it is captioned.
 
     Args:
         rows (`Iterable[dict]`):
             As from [`caption_examples`].
 
     Yields:
-        `str`: two lines a pair, below a heading: kind of change, score, caption; and the nearest reference.
+        `str`: a heading; then, for each pair, a line with the kind of change, the score and the caption, and one with
+        the nearest reference.
     """
-    yield f"{'change':<8} {'score':>5}  caption, and below it the nearest reference ('=' where they are equal)"
+    yield f"{'change':<8} {'score':>5}  caption; below it the nearest reference, '=' if it is the same"
     for row in rows:
         yield ""
         yield f"{row['category']:<8} {row['score']:>5.2f}  {row['generated_text']}"
-        yield f"{'':<8} {'=' if row['exact'] else '':>5}  {nearest_reference(row)}"
+        yield f"{'':<8} {'=' if row['exact_reference'] else '':>5}  {nearest_reference(row)}"

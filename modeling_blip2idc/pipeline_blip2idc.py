@@ -161,15 +161,14 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
             # `generate` deprecates a configuration with arguments beside it
             generation_config = copy.deepcopy(generation_config)
             options = {"generation_config": generation_config, **generation_config.update(**options)}
-        eos = options.get("eos_token_id", getattr(generation_config, "eos_token_id", None))
-        if eos is None:
-            eos = options["eos_token_id"] = self._stop_token_ids()
+        if options.get("eos_token_id", getattr(generation_config, "eos_token_id", None)) is None:
+            options["eos_token_id"] = self._stop_token_ids()
         inputs = {name: tensor[good.to(tensor.device)] for name, tensor in model_inputs.items()}
         output = captioner.generate(**inputs, **options)
         ids = output.sequences
         if not captioner.config.text_config.is_encoder_decoder:
             ids = ids[:, inputs["input_ids"].shape[1] :]  # (n R, T) new tokens
-        scores = captioner.sequence_confidence(output, eos_token_id=eos).float().to(ids.device)
+        scores = captioner.sequence_confidence(output).float().to(ids.device)
         each = len(ids) // len(good)
         good = good.to(ids.device)
         # back to the places in the batch: (N, R, T) and (N, R)
@@ -210,8 +209,13 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
             kwargs:
                 As for `PreTrainedModel.save_pretrained`.
         """
+        config = self.model.config
+        had = getattr(config, "custom_pipelines", None)
         super().save_pretrained(save_directory, **kwargs)
         self.processor.save_pretrained(save_directory)
+        # else a later `model.save_pretrained` would promise a pipeline whose code it does not write
+        if had is None and hasattr(config, "custom_pipelines"):
+            del config.custom_pipelines
 
 
 # What `save_pretrained` writes to config.json. Set here and not only by `register`, so that the copy of this file in
@@ -241,7 +245,7 @@ def _captioner(model) -> Any:
     """
     if hasattr(model, "sequence_confidence"):
         return model
-    if getattr(model.config, "model_type", None) != "blip-2":
+    if getattr(model.config, "model_type", None) not in ("blip-2", "blip2idc"):
         raise ValueError(
             f"{TASK} needs a BLIP-2 model; got a {type(model).__name__} "
             f"(model type {getattr(model.config, 'model_type', None)!r})"

@@ -1,5 +1,5 @@
 """
-One rendered pair of each category as files, for a demonstration: `python -m datasets_syned.scenes.export_examples OUT`.
+One rendered pair of each category as files: `python -m datasets_syned.scenes.export_examples OUT`.
 
 Writes `<category>_before.png`, `<category>_after.png` and `references.jsonl`, a line per pair with the keys `id`,
 `category`, `changed`, `before` and `after` (file names) and `captions`. The same arguments give the same files.
