@@ -122,7 +122,7 @@ def _base_of(adapter: str, adapter_file: str) -> tuple[str, str | None]:
         raise ValueError(f"adapter_config.json of {adapter!r} names no base_model_name_or_path.")
     beside = Path(adapter, base)
     if os.path.isdir(adapter) and beside.is_dir():
-        return str(beside), None
+        return str(beside.resolve()), None
     try:
         _check_folder(base)
     except FileNotFoundError as error:

@@ -73,7 +73,14 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, t5: bool = False, cls=Blip2I
     layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
     return cls(
         vision_config={**layers, "image_size": 28, "patch_size": 14, "initializer_range": 0.2},
-        qformer_config={**layers, "vocab_size": size, "initializer_range": 0.2, "encoder_hidden_size": 32},
+        qformer_config={
+            **layers,
+            "vocab_size": size,
+            "initializer_range": 0.2,
+            "encoder_hidden_size": 32,
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+        },
         text_config=text.to_dict(),
         num_query_tokens=QUERIES,
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
