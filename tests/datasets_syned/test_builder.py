@@ -200,28 +200,43 @@ def test_a_killed_build_continues(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("syned/*/*/*.chunks")), "the chunks are removed once the dataset is there"
 
 
+def command(out, rows):
+    return ["scenes", "--out", str(out), "--train", str(rows), "--num_proc", "2", "--width", "48", "--height", "32"]
+
+
 @needs_proc
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_command_continues(tmp_path, how, capsys):
+def test_a_killed_command_continues(tmp_path, capsys):
     out = tmp_path / "scenes"
-    arguments = ["scenes", "--out", str(out), "--train", "1250", "--num_proc", "2", "--width", "48", "--height", "32"]
 
     def files():
         return sorted(out.glob("data/train-*.parquet"))
 
-    process, _ = interrupt([sys.executable, "-m", "datasets_syned", *arguments], files, 1, how)
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        message = process.stderr.read()
-        assert "the same command continues" in message and "Traceback" not in message
+    interrupt([sys.executable, "-m", "datasets_syned", *command(out, 600)], files, 1, signal.SIGKILL)
     kept = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files()}
-    assert 1 <= len(kept) < 4
-    arguments[4] = "1000"  # enough to see it
-    assert main(arguments) == 0
+    assert 1 <= len(kept) < 3
+    assert main(command(out, 600)) == 0
     assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in kept} == kept
-    assert [path.name[:14] for path in files()] == [f"train-{start:08d}" for start in range(0, 1000, 250)]
+    assert [path.stem for path in files()] == [
+        "train-00000000-00000250",
+        "train-00000250-00000500",
+        "train-00000500-00000600",
+    ]
     assert not list(out.glob("data/.*")), "half-written files are left"
-    assert "1000 train" in capsys.readouterr().out
+    assert "600 train" in capsys.readouterr().out
+
+
+@needs_proc
+def test_ctrl_c_stops_the_command_and_says_how_to_go_on(tmp_path):
+    out = tmp_path / "scenes"
+    process, workers = interrupt(
+        [sys.executable, "-m", "datasets_syned", *command(out, 600)],
+        lambda: list(out.glob("data/.train-*")),  # files in the making
+        2,
+        signal.SIGINT,
+    )
+    assert process.returncode == 130 and len(workers) == 2
+    message = process.stderr.read()
+    assert "the same command continues" in message and "Traceback" not in message
 
 
 def test_the_folder_is_read_without_this_package(tmp_path, train, capsys):

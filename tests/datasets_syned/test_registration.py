@@ -85,7 +85,7 @@ def test_other_packaged_datasets_are_as_before(tmp_path):
     data = load_dataset("csv", data_files=str(file), cache_dir=str(tmp_path / "cache"))["train"]
     assert data["a"] == [1, 3]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(datasets.exceptions.DataFilesNotFoundError):
+    with pytest.raises(datasets.data_files.EmptyDatasetError):
         load_dataset("csv", data_dir=str(tmp_path / "empty"), cache_dir=str(tmp_path / "cache"))
 
 
