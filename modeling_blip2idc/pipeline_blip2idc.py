@@ -12,6 +12,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from .auto_blip2idc import AutoModelForImageDifferenceCaptioning, adapters_own_processor
 from .configuration_blip2idc import NO_CHANGE_CAPTIONS
 from .inputs_blip2idc import Row, as_rows, describe
 from .modeling_blip2idc import Blip2IDCForConditionalGeneration
@@ -50,7 +51,9 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
         model (`PreTrainedModel` or `PeftModel`):
             The captioner.
         processor ([`Blip2IDCProcessor`] or `Blip2Processor`):
-            The processor; a plain BLIP-2 processor gets the canvas of two images put before it.
+            The processor; a plain BLIP-2 processor gets the canvas of two images put before it. For an adapter that
+            `pipeline` loads, one saved beside it wins over that of its base model (with `trust_remote_code` and
+            without this package it does not: pass `processor=` the adapter as well).
         kwargs:
             As for `transformers.Pipeline`; and everything that `__call__` takes, as the default of each call.
 
@@ -67,7 +70,8 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
 
     def __init__(self, model, processor=None, **kwargs):
         _captioner(model)  # refuses other models
-        super().__init__(model=model, processor=_pair_processor(processor, model.config), **kwargs)
+        processor = _pair_processor(adapters_own_processor(model, processor), model.config)
+        super().__init__(model=model, processor=processor, **kwargs)
         self.model.eval()  # a model fresh from training has dropout on
 
     def __call__(self, inputs: Any, after: Any = None, **kwargs) -> Any:
@@ -219,7 +223,7 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
 
 
 # What `save_pretrained` writes to config.json. Set here and not only by `register`, so that the copy of this file in
-# a saved folder has it too, and without the default model, which is a folder of this machine.
+# a saved folder has it too; with a class that transformers has; without the default model, a folder of this machine.
 ImageDifferenceCaptioningPipeline._registered_impl = {
     TASK: {"impl": ImageDifferenceCaptioningPipeline, "pt": (AutoModelForImageTextToText,), "type": "multimodal"}
 }
@@ -231,7 +235,7 @@ def register() -> None:
     PIPELINE_REGISTRY.register_pipeline(
         TASK,
         pipeline_class=ImageDifferenceCaptioningPipeline,
-        pt_model=AutoModelForImageTextToText,
+        pt_model=AutoModelForImageDifferenceCaptioning,
         default=(str(Path(__file__).parent / "mini"), None),
         type="multimodal",
     )

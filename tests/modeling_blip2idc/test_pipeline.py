@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,8 @@ from transformers import (
 )
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from modeling_blip2idc import ImageDifferenceCaptioningPipeline
+from modeling_blip2idc import Blip2IDCProcessor, ImageDifferenceCaptioningPipeline
+from modeling_blip2idc.loading_blip2idc import load_idc
 
 TASK = "image-difference-captioning"
 MISSING = "no/such/file.png"
@@ -48,6 +50,10 @@ def generated(pipe, pairs, **kwargs) -> tuple[list, list]:
 
 def texts(results) -> list[list[str]]:
     return [[caption["generated_text"] for caption in captions] for captions in results]
+
+
+def pipeline_of(model, processor) -> ImageDifferenceCaptioningPipeline:
+    return ImageDifferenceCaptioningPipeline(model=model, processor=processor, device="cpu", max_new_tokens=6)
 
 
 class PairDataset(torch.utils.data.Dataset):
@@ -362,8 +368,42 @@ def test_adapters(adapter_dir, base_dir, pipe, pairs):
     captions = texts(instance(pairs[:6], batch_size=4))
     assert captions != texts(pipe(pairs[:6]))  # the adapter does something
     assert texts(from_folder(pairs[:6])) == captions
+    loaded, own_processor = load_idc(adapter_dir)
+    assert texts(pipeline_of(loaded, own_processor)(pairs[:6])) == captions
     merged = pipeline(TASK, model=peft_model.merge_and_unload(), processor=processor, device="cpu", max_new_tokens=6)
     assert texts(merged(pairs[:6])) == captions
+
+
+def test_an_adapters_own_processor_wins_over_its_bases(adapter_dir, base_dir, pairs, tmp_path):
+    """It knows the canvas that the adapter was trained on."""
+    folder = shutil.copytree(adapter_dir, tmp_path / "adapter")
+    processor = Blip2IDCProcessor.from_pretrained(base_dir, concat_axis="horizontal")
+    processor.image_processor.size = {"height": 28, "width": 56}
+    processor.save_pretrained(folder)
+    pipe = pipeline(TASK, model=str(folder), device="cpu", max_new_tokens=6)
+    assert pipe.processor.concat_axis == "horizontal"
+    assert dict(pipe.processor.image_processor.size) == {"height": 28, "width": 56}
+    assert texts(pipe(pairs[:3])) == texts(pipeline_of(*load_idc(folder))(pairs[:3]))
+    chosen = Blip2IDCProcessor.from_pretrained(base_dir, draft=False, concat_axis="vertical")
+    chosen.image_processor.size = {"height": 28, "width": 28}
+    pipe = pipeline(TASK, model=str(folder), processor=chosen, device="cpu")
+    assert pipe.processor is chosen
+
+
+def test_t5(tiny_t5_model, tiny_t5_processor, pairs):
+    pipe = pipeline_of(tiny_t5_model, tiny_t5_processor)
+    one, many = pipe(pairs[:8]), pipe(pairs[:8], batch_size=5)
+    assert texts(one) == texts(many) and len({text for (text,) in texts(one)}) > 1
+    assert all(0 < captions[0]["score"] <= 1 for captions in one)
+    inputs = tiny_t5_processor(images=pairs[:8])
+    ids = tiny_t5_model.generate(**inputs, max_new_tokens=6)
+    assert tiny_t5_processor.post_process_captions(ids) == [text for (text,) in texts(one)]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(tiny_model_dir, pairs, dtype):
+    pipe = pipeline(TASK, model=str(tiny_model_dir), device="cpu", dtype=dtype, max_new_tokens=6)
+    assert all(0 < captions[0]["score"] <= 1 for captions in pipe(pairs[:4], batch_size=2))
 
 
 def test_a_model_fresh_from_training_is_put_in_evaluation_mode(tiny_model, tiny_processor, pairs):

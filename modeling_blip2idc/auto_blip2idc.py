@@ -1,0 +1,50 @@
+"""What `pipeline("image-difference-captioning", model=...)` loads its model with."""
+
+from typing import Any
+
+from transformers import AutoModelForImageTextToText
+from transformers.utils import has_file
+from transformers.utils.peft_utils import find_adapter_config_file
+
+from .processing_blip2idc import Blip2IDCProcessor
+
+
+class AutoModelForImageDifferenceCaptioning(AutoModelForImageTextToText):
+    """
+    `AutoModelForImageTextToText`, which remembers where an adapter came from.
+
+    `pipeline` takes the processor of an adapter from its base model, whose canvas may be another than the one the
+    adapter was trained on; the pipeline can then look for the adapter's own.
+    """
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
+        model = AutoModelForImageTextToText.from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        where = {name: kwargs[name] for name in ("revision", "token") if kwargs.get(name) is not None}
+        if find_adapter_config_file(pretrained_model_name_or_path, **where) is not None:
+            model._adapter_source = (str(pretrained_model_name_or_path), where)
+        return model
+
+
+def adapters_own_processor(model, processor) -> Any:
+    """
+    The processor that was saved with an adapter, in place of the one of its base model.
+
+    Args:
+        model (`PreTrainedModel`):
+            As loaded by [`AutoModelForImageDifferenceCaptioning`]; any other gets its processor back.
+        processor (`ProcessorMixin`):
+            The processor at hand. If it is not that of the base model, somebody chose it, and it is kept.
+
+    Returns:
+        `ProcessorMixin`: the one to use.
+    """
+    source, where = getattr(model, "_adapter_source", (None, {}))
+    if source is None or processor is None or not has_file(source, "processor_config.json", **where):
+        return processor
+    of_base = type(processor).from_pretrained(model.name_or_path)
+    return Blip2IDCProcessor.from_pretrained(source, **where) if _same(processor, of_base) else processor
+
+
+def _same(processor, other) -> bool:
+    return processor.to_dict() == other.to_dict()
