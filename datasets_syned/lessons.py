@@ -7,7 +7,6 @@ labels of its patches. [`Lessons`] then deals them out, mirrored, swapped and wi
 import json
 
 import numpy as np
-import torch
 from PIL import Image
 
 from .scenes.captions import PHRASINGS
@@ -92,7 +91,7 @@ def prepare_lesson(row, make_canvas, patch_size):
     }
 
 
-class Lessons(torch.utils.data.Dataset):
+class Lessons:
     """A whole training run, in order: item `i` is a function of `(seed, i)`, so that a resumed run sees the same.
 
     Each item draws a row, swaps before and after in half of the cases (with the captions of the reversed change),
@@ -131,8 +130,8 @@ class Lessons(torch.utils.data.Dataset):
         return {
             "pair": tuple(Image.fromarray(np.ascontiguousarray(half)) for half in halves),
             "caption": said[int(rng.integers(len(said)))],
-            "patch_labels": torch.from_numpy(patches.reshape(-1, len(PATCH_CLASSES)).astype(np.int64)),
-            "pair_labels": torch.tensor(pair),
+            "patch_labels": patches.reshape(-1, len(PATCH_CLASSES)).astype(np.int64),
+            "pair_labels": np.array(pair),
         }
 
     @staticmethod
@@ -158,9 +157,11 @@ class LessonCollator:
         self.processor = processor
 
     def __call__(self, items):
+        import torch  # with the processor's tensors, it is there
+
         batch = dict(self.processor(images=[x["pair"] for x in items], text=[x["caption"] for x in items]))
         for name in ("patch_labels", "pair_labels"):
-            batch[name] = torch.stack([x[name] for x in items])
+            batch[name] = torch.from_numpy(np.stack([x[name] for x in items]))
         return batch
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from .scene import COLORS, MATERIALS, SHAPES, SIZES
 
-
 PHRASINGS = {
     "color": (
         "the {object} turned {value}",

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 from .scene import COLORS, MATERIALS, MAX_OBJECTS, MIN_OBJECTS, place, sample_objects
 
-
 CATEGORIES = ("color", "texture", "move", "add", "drop", "none")
 MOVE_DISTANCE = 1.3  # at least this far: more than what the camera's jitter can imitate
 

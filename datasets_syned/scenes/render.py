@@ -8,7 +8,6 @@ import numpy as np
 
 from .scene import COLORS
 
-
 SUPERSAMPLING = 2  # rays per pixel and axis
 BACKGROUND = 0  # in masks; object i is i + 1
 AMBIENT, KEY, FILL = 0.38, 0.72, 0.16

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-
 SHAPES = ("cube", "sphere", "cylinder")
 MATERIALS = ("rubber", "metal")
 SIZES = {"large": 0.72, "small": 0.43}  # radius of a sphere or a cylinder; a cube has the same footprint on average

@@ -1,0 +1,192 @@
+"""Trains a model for image difference captioning, scores it, and leaves it ready to load.
+
+    python train_trainer.py recipes/mini.yaml
+    python train_trainer.py recipes/scenes_lora.yaml --rank 16 --output_dir runs/lora16
+
+A recipe is a YAML file of the arguments below and of those of `Seq2SeqTrainingArguments`; what is given on the command
+line wins. A run that was interrupted, at any moment, is continued by the same command. `<output_dir>/final` then holds
+the model (or the adapter) with its card, `results.json` and the test captions in `predictions.jsonl`.
+"""
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import evaluate
+import yaml
+from transformers import HfArgumentParser, Seq2SeqTrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from datasets_syned import BlurJPEG, IDCCollator, training_data
+from datasets_syned.lessons import CLASS_WEIGHTS, PAIR_CLASSES, PATCH_CLASSES, LessonCollator, vocabulary
+from datasets_syned.scenes import NO_CHANGE_CAPTIONS
+from datasets_syned.scorer import Scorer
+from modeling_blip2idc.card_blip2idc import write_card
+from modeling_blip2idc.compact_blip2idc import save_compact
+from modeling_blip2idc.image_processing_blip2idc import make_canvas
+from modeling_blip2idc.loading_blip2idc import EMBEDDED, load_idc
+from modeling_blip2idc.peft_blip2idc import TOWERS, count_trainable, lora_config
+from modeling_blip2idc.scratch_blip2idc import add_auxiliary, build_from_scratch, remove_auxiliary
+from modeling_blip2idc.trainer_blip2idc import IDCTrainer
+
+METRIC = Path(__file__).parent / "metrics" / "cider"
+
+
+@dataclass
+class ModelArguments:
+    """What is trained."""
+
+    model: str | None = field(default=None, metadata={"help": "Hub id or folder; the embedded model by default"})
+    revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the model"})
+    dtype: str | None = field(default=None, metadata={"help": "such as bfloat16; the checkpoint's by default"})
+    scratch: dict | None = field(default=None, metadata={"help": "geometry of a small model trained from nothing"})
+    tuning: str = field(default="lora", metadata={"help": "lora or full"})
+    towers: list[str] = field(default_factory=lambda: list(TOWERS), metadata={"help": "towers that LoRA adapts"})
+    targets: str = field(default="paper", metadata={"help": "paper (all of Q, K, V) or authors (released adapters)"})
+    rank: int = field(default=8, metadata={"help": "of LoRA"})
+    lora_alpha: int = field(default=16, metadata={"help": "scale of LoRA"})
+    lora_dropout: float = field(default=0.05, metadata={"help": "dropout of LoRA"})
+
+
+@dataclass
+class DataArguments:
+    """What it learns from. A data set is a dict of arguments of `datasets.load_dataset`."""
+
+    train_data: list[dict] = field(default_factory=list, metadata={"help": "data sets, one after the other"})
+    eval_data: dict | None = field(default=None, metadata={"help": "scored during training"})
+    test_data: dict | None = field(default=None, metadata={"help": "scored at the end"})
+    augment: bool = field(default=False, metadata={"help": "blur and JPEG on training images (paper, section 5.1)"})
+    max_length: int | None = field(default=None, metadata={"help": "tokens of a row, image tokens included"})
+    num_proc: int | None = field(default=None, metadata={"help": "processes that prepare data"})
+    lessons: bool = field(default=False, metadata={"help": "dense labels of the embedded scenes; needs `scratch`"})
+    easy_share: float = field(default=0.15, metadata={"help": "lessons: part of the run without camera jitter"})
+
+
+@dataclass
+class IDCTrainingArguments(Seq2SeqTrainingArguments):
+    """As `Seq2SeqTrainingArguments`, with defaults for this task."""
+
+    output_dir: str = field(default="runs/idc", metadata={"help": "where checkpoints and results go"})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "the collator reads the columns"})
+    predict_with_generate: bool = field(default=True, metadata={"help": "score generated captions"})
+    metric_for_best_model: str | None = field(default="cider", metadata={"help": "of the evaluation"})
+    muon_lr: float | None = field(default=None, metadata={"help": "Muon for the matrices, at this learning rate"})
+    auxiliary_weights: list[float] = field(default_factory=lambda: [0.5, 0.3], metadata={"help": "of patches, pairs"})
+    embed: bool = field(default=False, metadata={"help": "replace the model embedded in the package by the result"})
+
+
+def parse(argv):
+    """Arguments from `[recipe.yaml] [--name value ...]`, as the three dataclasses above."""
+    parser = HfArgumentParser((ModelArguments, DataArguments, IDCTrainingArguments), description=__doc__)
+    for action in parser._actions:  # data sets are written as JSON on the command line
+        if action.dest in ("train_data", "eval_data", "test_data", "scratch"):
+            action.type, action.nargs = json.loads, None
+    parser.add_argument("recipe", nargs="?", help="a YAML file with any of the arguments below")
+    recipe = next((word for word in argv[:1] if not word.startswith("-")), None)
+    if recipe is not None:
+        try:
+            values = yaml.safe_load(Path(recipe).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            parser.error(f"recipe {recipe!r}: {error}")
+        known = {action.dest for action in parser._actions}
+        if unknown := sorted(set(values) - known):
+            parser.error(f"recipe {recipe!r}: unknown argument {', '.join(unknown)}")
+        parser.set_defaults(**values)
+    model_args, data_args, training_args, _ = parser.parse_args_into_dataclasses(argv)
+    if not data_args.train_data:
+        parser.error("train_data is empty: name a recipe, such as recipes/mini.yaml")
+    if data_args.lessons and model_args.scratch is None:
+        parser.error("lessons need scratch: they hold labels for the patches of a small model's canvas")
+    return model_args, data_args, training_args
+
+
+def make_model(args):
+    """The model to be trained and its processor."""
+    if args.scratch is not None:
+        model, processor = build_from_scratch(vocabulary(), no_change_captions=NO_CHANGE_CAPTIONS, **args.scratch)
+        return add_auxiliary(model, PATCH_CLASSES, PAIR_CLASSES, CLASS_WEIGHTS), processor
+    model, processor = load_idc(args.model, args.revision, args.dtype)
+    if args.tuning == "lora":
+        from peft import get_peft_model
+
+        adapter = lora_config(args.towers, args.targets, args.rank, args.lora_alpha, args.lora_dropout)
+        model = get_peft_model(model, adapter)
+    elif args.tuning != "full":
+        raise ValueError(f"tuning is {args.tuning!r}; it must be 'lora' or 'full'")
+    return model, processor
+
+
+def canvas(before, after, size, concat_axis):
+    """The canvas of a pair, a `PIL.Image`: what `datasets_syned` may not know."""
+    return make_canvas(before, after, size, concat_axis)[0]
+
+
+def make_train_data(args, training_args, processor, config):
+    """Rows to train on, and what collates them."""
+    parts = [training_data.load(spec) for spec in args.train_data]
+    if args.lessons:
+        training_args.train_sampling_strategy = "sequential"  # the order is drawn inside
+        lessons = training_data.lessons(
+            parts,
+            partial(canvas, size=dict(processor.image_processor.size), concat_axis=processor.concat_axis),
+            config.vision_config.patch_size,
+            training_args.max_steps * training_args.train_batch_size * training_args.gradient_accumulation_steps,
+            args.easy_share,
+            training_args.seed,
+            num_proc=args.num_proc,
+        )
+        return lessons, LessonCollator(processor)
+    augment = BlurJPEG() if args.augment else None
+    collator = IDCCollator(processor, seed=training_args.seed, max_length=args.max_length, augment=augment)
+    return training_data.concatenate(parts), collator
+
+
+def main(model_args, data_args, training_args):
+    """Trains, saves and scores. Returns what `results.json` holds."""
+    set_seed(training_args.seed)
+    metric = evaluate.load(str(METRIC))
+    model, processor = make_model(model_args)
+    print("trainable parameters:", {part: n for part, n in count_trainable(model).items() if n})
+    train_rows, collator = make_train_data(data_args, training_args, processor, model.config)
+    eval_rows = training_data.load(data_args.eval_data) if data_args.eval_data else None
+    trainer = IDCTrainer(
+        model,
+        training_args,
+        data_collator=collator,
+        eval_collator=IDCCollator(processor, max_length=data_args.max_length).for_evaluation(),
+        train_dataset=train_rows,
+        eval_dataset=eval_rows,
+        processing_class=processor,
+        compute_metrics=eval_rows and Scorer(eval_rows, processor.post_process_captions, metric),
+        muon_lr=training_args.muon_lr,
+        auxiliary_weights=training_args.auxiliary_weights,
+    )
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(training_args.output_dir))
+
+    out = Path(training_args.output_dir) / "final"
+    if model_args.scratch is not None:
+        save_compact(remove_auxiliary(trainer.model), processor, out)
+    else:
+        trainer.save_model(out)
+    # what is scored is what was written, read back as anybody would
+    trainer.model = trainer.model_wrapped = load_idc(out)[0].to(training_args.device)
+    results = {"history": [entry for entry in trainer.state.log_history if "eval_cider" in entry]}
+    if data_args.test_data:
+        rows = training_data.load(data_args.test_data)
+        trainer.compute_metrics = scorer = Scorer(rows, processor.post_process_captions, metric)
+        trainer.predict(rows)
+        results["test"] = scorer.report()
+        scorer.write_predictions(out / "predictions.jsonl")
+        print(json.dumps(results["test"], indent=1))
+    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_card(out, results, {**vars(model_args), **vars(data_args), "max_steps": training_args.max_steps})
+    if training_args.embed:
+        shutil.copytree(out, EMBEDDED, dirs_exist_ok=True, ignore=shutil.ignore_patterns("predictions.jsonl"))
+    return results
+
+
+if __name__ == "__main__":
+    main(*parse(sys.argv[1:]))
