@@ -30,13 +30,7 @@ def export_remote_code(model, processor, folder: str | os.PathLike) -> None:
     if not hasattr(model, "sequence_confidence"):
         raise ValueError(f"A {type(model).__name__} has no code to export: load it again with load_idc.")
     pipe = ImageDifferenceCaptioningPipeline(model=model, processor=processor, device=model.device)
-    had = getattr(model.config, "custom_pipelines", None)
-    try:
-        pipe.save_pretrained(folder)
-    finally:
-        # else a later model.save_pretrained would promise a pipeline whose code it does not write
-        if had is None and hasattr(model.config, "custom_pipelines"):
-            del model.config.custom_pipelines
+    pipe.save_pretrained(folder)
 
 
 __all__ = ["export_remote_code"]

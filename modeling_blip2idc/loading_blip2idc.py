@@ -64,6 +64,9 @@ def load_idc(
         processor.num_query_tokens = model.config.num_query_tokens
     if model.config.image_token_index is None:
         model.config.image_token_index = processor.image_token_id
+        if processor.image_token_id >= model.config.text_config.vocab_size:
+            # its embedding is never read: the image features stand in its place
+            model.resize_token_embeddings(processor.image_token_id + 1, mean_resizing=False)
     _stop_where_captions_do(model, processor)
     return model.to(device).eval() if device is not None else model.eval(), processor
 
