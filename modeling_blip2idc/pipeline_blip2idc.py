@@ -103,8 +103,8 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
                 `num_return_sequences`. They win over a `generation_config` given beside them.
 
         Returns:
-            For one pair, a list of `num_return_sequences` dicts, the best first; for a list, a list of such lists; for
-            a dataset or an iterable, an iterator over them. The keys:
+            For one pair, a list of `num_return_sequences` dicts, of beams the best first; for a list, a list of such
+            lists; for a dataset or an iterable, an iterator over them. The keys:
 
             - **generated_text** (`str`): the caption, without the prompt.
             - **score** (`float`): `exp` of the mean log-probability of the caption's tokens, stop token included, in

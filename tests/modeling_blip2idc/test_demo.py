@@ -9,12 +9,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from PIL import Image
+from transformers import pipeline
 from transformers.utils import logging
 
 from datasets_syned.scenes import CATEGORIES
 from datasets_syned.scenes.export_examples import export_examples
 from modeling_blip2idc.__main__ import main
 from modeling_blip2idc.demo_blip2idc import EXAMPLES, caption_examples, load_examples, nearest_reference, table
+from modeling_blip2idc.loading_blip2idc import EMBEDDED
 from modeling_blip2idc.report_blip2idc import render_page
 
 
@@ -136,6 +138,13 @@ def test_the_command_prints_a_table_and_writes_the_page(tmp_path, tiny_model_dir
     assert [line.split()[0] for line in printed.splitlines() if line[:1].isalpha()][1:] == list(CATEGORIES)
     assert f"the pairs are shown in {out}" in printed
     assert Page(out.read_text(encoding="utf-8")).tags.count("article") == 6
+
+
+@pytest.mark.skipif(not (EMBEDDED / "config.json").is_file(), reason="the embedded model is not made yet (make mini)")
+def test_the_embedded_model_says_what_changed_in_the_examples():
+    rows = list(caption_examples(pipeline("image-difference-captioning", device="cpu"), load_examples()))
+    assert [row["changed"] for row in rows] == [row["truly_changed"] for row in rows]
+    assert sum(row["exact_reference"] is not None for row in rows) >= 4
 
 
 @pytest.mark.parametrize("out", ["missing/page.html", "."])
