@@ -22,7 +22,7 @@ class AutoModelForImageDifferenceCaptioning(AutoModelForImageTextToText):
         model = AutoModelForImageTextToText.from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         where = {name: kwargs[name] for name in ("revision", "token") if kwargs.get(name) is not None}
         if "revision" in where:
-            where["revision"] = str(where["revision"])  # without the commit that it resolves to in the base's repository
+            where["revision"] = str(where["revision"])  # it remembers a commit, which is the base's
         if find_adapter_config_file(pretrained_model_name_or_path, **where) is not None:
             model._adapter_source = (str(pretrained_model_name_or_path), where)
         return model
