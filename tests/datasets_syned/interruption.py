@@ -27,7 +27,7 @@ def interrupt(
 ) -> tuple[subprocess.Popen, list[int]]:
     """Runs a command, interrupts it once `files()` lists `enough` of them; returns it and the ids of its children."""
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while len(files()) < enough:
         assert process.poll() is None and time.monotonic() < end, process.stderr.read()
         time.sleep(0.02)
