@@ -8,7 +8,7 @@ import evaluate
 from .checks import check_captions
 from .ngrams import Corpus
 from .no_change import no_change_scores
-from .ptb_rules import RULES
+from .ptb_rules import ENTITIES
 from .ptb_words import ABBREVIATIONS
 from .scorers import cider_and_bleu
 from .scoring import score
@@ -16,9 +16,9 @@ from .tokenizer import tokenize
 
 __all__ = [
     "ABBREVIATIONS",
-    "RULES",
     "Cider",
     "Corpus",
+    "ENTITIES",
     "check_captions",
     "cider_and_bleu",
     "no_change_scores",

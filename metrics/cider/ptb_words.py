@@ -5,17 +5,20 @@ Case matters only where that is said.
 
 # Keep their period.
 ABBREVIATIONS = """
-adj adm adv ala apr ariz assn assoc asst atty aug ave bhd bldg blvd bros brig calif capt cf cie cmdr co col colo comdr
-conn corp cpl ct dak dec dept det dr drs elec ens esq est etc ext feb fla fri ft ga gen gov govs hon inc ind insp intl
-jan jr jul jun kan kans ky lieut lt ltd maj mar md messrs mfg mich minn mlle mme mo mon mont mr mrs ms msgr mt mtg natl
-neb nev nov oct okla penn pfc ph.d plc pres prof profs pte pvt rd rep reps rev rt sen sens sep sept seq sfc sgt sq sr
-st ste supt tel tenn thu thurs treas tue tues univ vs vt wed wis wisc wm wyo
+al ala apr ariz assn aug bhd bldg blvd bros calif co colo conn corp cos ct dak dec esq est etc ext feb fla fri ga inc
+ind intl jan jr jul jun kan kans ky ltd mar md mich minn mo mon mont neb nev nov oct okla penn ph.d plc pte pty ptys rd
+rt sep sept seq sq sr tel tenn thu thurs tue tues univ va vt wed wis wisc wyo
+""".split()
+
+# Keep it as well, but go with a letter that follows without a space: "mr.x".
+TITLES = """
+adj adm adv alex assoc asst atty ave brig capt cf cie cmdr col comdr cpl dept det dr drs elec ens ft gen gov govs hon
+insp jos lieut lt maj messrs mfg mlle mme mr mrs ms msgr mt mtg natl pfc pres prof profs pvt rep reps rev sen sens sfc
+sgt st ste supt treas vs wm
 """.split()
 
 # Keep it only with a capital, because they are words as well.
-CAPITALISED_ABBREVIATIONS = [
-    form for word in "ark del ill la mass miss ore pa tex wash".split() for form in (word.capitalize(), word.upper())
-]
+CAPITALISED_ABBREVIATIONS = "Ark Del Ill La Mass Miss Ore Pa Tex Wash".split()
 
 # Keep it only before a number.
 NUMBER_ABBREVIATIONS = "art ca fig figs no nos op pp prop".split()
@@ -27,3 +30,9 @@ QUOTED_WORDS = """
 
 # Are two tokens.
 SPLIT_WORDS = [("can", "not"), ("gon", "na"), ("wan", "na"), ("got", "ta"), ("gim", "me"), ("lem", "me")]
+
+# All that is not simply a word.
+SPECIAL_WORDS = frozenset(
+    [*ABBREVIATIONS, *TITLES, *map(str.lower, CAPITALISED_ABBREVIATIONS), *NUMBER_ABBREVIATIONS]
+    + [first + second for first, second in SPLIT_WORDS]
+)

@@ -9,11 +9,14 @@ the last caption of a file, and one that ends in "art.", are read differently de
 
 import re
 
-from .ptb_rules import ACROSS_SPACES, ENTITIES, INVISIBLE, RULES
+from .ptb_rules import ACROSS_SPACES, DIGIT_RULES, ENTITIES, LETTER_RULES, OTHER_RULES
+from .ptb_words import SPECIAL_WORDS
 
 _ENTITY = re.compile("|".join(ENTITIES))
 # Not punctuation to the field, because its list has them in upper case and the captions are in lower case.
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
+# What most chunks are; no rule but the simplest has to be tried on them.
+_PLAIN = re.compile(r"\"?(?P<word>[A-Za-z]{2,})('s)?[.,;:!?]?\"?")
 _MEMORY = 1 << 20  # chunks to remember before starting anew
 
 
@@ -54,7 +57,12 @@ class _Chunks(dict):
     """Tokens of what stands between two spaces. Captions repeat their words, so this is where the speed is."""
 
     def __missing__(self, chunk):
-        self[chunk] = tokens = _tokens(chunk)
+        plain = _PLAIN.fullmatch(chunk)
+        if plain and plain["word"].lower() not in SPECIAL_WORDS:
+            tokens = " ".join(filter(None, plain.groups())).lower()
+        else:
+            tokens = _tokens(chunk)
+        self[chunk] = tokens
         return tokens
 
 
@@ -63,22 +71,23 @@ _CHUNKS = _Chunks()
 
 def _tokens(text):
     """Tokens of a text, joined by spaces: at each place the rule that sees the longest match wins, then the first."""
-    if not text.isascii():
-        text = INVISIBLE.sub("", text)
+    text = text.replace("\xad", "")  # soft hyphen
     if "&" in text:
         text = _ENTITY.sub(lambda match: ENTITIES[match[0]], text)
     tokens = []
     position, end = 0, len(text)
     while position < end:
         longest, best, rewrite = position, None, None
-        for pattern, how, reach in RULES:
+        first = text[position]
+        rules = LETTER_RULES if first.isalpha() else DIGIT_RULES if first.isdecimal() else OTHER_RULES
+        for pattern, how, reach in rules:
             match = pattern.match(text, position)
             # What must follow counts for the length, though it is not part of the token.
             if match and match.end(reach) > longest:
                 longest, best, rewrite = match.end(reach), match, how
         if best is None:
-            if text[position] in _BRACKETS:
-                tokens.append(_BRACKETS[text[position]])
+            if first in _BRACKETS:
+                tokens.append(_BRACKETS[first])
             position += 1
             continue
         token = best["token"]
