@@ -19,10 +19,12 @@ _NOT = (
 _W = rf"(?:[^{_NOT}]|[\u0300-\u036f])"  # word character
 _L = rf"[^{_NOT}\d]"  # letter
 _A = r"['’\x92]"  # apostrophe
-_END = rf"(?!{_L})"
-_SUFFIX = rf"(?:'(?:s|d|m|ll|re|ve){_END}|[’\x92](?:s|d|m|ll|re|ve))"
+_QUOTE = r"['’‘`\x91\x92]"  # what goes for one inside a word
+_END = r"(?![A-Za-z])"
+_ENDINGS = rf"(?:s|d|m|ll|re|ve){_END}"
+_SUFFIX = rf"(?:'{_ENDINGS}|[’\x92](?:s|d|m|ll|re|ve))"
 # d'Artagnan, O'Brien, K'nex; shi'ite is another rule because no hyphen may follow it
-_PART = rf"(?:(?-i:[A-HJ-XZdlno]){_A}(?={_W}{_W}))?{_W}+"
+_PART = rf"(?:(?-i:[A-HJ-XZdlno])(?!{_A}{_ENDINGS}){_QUOTE}(?={_L}{_L}))?{_W}+"
 _WORD = rf"{_PART}(?:[-_\u2010\u2011]{_PART})*"
 _LOOSE_WORD = rf"{_W}(?:{_W}|[.,])*(?:-{_PART})+"  # "U.S.-based", "1.5-inch", and a missing space: "dog,blue-eyed"
 _SLASH_PART = r"[0-9A-Za-z]+(?:-[A-Za-z]+){0,2}"
@@ -36,6 +38,10 @@ _HOST = rf"(?:www\.(?:[\w-]+\.)+[A-Za-z]{{2,4}}|(?:[^\W\d_][^\W_]*\.)+(?:com|net
 _NAME = r"[A-Za-z][\w:.-]*"
 _VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s<>"']+)"""
 
+_SYMBOL = (
+    r"[\xa1\xa5-\xaa\xac-\xbf×÷\u2016\u2017\u201a\u201e-\u2023\u2030-\u2038\u203b\u203e-\u2042\u2044"
+    r"\u2070-\u208e\u2100-\u214f\u2155-\u215e\u2190-\u2bff\u3001\u3002\u3012\u30fb\uff01-\uff65]"
+)
 _DOUBLE_QUOTES = {0x201C: "``", 0x93: "``", 0x201D: "''", 0x94: "''"}
 
 ENTITIES = {
@@ -47,7 +53,7 @@ ENTITIES = {
     "&mdash;": "—",
 }
 # What can be one token, or change a token, across a space.
-ACROSS_SPACES = re.compile(r"\d[)]?[ \xa0][\d]|(?i:\b(?:" + "|".join(NUMBER_ABBREVIATIONS) + r")\.\s\d)|<[A-Za-z/!?]")
+ACROSS_SPACES = re.compile(r"[\d).][ \t\xa0]\d|<[A-Za-z/!?]")
 
 
 def _any_of(words):
@@ -92,16 +98,16 @@ _PATTERNS = [
     ("l", rf"(?P<token>(?:[dlj]|y(?={_A}{_L}))(?!{_SUFFIX}){_A})", None),
     ("lo", rf"(?P<token>(?:{_any_of(QUOTED_WORDS)}))".replace("'", _A), None),
     ("o", rf"(?P<token>{_A}n{_A}|'n(?=\s|$)|[’\x92]n)", None),
-    ("l", rf"(?P<token>{_L}+[aeiouy](?!{_SUFFIX})(?:['’‘\x92][aeiou]{_L}*|(?-i:{_A}[A-Z]){_L}+))", None),
+    ("l", rf"(?P<token>{_L}+[aeiouy](?!{_SUFFIX})(?:{_QUOTE}[aeiou]{_L}*|(?-i:{_QUOTE}[A-Z]){_L}+))", None),
     ("o", rf"(?P<token>{_A}(?:\d0s|\d\d(?=\s|$)))", None),
     # words
     ("ld", rf"(?P<token>{_SLASHED})", None),
     ("ld", rf"(?P<token>{_WORD})", None),
     ("ld", rf"(?P<token>{_LOOSE_WORD})", None),
     ("ld", rf"(?P<token>(?:{_WORD}|{_JOINED}|{_AMPERSAND})\.)(?=[,:;])", None),
+    ("l", rf"(?P<token>(?:{_any_of(ABBREVIATIONS)})\.)(?=(?P<then>{_L}?(?!{_W})))", None),
     ("l", rf"(?P<token>{_JOINED})", None),
     ("l", rf"(?P<token>[A-Za-z]\.(?:[A-Za-z]\.)*(?:[A-Za-z](?!{_W}))?)", None),
-    ("l", rf"(?P<token>(?:{_any_of(ABBREVIATIONS)})\.)(?=(?P<then>{_L}?(?!{_W})))", None),
     ("l", rf"(?P<token>(?:{_any_of(TITLES)})\.)", None),
     ("l", rf"(?=(?-i:[A-Z]))(?P<token>(?:{_any_of(CAPITALISED_ABBREVIATIONS)})\.)", None),
     ("l", rf"(?P<token>(?:{_any_of(NUMBER_ABBREVIATIONS)})\.)(?=\s?\d)", None),
@@ -122,25 +128,17 @@ _PATTERNS = [
     ("o", rf"(?P<token>@{_L}(?:{_W}|_)*|\#{_L}+)", None),
     ("o", rf"(?P<token></?{_NAME}(?:\s+{_NAME}(?:\s*=\s*{_VALUE})?)*\s*/?>|<[!?][^>]*>)", _unbroken),
     ("o", r"(?P<token>&[lg]t;)", {"&lt;": "<", "&gt;": ">"}.get),
+    ("o", r"(?P<token>&(?:#\d+|[aceinouy](?:acute|cedil|circ|grave|tilde|uml));)", None),
     # faces
     ("o", r"(?P<token>[<>]?[:;=][-o*']?(?-i:[()\[\]{@\\|DPOdp]))(?!\w)", _parentheses),
     ("o", r"(?P<token>\((?-i:[-^x~=<>'][-_.]?[-^x~=<>'])\)|[-^~=<>']_[-^~=<>'])", _parentheses),
     # symbols; quotes, dashes, dots and the like are dropped
-    ("o", r"(?P<token>[‘’“”\x91-\x94]{2})", _two_quotes),
-    ("o", rf"(?P<token>['‘`‛‹\x91])(?=(?P<then>{_L}{_L}))", _nothing),
+    ("o", r"(?P<token>[‘’“”\x91-\x94`]{2})", _two_quotes),
+    ("o", r"(?P<token>['‘`‛‹\x91])(?=(?P<then>[A-Za-z]{2}))", _nothing),
     ("o", r"(?P<token>[!?]{2,}|-{5,}|\\\*|\*+|\#+|@+|_+|<<?|>>?|[%$&+=^~|\\/])", None),
     ("o", r"(?P<token>\.{3,}|-{1,4}|''|``|[.,:;!?\"'`])", _nothing),
     ("o", r"(?P<token>[«»])", _nothing),
-    (
-        "o",
-        r"(?P<token>[\xa1\xa5-\xaa\xac-\xbf×÷\u2016\u2017\u201a\u201e-\u2023\u2030-\u2038\u203b\u203e-\u2042\u2044])",
-        None,
-    ),
-    (
-        "o",
-        r"(?P<token>[\u2070-\u208e\u2100-\u214f\u2155-\u215e\u2190-\u2bff\u3001\u3002\u3012\u30fb\uff01-\uff65])",
-        None,
-    ),
+    ("o", rf"(?P<token>{_SYMBOL})", None),
 ]
 
 
