@@ -157,11 +157,9 @@ class LessonCollator:
         self.processor = processor
 
     def __call__(self, items):
-        import torch  # with the processor's tensors, it is there
-
         batch = dict(self.processor(images=[x["pair"] for x in items], text=[x["caption"] for x in items]))
         for name in ("patch_labels", "pair_labels"):
-            batch[name] = torch.from_numpy(np.stack([x[name] for x in items]))
+            batch[name] = batch["input_ids"].new_tensor(np.stack([x[name] for x in items]))
         return batch
 
 

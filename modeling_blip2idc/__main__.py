@@ -68,6 +68,7 @@ def demo_parser() -> argparse.ArgumentParser:
         description="Caption the six bundled pairs, one for each kind of change; print a table and write a page.",
     )
     parser.add_argument("--out", default="demo.html", metavar="FILE", help="the page (default: %(default)s)")
+    parser.add_argument("--picture", metavar="PNG", help="also draw pairs and captions as one picture")
     _add_model_options(parser)
     return parser
 

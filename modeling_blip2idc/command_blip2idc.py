@@ -56,9 +56,11 @@ def run_demo(args: argparse.Namespace) -> int:
     from .demo_blip2idc import caption_examples, load_examples, table
     from .report_blip2idc import render_page
 
+    for name, given in (("--out", args.out), ("--picture", args.picture)):
+        path = Path(given or ".")
+        if given and (path.is_dir() or not path.parent.is_dir()):
+            raise Unusable(f"{name} {path}: {'is a folder' if path.is_dir() else f'there is no folder {path.parent}'}")
     out = Path(args.out)
-    if out.is_dir() or not out.parent.is_dir():
-        raise Unusable(f"--out {out}: {'is a folder' if out.is_dir() else f'there is no folder {out.parent}'}")
     pipe, rows = load_pipeline(args), []
 
     def captioned() -> Iterator[dict]:
@@ -78,6 +80,13 @@ def run_demo(args: argparse.Namespace) -> int:
         out.write_text(render_page(rows, "What changed?", subtitle), encoding="utf-8")
     except OSError as error:
         raise Unusable(f"--out {out}: {error.strerror}") from error
+    if args.picture:
+        from .sheet_blip2idc import contact_sheet
+
+        try:
+            contact_sheet(rows).save(args.picture)
+        except (OSError, ValueError) as error:  # ValueError: no image format of that suffix
+            raise Unusable(f"--picture {args.picture}: {error}") from error
     print(f"\n{exact} of {len(rows)} captions equal a reference; the pairs are shown in {out}")
     return 0
 

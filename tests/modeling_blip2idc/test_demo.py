@@ -18,6 +18,7 @@ from modeling_blip2idc.__main__ import main
 from modeling_blip2idc.demo_blip2idc import EXAMPLES, caption_examples, load_examples, nearest_reference, table
 from modeling_blip2idc.loading_blip2idc import EMBEDDED
 from modeling_blip2idc.report_blip2idc import render_page
+from modeling_blip2idc.sheet_blip2idc import contact_sheet
 
 
 @pytest.fixture(autouse=True)
@@ -131,9 +132,23 @@ def test_the_images_of_the_page_are_the_pairs(rows):
     assert all(np.array_equal(a, b) for a, b in zip(decoded, files, strict=True))
 
 
-def test_the_command_prints_a_table_and_writes_the_page(tmp_path, tiny_model_dir, capsys):
-    out = tmp_path / "page.html"
-    assert main(["demo", "--out", str(out), "--model", str(tiny_model_dir), "--device", "cpu"]) == 0
+def test_the_sheet_shows_each_image_in_its_place(rows):
+    sheet = contact_sheet(rows, columns=2, width=144)  # the images' own width: they are not resized
+    assert sheet.mode == "RGB" and sheet.size == (2 * (298 + 24) + 24, 3 * (188 + 24) + 24)
+    pixels = np.asarray(sheet)
+    for i, row in enumerate(rows):
+        x, y = 24 + i % 2 * 322, 24 + i // 2 * 212
+        for k, side in enumerate(("before", "after")):
+            left = x + k * 154
+            assert np.array_equal(pixels[y : y + 96, left : left + 144], np.asarray(Image.open(row[side])))
+        assert (pixels[y + 96 : y + 188, x : x + 298] < 100).any()  # text
+
+
+def test_the_command_prints_a_table_and_writes_page_and_picture(tmp_path, tiny_model_dir, capsys):
+    out, picture = tmp_path / "page.html", tmp_path / "sheet.png"
+    options = ["--picture", str(picture), "--model", str(tiny_model_dir), "--device", "cpu"]
+    assert main(["demo", "--out", str(out), *options]) == 0
+    assert Image.open(picture).format == "PNG"
     printed = capsys.readouterr().out
     assert [line.split()[0] for line in printed.splitlines() if line[:1].isalpha()][1:] == list(CATEGORIES)
     assert f"the pairs are shown in {out}" in printed
