@@ -153,8 +153,8 @@ class Blip2IDCProcessor(Blip2Processor):
               (N, T), caption and `</s>`.
 
         Raises:
-            `ValueError`: for anything but pairs; an empty caption, one with control tokens, or as many captions as
-                there are not pairs; `num_query_tokens=None`; a `max_length` without room for a caption.
+            `ValueError`: for anything but pairs; an empty caption, or one with control tokens; another number of
+                captions than of pairs; `num_query_tokens=None`; a `max_length` without room for a caption.
             `ImageLoadError`: a `ValueError` that names the pair and the image that cannot be used.
         """
         if images is None:
@@ -264,6 +264,7 @@ class Blip2IDCProcessor(Blip2Processor):
             captions = [ids[: limit - taken] for ids in captions]
         targets = [[*ids, self.stop_token_id] for ids in captions]
         if self.is_encoder_decoder:
+            options = {**options, "padding_side": "right"}  # a decoder starts at the left
             return {**self._padded({"input_ids": [prefix] * count}, {}), **self._padded({"labels": targets}, options)}
         rows = {
             "input_ids": [prefix + target for target in targets],

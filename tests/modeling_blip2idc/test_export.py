@@ -66,6 +66,7 @@ try:
     pipeline("image-difference-captioning", model=bare, trust_remote_code=True)
 except KeyError as error:
     found["bare pipeline"] = str(error)
+found["peft"] = "peft" in sys.modules  # it is needed for adapters only
 print(json.dumps(found))
 """
 
@@ -104,6 +105,7 @@ def test_in_a_process_without_this_package(exported, tiny_model, tiny_processor,
         assert [result[0]["changed"] for result in results] == [result[0]["changed"] for result in expected]
     assert (found["model_type"], found["no_change"]) == ("blip2idc", tiny_model.config.no_change_captions[0])
     assert found["classes"] == ["Blip2IDCForConditionalGeneration", "Blip2IDCProcessor", "transformers_modules"]
+    assert not found["peft"]
     assert "trust_remote_code=True" in found["untrusted"]
     assert "image-difference-captioning" in found["bare pipeline"]
 

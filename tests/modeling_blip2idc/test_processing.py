@@ -109,6 +109,14 @@ class TestLabels:
         assert batch["labels"].tolist() == [ids_of(t5_processor, CAPTIONS[0])[:3] + [t5_processor.stop_token_id]]
         assert batch["input_ids"].shape == (1, 5)
 
+    def test_t5_labels_are_padded_on_the_right(self, t5_processor):
+        pairs = random_pairs(2)
+        batches = [
+            t5_processor(images=pairs, text=[CAPTIONS[0], CAPTIONS[3]], padding_side=side)["labels"]
+            for side in ("left", "right")
+        ]
+        assert torch.equal(*batches) and (batches[0][:, -1] == -100).sum() == 1
+
     def test_max_length_without_truncation_pads_only(self, processor):
         options = {"max_length": 6, "truncation": False}
         pairs = random_pairs(1)
