@@ -18,7 +18,7 @@ class Scorer:
         self.rows, self.decode, self.metric = rows, decode, metric
         self.references, self.categories = list(rows["captions"]), list(rows["category"])
         # rows of the embedded scenes can be read back, and say more than any score of overlap
-        self.of_scenes = rows.info.builder_name == "syned" and "scenes" in (rows.info.config_name or "")
+        self.of_scenes = (rows.info.dataset_name, rows.info.config_name) == ("syned", "scenes")
         self.captions = []
 
     def __call__(self, prediction):
