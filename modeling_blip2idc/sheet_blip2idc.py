@@ -29,7 +29,7 @@ def contact_sheet(rows: Sequence[dict], columns: int = 2, width: int = 288) -> I
     images = [[load_image(row[side], side) for side in ("before", "after")] for row in rows]
     height = round(width * images[0][0].height / images[0][0].width)
     caption, note = ImageFont.load_default(19), ImageFont.load_default(14)
-    cell = (2 * width + GAP, height + 92)
+    cell = (2 * width + GAP, height + 80)
     lines = -(-len(rows) // columns)
     sheet = Image.new("RGB", (columns * (cell[0] + MARGIN) + MARGIN, lines * (cell[1] + MARGIN) + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -38,11 +38,11 @@ def contact_sheet(rows: Sequence[dict], columns: int = 2, width: int = 288) -> I
         y = MARGIN + i // columns * (cell[1] + MARGIN)
         for k, image in enumerate(pair):
             sheet.paste(image.resize((width, height), Image.Resampling.LANCZOS), (x + k * (width + GAP), y))
-        text = "\n".join(textwrap.wrap(row["generated_text"], cell[0] // 10)[:2])
-        draw.multiline_text((x, y + height + 8), text, INK, caption)
+        lines_of_text = textwrap.wrap(row["generated_text"], cell[0] // 10)[:2] or ["(empty)"]
+        draw.multiline_text((x, y + height + 8), "\n".join(lines_of_text), INK, caption)
         verdict = "equals a reference" if row["exact_reference"] else "not word for word a reference"
         draw.text(
-            (x, y + height + 62),
+            (x, y + height + 12 + 24 * len(lines_of_text)),
             f"{row['category']}  ·  confidence {row['score']:.2f}  ·  {verdict}",
             GOOD if row["exact_reference"] else SOFT,
             note,

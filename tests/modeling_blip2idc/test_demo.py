@@ -134,14 +134,14 @@ def test_the_images_of_the_page_are_the_pairs(rows):
 
 def test_the_sheet_shows_each_image_in_its_place(rows):
     sheet = contact_sheet(rows, columns=2, width=144)  # the images' own width: they are not resized
-    assert sheet.mode == "RGB" and sheet.size == (2 * (298 + 24) + 24, 3 * (188 + 24) + 24)
+    assert sheet.mode == "RGB" and sheet.size == (2 * (298 + 24) + 24, 3 * (176 + 24) + 24)
     pixels = np.asarray(sheet)
     for i, row in enumerate(rows):
-        x, y = 24 + i % 2 * 322, 24 + i // 2 * 212
+        x, y = 24 + i % 2 * 322, 24 + i // 2 * 200
         for k, side in enumerate(("before", "after")):
             left = x + k * 154
             assert np.array_equal(pixels[y : y + 96, left : left + 144], np.asarray(Image.open(row[side])))
-        assert (pixels[y + 96 : y + 188, x : x + 298] < 100).any()  # text
+        assert (pixels[y + 96 : y + 176, x : x + 298] < 100).any()  # text
 
 
 def test_the_command_prints_a_table_and_writes_page_and_picture(tmp_path, tiny_model_dir, capsys):
