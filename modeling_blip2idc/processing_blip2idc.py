@@ -15,11 +15,6 @@ IGNORED = -100  # torch's cross entropy skips this label
 _LOADING_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
 
 
-class Blip2IDCProcessorKwargs(ProcessingKwargs, total=False):
-    concat_axis: str
-    draft: bool
-
-
 class Blip2IDCProcessor(Blip2Processor):
     r"""
     Processor of [`Blip2IDCForConditionalGeneration`]: a `Blip2Processor` for pairs of images.
@@ -48,8 +43,6 @@ class Blip2IDCProcessor(Blip2Processor):
     Raises:
         `ValueError`: if the canvas has no size, or `concat_axis` or `stop_token` is unusable.
     """
-
-    valid_processor_kwargs = Blip2IDCProcessorKwargs
 
     def __init__(
         self,
@@ -119,7 +112,9 @@ class Blip2IDCProcessor(Blip2Processor):
         images: tuple | dict | list | None = None,
         text: str | list[str] | None = None,
         prompt: str | None = None,
-        **kwargs: Unpack[Blip2IDCProcessorKwargs],
+        concat_axis: str | None = None,
+        draft: bool | None = None,
+        **kwargs: Unpack[ProcessingKwargs],
     ) -> BatchFeature:
         """
         Make the model's inputs: without `text`, those for `generate`; with it, those for training.
@@ -137,8 +132,10 @@ class Blip2IDCProcessor(Blip2Processor):
                 The caption of each pair.
             prompt (`str`, *optional*, defaults to `self.prompt`):
                 Text before the caption, to be continued; it is not learned.
+            concat_axis (`str`, *optional*), draft (`bool`, *optional*):
+                By default those of the processor.
             kwargs:
-                `concat_axis`, `draft`, `size` (of the canvas), `max_length`, `padding` (defaults to `True`),
+                `size` (of the canvas), `max_length`, `padding` (defaults to `True`),
                 `padding_side` (defaults to `"right"`), `return_tensors` (defaults to `"pt"`), and whatever else the
                 image processor takes.
 
@@ -164,19 +161,21 @@ class Blip2IDCProcessor(Blip2Processor):
                 "The processor's num_query_tokens is None, so that the model would ignore the images. Set it to "
                 "model.config.num_query_tokens (32 for the released checkpoints)."
             )
-        options = self._merge_kwargs(**kwargs)
+        options = self._merge_kwargs(ProcessingKwargs, **kwargs)
         text_options, image_options = options["text_kwargs"], options["images_kwargs"]
         return_tensors = text_options.get("return_tensors", "pt")
 
         single = isinstance(images, (tuple, dict))
         pairs = self._pairs(images)
         prompt = (self.prompt if prompt is None else prompt) or ""
+        concat_axis = self.concat_axis if concat_axis is None else concat_axis
+        draft = self.draft if draft is None else draft
         captions = None if text is None else self._captions(text, len(pairs), prompt)
         inputs = self._text_inputs(captions, prompt, len(pairs), text_options)
         size = image_options.pop("size", None) or self.image_processor.size
         resample = image_options.get("resample") or self.image_processor.resample
         canvases = [
-            make_canvas(*pair, size, options["concat_axis"], options["draft"], resample, "" if single else name)[0]
+            make_canvas(*pair, size, concat_axis, draft, resample, "" if single else name)[0]
             for name, pair in pairs.items()
         ]
         # The canvas has its final size already.
@@ -289,4 +288,4 @@ def _guess_stop_token(tokenizer) -> str:
     return tokenizer.eos_token
 
 
-__all__ = ["Blip2IDCProcessor", "Blip2IDCProcessorKwargs"]
+__all__ = ["Blip2IDCProcessor"]

@@ -275,7 +275,8 @@ class TestTraining:
         gradients = []
         for checkpointing in (False, True):
             if checkpointing:
-                model.activation_checkpointing_enable()
+                # its older name is deprecated
+                getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
             model.zero_grad()
             model(**batch).loss.backward()
             gradients.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
