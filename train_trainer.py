@@ -14,23 +14,23 @@ import sys
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import evaluate
 import yaml
 from transformers import HfArgumentParser, Seq2SeqTrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from datasets_syned import BlurJPEG, IDCCollator, training_data
 from datasets_syned.lessons import CLASS_WEIGHTS, PAIR_CLASSES, PATCH_CLASSES, LessonCollator, vocabulary
 from datasets_syned.scenes import NO_CHANGE_CAPTIONS
 from datasets_syned.scorer import Scorer
 from modeling_blip2idc.card_blip2idc import write_card
-from modeling_blip2idc.compact_blip2idc import save_compact
+from modeling_blip2idc.compact_blip2idc import name_base, save_compact
 from modeling_blip2idc.image_processing_blip2idc import make_canvas
 from modeling_blip2idc.loading_blip2idc import EMBEDDED, load_idc
 from modeling_blip2idc.peft_blip2idc import TOWERS, count_trainable, lora_config
 from modeling_blip2idc.scratch_blip2idc import add_auxiliary, build_from_scratch, remove_auxiliary
-from modeling_blip2idc.trainer_blip2idc import IDCTrainer
+from modeling_blip2idc.trainer_blip2idc import IDCTrainer, last_checkpoint
 
 METRIC = Path(__file__).parent / "metrics" / "cider"
 
@@ -43,9 +43,13 @@ class ModelArguments:
     revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the model"})
     dtype: str | None = field(default=None, metadata={"help": "such as bfloat16; the checkpoint's by default"})
     scratch: dict | None = field(default=None, metadata={"help": "geometry of a small model trained from nothing"})
-    tuning: str = field(default="lora", metadata={"help": "lora or full"})
-    towers: list[str] = field(default_factory=lambda: list(TOWERS), metadata={"help": "towers that LoRA adapts"})
-    targets: str = field(default="paper", metadata={"help": "paper (all of Q, K, V) or authors (released adapters)"})
+    tuning: Literal["lora", "full"] = field(default="lora", metadata={"help": "an adapter, or all weights"})
+    towers: list[str] = field(
+        default_factory=lambda: list(TOWERS), metadata={"help": "that LoRA adapts", "choices": TOWERS}
+    )
+    targets: Literal["paper", "authors"] = field(
+        default="paper", metadata={"help": "all of Q, K, V, or what the released adapters hold"}
+    )
     rank: int = field(default=8, metadata={"help": "of LoRA"})
     lora_alpha: int = field(default=16, metadata={"help": "scale of LoRA"})
     lora_dropout: float = field(default=0.05, metadata={"help": "dropout of LoRA"})
@@ -53,7 +57,7 @@ class ModelArguments:
 
 @dataclass
 class DataArguments:
-    """What it learns from. A data set is a dict of arguments of `datasets.load_dataset`."""
+    """What it learns from. A data set is a dict of arguments of `datasets.load_dataset`, as JSON on a command line."""
 
     train_data: list[dict] = field(default_factory=list, metadata={"help": "data sets, one after the other"})
     eval_data: dict | None = field(default=None, metadata={"help": "scored during training"})
@@ -79,44 +83,90 @@ class IDCTrainingArguments(Seq2SeqTrainingArguments):
 
 
 def parse(argv):
-    """Arguments from `[recipe.yaml] [--name value ...]`, as the three dataclasses above."""
-    parser = HfArgumentParser((ModelArguments, DataArguments, IDCTrainingArguments), description=__doc__)
-    for action in parser._actions:  # data sets are written as JSON on the command line
+    """Arguments from `[recipe.yaml] [--name value ...]`, as the dataclasses above. A mistake ends the program."""
+    usage = "%(prog)s recipe.yaml [--argument value ...]"
+    parser = HfArgumentParser((ModelArguments, DataArguments, IDCTrainingArguments), usage=usage, description=__doc__)
+    for action in parser._actions:
         if action.dest in ("train_data", "eval_data", "test_data", "scratch"):
             action.type, action.nargs = json.loads, None
-    parser.add_argument("recipe", nargs="?", help="a YAML file with any of the arguments below")
-    recipe = next((word for word in argv[:1] if not word.startswith("-")), None)
-    if recipe is not None:
+    arguments = {action.dest: action for action in parser._actions if action.dest != "help"}
+    parser.add_argument("recipe", nargs="?", help="a YAML file with any of the arguments below; comes first")
+    recipe = argv[0] if argv and not argv[0].startswith("-") else None
+    try:
+        if recipe is not None:
+            parser.set_defaults(**read_recipe(recipe, arguments))
+        *groups, rest = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+        if rest.recipe != recipe:
+            raise ValueError(f"the recipe comes first: {rest.recipe!r}")
+        check(*groups)
+    except (ValueError, TypeError) as error:
+        parser.error(str(error))
+    return groups
+
+
+def read_recipe(path, arguments):
+    """Values of a YAML file, each of the type that the command line would give it (YAML takes `1e-3` for a text)."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"recipe {path!r}: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"recipe {path!r} must hold lines of the form `argument: value`")
+    if unknown := sorted(str(name) for name in set(values) - set(arguments)):
+        raise ValueError(f"recipe {path!r}: unknown argument {', '.join(unknown)}")
+    for name, value in values.items():
         try:
-            values = yaml.safe_load(Path(recipe).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            parser.error(f"recipe {recipe!r}: {error}")
-        known = {action.dest for action in parser._actions}
-        if unknown := sorted(set(values) - known):
-            parser.error(f"recipe {recipe!r}: unknown argument {', '.join(unknown)}")
-        parser.set_defaults(**values)
-    model_args, data_args, training_args, _ = parser.parse_args_into_dataclasses(argv)
+            values[name] = typed(arguments[name], value)
+        except Exception as error:  # whatever the argument's own type raises
+            raise ValueError(f"recipe {path!r}: {name}: {value!r} is no valid value: {error}") from error
+    return values
+
+
+def typed(action, value):
+    """A value of a recipe as an argument of the command line would be read."""
+    if value is None or isinstance(value, dict) or action.type is json.loads:
+        return value
+    if isinstance(value, list):
+        return [typed(action, item) for item in value]
+    read = action.type(str(value))
+    if action.choices and read not in action.choices:
+        raise ValueError(f"choose from {', '.join(map(str, action.choices))}")
+    return value if read == value else read
+
+
+def check(model_args, data_args, training_args):
+    """Raises a `ValueError` for what would otherwise fail after minutes of preparation or hours of training."""
     if not data_args.train_data:
-        parser.error("train_data is empty: name a recipe, such as recipes/mini.yaml")
-    if data_args.lessons and model_args.scratch is None:
-        parser.error("lessons need scratch: they hold labels for the patches of a small model's canvas")
-    return model_args, data_args, training_args
+        raise ValueError("train_data is empty: name a recipe, such as recipes/mini.yaml")
+    training_data.check("train_data", data_args.train_data, masks=data_args.lessons)
+    for name in ("eval_data", "test_data"):
+        if getattr(data_args, name) is not None:
+            training_data.check(name, getattr(data_args, name))
+    if data_args.lessons and (model_args.scratch is None or training_args.max_steps <= 0):
+        raise ValueError("lessons need scratch (they label the patches of a small model's canvas) and max_steps")
+    if model_args.scratch is not None and model_args.model is not None:
+        raise ValueError("give scratch or model, not both")
+    if training_args.eval_strategy != "no" and data_args.eval_data is None:
+        raise ValueError(f"eval_strategy is {training_args.eval_strategy.value!r}, and there is no eval_data")
 
 
-def make_model(args):
+def make_model(args, lessons):
     """The model to be trained and its processor."""
     if args.scratch is not None:
         model, processor = build_from_scratch(vocabulary(), no_change_captions=NO_CHANGE_CAPTIONS, **args.scratch)
-        return add_auxiliary(model, PATCH_CLASSES, PAIR_CLASSES, CLASS_WEIGHTS), processor
+        return add_auxiliary(model, PATCH_CLASSES, PAIR_CLASSES, CLASS_WEIGHTS) if lessons else model, processor
     model, processor = load_idc(args.model, args.revision, args.dtype)
-    if args.tuning == "lora":
-        from peft import get_peft_model
+    is_adapter = hasattr(model, "merge_and_unload")
+    if args.tuning == "full":
+        return (model.merge_and_unload() if is_adapter else model).requires_grad_(True), processor
+    if is_adapter:
+        raise ValueError(f"{args.model!r} is an adapter already: give its base model, or use --tuning full")
+    from peft import get_peft_model
 
-        adapter = lora_config(args.towers, args.targets, args.rank, args.lora_alpha, args.lora_dropout)
-        model = get_peft_model(model, adapter)
-    elif args.tuning != "full":
-        raise ValueError(f"tuning is {args.tuning!r}; it must be 'lora' or 'full'")
-    return model, processor
+    adapter = lora_config(
+        args.towers, args.targets, args.rank, args.lora_alpha, args.lora_dropout, revision=args.revision
+    )
+    return get_peft_model(model, adapter), processor
 
 
 def canvas(before, after, size, concat_axis):
@@ -129,11 +179,12 @@ def make_train_data(args, training_args, processor, config):
     parts = [training_data.load(spec) for spec in args.train_data]
     if args.lessons:
         training_args.train_sampling_strategy = "sequential"  # the order is drawn inside
+        rows_per_step = training_args.train_batch_size * training_args.gradient_accumulation_steps
         lessons = training_data.lessons(
             parts,
             partial(canvas, size=dict(processor.image_processor.size), concat_axis=processor.concat_axis),
             config.vision_config.patch_size,
-            training_args.max_steps * training_args.train_batch_size * training_args.gradient_accumulation_steps,
+            training_args.max_steps * rows_per_step * training_args.world_size,
             args.easy_share,
             training_args.seed,
             num_proc=args.num_proc,
@@ -148,10 +199,11 @@ def main(model_args, data_args, training_args):
     """Trains, saves and scores. Returns what `results.json` holds."""
     set_seed(training_args.seed)
     metric = evaluate.load(str(METRIC))
-    model, processor = make_model(model_args)
-    print("trainable parameters:", {part: n for part, n in count_trainable(model).items() if n})
+    model, processor = make_model(model_args, data_args.lessons)
+    trainable = {part: n for part, n in count_trainable(model).items() if n}
+    print("trainable parameters:", trainable)
+    eval_rows, test_rows = (spec and training_data.load(spec) for spec in (data_args.eval_data, data_args.test_data))
     train_rows, collator = make_train_data(data_args, training_args, processor, model.config)
-    eval_rows = training_data.load(data_args.eval_data) if data_args.eval_data else None
     trainer = IDCTrainer(
         model,
         training_args,
@@ -160,29 +212,31 @@ def main(model_args, data_args, training_args):
         train_dataset=train_rows,
         eval_dataset=eval_rows,
         processing_class=processor,
-        compute_metrics=eval_rows and Scorer(eval_rows, processor.post_process_captions, metric),
+        compute_metrics=None if eval_rows is None else Scorer(eval_rows, processor.post_process_captions, metric),
         muon_lr=training_args.muon_lr,
         auxiliary_weights=training_args.auxiliary_weights,
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(training_args.output_dir))
+    trainer.train(resume_from_checkpoint=last_checkpoint(training_args.output_dir))
 
     out = Path(training_args.output_dir) / "final"
     if model_args.scratch is not None:
         save_compact(remove_auxiliary(trainer.model), processor, out)
     else:
         trainer.save_model(out)
+        (out / "training_args.bin").unlink()  # a pickle, and full of this machine
+        name_base(out, EMBEDDED if model_args.model is None else model_args.model)
     # what is scored is what was written, read back as anybody would
-    trainer.model = trainer.model_wrapped = load_idc(out)[0].to(training_args.device)
-    results = {"history": [entry for entry in trainer.state.log_history if "eval_cider" in entry]}
-    if data_args.test_data:
-        rows = training_data.load(data_args.test_data)
-        trainer.compute_metrics = scorer = Scorer(rows, processor.post_process_captions, metric)
-        trainer.predict(rows)
+    trainer.model = trainer.model_wrapped = load_idc(out, dtype=model_args.dtype)[0].to(training_args.device)
+    results = {"steps": trainer.state.global_step, "trainable_parameters": trainable}
+    results["history"] = [entry for entry in trainer.state.log_history if "eval_cider" in entry]
+    if test_rows is not None:
+        trainer.compute_metrics = scorer = Scorer(test_rows, processor.post_process_captions, metric)
+        trainer.predict(test_rows)
         results["test"] = scorer.report()
         scorer.write_predictions(out / "predictions.jsonl")
         print(json.dumps(results["test"], indent=1))
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    write_card(out, results, {**vars(model_args), **vars(data_args), "max_steps": training_args.max_steps})
+    write_card(out, results, {**vars(model_args), **vars(data_args), "embed": training_args.embed})
     if training_args.embed:
         shutil.copytree(out, EMBEDDED, dirs_exist_ok=True, ignore=shutil.ignore_patterns("predictions.jsonl"))
     return results

@@ -128,6 +128,7 @@ class Lessons:
         if mirror:  # no caption speaks of left and right
             halves, patches = halves[:, :, ::-1], patches[:, :, ::-1]
         return {
+            "id": f"lesson-{i}",
             "pair": tuple(Image.fromarray(np.ascontiguousarray(half)) for half in halves),
             "caption": said[int(rng.integers(len(said)))],
             "patch_labels": patches.reshape(-1, len(PATCH_CLASSES)).astype(np.int64),

@@ -7,6 +7,19 @@ from .scenes.changes import CATEGORIES, Change
 from .scenes.scene import SceneObject
 
 
+def of_the_grammar(references, categories):
+    """Whether captions can be read back: the first reference of every row says the row's category.
+
+    Args:
+        references (`Sequence[Sequence[str]]`): captions of each row.
+        categories (`Sequence[str]`): of the rows.
+
+    Returns:
+        `bool`
+    """
+    return all(read(refs[0])[0] == category for refs, category in zip(references, categories, strict=True))
+
+
 def score_scene_captions(predictions, references, categories):
     """Reads captions of the grammar back and compares what they say with the truth.
 

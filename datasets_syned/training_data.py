@@ -1,13 +1,44 @@
 """From the data sets that a recipe names to what a Trainer reads."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import datasets
 
 from .lessons import Lessons, prepare_lesson
 from .schema import FEATURES
 
+NEEDED = ("id", "before", "after", "captions")
 
-def load(spec):
-    """Loads one data set of a recipe.
+
+def check(name: str, specs: Any, masks: bool = False) -> None:
+    """
+    Refuses what [`load`] could not load, before anything is read.
+
+    Args:
+        name (`str`): of the argument, for the message.
+        specs (`dict` or `list[dict]`): arguments of `datasets.load_dataset`, of one data set or of several.
+        masks (`bool`, *optional*, defaults to `False`): the rows are to have object masks.
+
+    Raises:
+        ValueError: names the argument, and what is missing.
+    """
+    if isinstance(specs, list):
+        for i, spec in enumerate(specs):
+            check(f"{name}[{i}]", spec, masks)
+        return
+    if not isinstance(specs, Mapping):
+        raise ValueError(f"{name}: {specs!r} must be a dict of arguments of datasets.load_dataset")
+    for key in ("path", "split"):
+        if not isinstance(specs.get(key), str):
+            raise ValueError(f"{name}: {dict(specs)} has no {key!r}")
+    if masks and not specs.get("masks"):
+        raise ValueError(f"{name}: lessons are made from object masks; give the data set `masks: true`")
+
+
+def load(spec: Mapping[str, Any]) -> datasets.Dataset:
+    """
+    Loads one data set of a recipe.
 
     Args:
         spec (`dict`): arguments of `datasets.load_dataset`, `split` among them.
@@ -16,45 +47,56 @@ def load(spec):
         `datasets.Dataset`
 
     Raises:
-        ValueError: `path` or `split` is missing, or the rows lack one of the columns that every data set here has.
+        ValueError: `path` or `split` is missing, the rows lack a column that training reads, or there are none.
     """
-    for name in ("path", "split"):
-        if not spec.get(name):
-            raise ValueError(f"data set {spec} has no {name!r}")
+    check("data set", spec)
     rows = datasets.load_dataset(**spec)
-    needed = ("id", "before", "after", "captions")
-    if missing := [name for name in needed if name not in rows.column_names]:
+    if missing := [name for name in NEEDED if name not in rows.column_names]:
         raise ValueError(
-            f"data set {spec}: no column {', '.join(missing)}; it has {', '.join(rows.column_names)}, "
-            f"and needs {', '.join(FEATURES)}"
+            f"data set {dict(spec)}: no column {', '.join(missing)}; it has {', '.join(rows.column_names)}, and a row "
+            f"is {', '.join(FEATURES)}"
         )
+    if not len(rows):
+        raise ValueError(f"data set {dict(spec)} has no rows")
     return rows
 
 
-def concatenate(parts):
+def concatenate(parts: Sequence[datasets.Dataset]) -> datasets.Dataset:
     """One data set of several, with the columns that all of them have."""
     common = [name for name in parts[0].column_names if all(name in part.column_names for part in parts)]
     return datasets.concatenate_datasets([part.select_columns(common) for part in parts])
 
 
-def lessons(parts, make_canvas, patch_size, length, easy_share=0.15, seed=0, num_proc=None):
-    """A whole training run of [`Lessons`] from parts of "scenes" with masks.
+def lessons(
+    parts: Sequence[datasets.Dataset],
+    make_canvas: Callable,
+    patch_size: int,
+    length: int,
+    easy_share: float = 0.15,
+    seed: int = 0,
+    num_proc: int | None = None,
+) -> Lessons:
+    """
+    A whole training run of [`Lessons`] from parts of "scenes" with masks.
 
     Args:
         parts (`Sequence[datasets.Dataset]`): the last one holds the easy pairs, without jitter, which come first.
-        make_canvas (`Callable`): `make_canvas(before, after) -> PIL.Image`; picklable.
+        make_canvas (`Callable`): `make_canvas(before, after) -> PIL.Image`, before above after; picklable.
         patch_size (`int`): of the vision tower, pixels.
-        length (`int`): rows of the run: steps times batch size.
+        length (`int`): rows of the run: steps times rows per step.
         easy_share (`float`, *optional*, defaults to 0.15): part of the run that sees easy pairs only.
         seed (`int`, *optional*, defaults to 0): of every draw.
         num_proc (`int`, *optional*): processes that prepare the lessons.
 
     Returns:
         [`Lessons`]
+
+    Raises:
+        ValueError: a part has no masks.
     """
     for part in parts:
         if "scene" not in part.column_names:
-            raise ValueError("lessons need the object masks: give the data set `masks: true`")
+            raise ValueError("lessons are made from object masks; give the data set `masks: true`")
     prepared = [
         part.map(
             prepare_lesson,

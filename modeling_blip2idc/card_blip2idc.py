@@ -1,6 +1,9 @@
 """The model card of a training run: how it was made and what it scored, from its results."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -25,82 +28,109 @@ idc((before, after))
 
 {scores}
 
-CIDEr is CIDEr-D as pycocoevalcap computes it, times 100, with document frequencies of the whole test split.
-{reading}
-
 ## Limits
 
 {limits}
 """
 
+READING = (
+    "CIDEr is CIDEr-D as pycocoevalcap computes it, times 100, with document frequencies of the whole test split."
+)
+ORACLE = (
+    "A perfect describer, which draws one of the grammar's captions for the true change, has a CIDEr of {oracle:.1f}; "
+    "the model has {share:.1%} of that."
+)
+SCENES = (
+    "*Kind*: the kind of change is named right. *Words*: every attribute word of the changed object, and what it "
+    "became, is right. *Exact*: the caption equals a reference. Of unchanged pairs, F1 is {no_change_f1:.3f} "
+    "(precision {no_change_precision:.3f}, recall {no_change_recall:.3f})."
+)
+ONLY_SCENES = (
+    'It knows the rendered scenes of `load_dataset("syned")` and nothing else: a few shapes and colors on a gray '
+    "floor, and the words for them. On photographs its sentences mean nothing. Use it to try the software, in tests, "
+    "and as a start for experiments that have to be quick; for real images, fine-tune a real BLIP-2 with the same "
+    "commands."
+)
+ONLY_ITS_DATA = "It was not tried on other data than named above."
 
-def write_card(folder, results, recipe):
-    """Writes `README.md` into a model folder.
+
+def write_card(folder: str | os.PathLike, results: Mapping[str, Any], recipe: Mapping[str, Any]) -> None:
+    """
+    Writes `README.md` into a model folder, with the scores in its header as well. No path of this machine is in it.
 
     Args:
-        folder (`str` or `Path`): of the model.
-        results (`dict`): as `train_trainer.py` writes them: `test` holds the scores, `history` the curve.
-        recipe (`dict`): the arguments of the run.
+        folder (`str` or `os.PathLike`):
+            Of the model.
+        results (`dict`):
+            As `train_trainer.py` writes them: `steps` trained, and `test` with the scores, if there are any.
+        recipe (`dict`):
+            The arguments of the run, by name.
     """
-    scratch = recipe.get("scratch") is not None
-    test = results.get("test")
+    test, adapter = results.get("test"), recipe.get("scratch") is None and recipe["tuning"] == "lora"
+    base = recipe.get("model")
     data = ModelCardData(
         license="apache-2.0",
         language="en",
-        library_name="transformers",
+        library_name="peft" if adapter else "transformers",
         pipeline_tag="image-to-text",
-        tags=["image-difference-captioning", "change-captioning", "blip-2", *([] if scratch else ["lora"])],
-        base_model=None if scratch else recipe.get("model"),
+        tags=["image-difference-captioning", "change-captioning", "blip-2", *(["lora"] if adapter else [])],
+        base_model=None if base is None or os.path.exists(base) else base,
         model_name=None if test is None else Path(folder).resolve().parent.name,
         eval_results=None if test is None else _eval_results(test, recipe["test_data"]),
     )
-    title = "BLIP2IDC mini: the embedded model" if scratch else "BLIP2IDC adapter"
     body = TEXT.format(
-        title=title,
-        argument="" if scratch else ', model="<this repository>"',
-        made=_made(recipe, results),
-        scores="Not scored on a test split." if test is None else _table(test),
-        reading="" if test is None or "scenes" not in test else READING.format(**_reading(test)),
-        limits=LIMITS if scratch else "It was not tried on other data than named above.",
+        title=_title(recipe, adapter),
+        argument="" if recipe.get("embed") else ', model="<this repository>"',
+        made=_made(results, recipe, adapter),
+        scores="Not scored on a test split." if test is None else f"{_table(test)}\n\n{_reading(test)}",
+        limits=ONLY_ITS_DATA if recipe.get("scratch") is None else ONLY_SCENES,
     )
-    (Path(folder) / "README.md").write_text(f"---\n{data.to_yaml()}\n---\n{body}", encoding="utf-8")
-    ModelCard.load(Path(folder) / "README.md")  # its header parses
+    file = Path(folder) / "README.md"
+    file.write_text(f"---\n{data.to_yaml()}\n---\n{body}", encoding="utf-8")
+    ModelCard.load(file)  # its header parses
 
 
-READING = """
-A perfect describer, which draws one of the grammar's captions for the true change, scores {oracle:.1f}; the model has
-{share:.1%} of that. *Kind*: the kind of change is named right. *Words*: every attribute word of the changed object, and
-what it became, is right. *Exact*: the caption equals a reference. Of unchanged pairs, F1 is {f1:.3f} (precision
-{precision:.3f}, recall {recall:.3f})."""
-
-LIMITS = """It knows the rendered scenes of `load_dataset("syned")` and nothing else: a few shapes and colors on a gray
-floor, and the words for them. On photographs its sentences mean nothing. Use it to try the software, in tests, and as a
-start for experiments that have to be quick; for real images, fine-tune a real BLIP-2 with the same commands."""
-
-
-def _made(recipe, results):
-    sets = ", ".join(
-        " ".join(str(spec[k]) for k in ("path", "name", "split") if k in spec)
-        + "".join(f" {k}={spec[k]}" for k in ("train", "seed", "jitter") if k in spec)
-        for spec in recipe["train_data"]
-    )
+def _title(recipe, adapter):
     if recipe.get("scratch") is not None:
-        return (
-            f"Trained from nothing by `make mini` (recipes/mini.yaml), {recipe['max_steps']:,} steps on: {sets}. "
-            "During training linear heads on the vision tokens and on the Q-Former's output learned what the renderer "
-            "knows about each patch; they are not part of the model."
-        )
-    return f"LoRA of rank {recipe['rank']} on {', '.join(recipe['towers'])} ({recipe['targets']}), trained on: {sets}."
+        return "BLIP2IDC mini: the embedded model" if recipe.get("embed") else "A small BLIP2IDC, trained from nothing"
+    return "A BLIP2IDC adapter" if adapter else "A fine-tuned BLIP2IDC"
+
+
+def _made(results, recipe, adapter):
+    sets = ", ".join(_data_name(spec, "train", "seed", "jitter") for spec in recipe["train_data"])
+    seen = f"{results['steps']:,} steps on: {sets}."
+    if recipe.get("scratch") is not None:
+        command = "`make mini` (recipes/mini.yaml)" if recipe.get("embed") else "`train_trainer.py`"
+        parts = "" if not recipe.get("lessons") else (
+            " During training, linear heads on the vision tokens and on the Q-Former's output learned what the "
+            "renderer knows about each patch; they are not part of the model."
+        )  # fmt: skip
+        return f"Trained from nothing by {command}, {seen}{parts}"
+    base = "the embedded model" if recipe.get("model") is None else _file_name(recipe["model"])
+    if adapter:
+        how = f"LoRA of rank {recipe['rank']} on {', '.join(recipe['towers'])} ({recipe['targets']} targets) of {base}"
+    else:
+        how = f"All weights of {base} were trained"
+    return f"{how}, {seen}"
+
+
+def _file_name(path):
+    """Of a folder of this machine its name only; a Hub id as it is."""
+    return Path(path).name if os.path.exists(path) else path
+
+
+def _data_name(spec, *options):
+    words = [_file_name(str(spec["path"])), *(str(spec[k]) for k in ("name", "split") if k in spec)]
+    return " ".join(words + [f"{k}={spec[k]}" for k in options if k in spec])
 
 
 def _eval_results(test, spec):
-    name = " ".join(str(spec[k]) for k in ("path", "name") if k in spec)
     return [
         EvalResult(
             task_type="image-to-text",
             task_name="Image difference captioning",
-            dataset_type=spec["path"],
-            dataset_name=name,
+            dataset_type=_file_name(str(spec["path"])),
+            dataset_name=_data_name({k: spec[k] for k in ("path", "name") if k in spec}),
             dataset_split=spec["split"],
             metric_type=metric,
             metric_name=label,
@@ -115,27 +145,29 @@ def _eval_results(test, spec):
 
 
 def _table(test):
-    read = test.get("scenes", {})
-    lines = ["| category | pairs | CIDEr | BLEU-4 | ROUGE-L |" + (" kind | words | exact |" if read else "")]
-    lines.append("|---|" + "---:|" * (7 if read else 4))
-    rows = [("all", test, read), *((c, s, read.get("by_category", {}).get(c)) for c, s in test["by_category"].items())]
-    for name, scores, told in rows:
+    scenes = test.get("scenes", {})
+    lines = ["| category | pairs | CIDEr | BLEU-4 | ROUGE-L |" + (" kind | words | exact |" if scenes else "")]
+    lines.append("|---|" + "---:|" * (7 if scenes else 4))
+    categories = test.get("by_category", {})
+    rows = [("all", test, scenes), *((c, s, scenes.get("by_category", {}).get(c)) for c, s in categories.items())]
+    for name, scores, read in rows:
         line = f"| {name} | {scores['count']} | {100 * scores['cider']:.1f} | {scores['bleu_4']:.3f} |"
         line += f" {scores['rouge_l']:.3f} |"
-        if told:
-            words = told["attributes_accuracy"]
-            line += f" {told['category_accuracy']:.1%} | {'' if words is None else f'{words:.1%}'} |"
-            line += f" {told['exact']:.1%} |"
+        if scenes:
+            words = read["attributes_accuracy"]
+            line += f" {read['category_accuracy']:.1%} | {'' if words is None else f'{words:.1%}'} |"
+            line += f" {read['exact']:.1%} |"
         lines.append(line)
     return "\n".join(lines)
 
 
 def _reading(test):
-    told = test["scenes"]
-    return {
-        "oracle": 100 * test["oracle_cider"],
-        "share": test["cider"] / test["oracle_cider"],
-        "f1": told["no_change_f1"],
-        "precision": told["no_change_precision"],
-        "recall": told["no_change_recall"],
-    }
+    parts = [READING]
+    if test.get("oracle_cider"):
+        parts.append(ORACLE.format(oracle=100 * test["oracle_cider"], share=test["cider"] / test["oracle_cider"]))
+    if "scenes" in test:
+        parts.append(SCENES.format(**test["scenes"]))
+    return "\n\n".join(parts)
+
+
+__all__ = ["write_card"]

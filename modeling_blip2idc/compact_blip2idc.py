@@ -1,6 +1,7 @@
-"""Saving a small model in 16 bits and without code: the form of the embedded checkpoint."""
+"""The form in which a training run leaves its result: small, without code, without paths of this machine."""
 
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -9,27 +10,68 @@ from safetensors.torch import load_file, save_file
 CODE_KEYS = ("auto_map", "custom_pipelines")
 
 
-def save_compact(model, processor, folder):
-    """Saves model and processor for use with this package: weights rounded to float16, no copies of our code.
+def save_compact(model, processor, folder: str | os.PathLike) -> None:
+    """
+    Saves model and processor for use with this package: weights rounded to float16, no copies of our code.
 
     `config.json` keeps the dtype float32, so that loading widens the weights again and computes in float32. For a
     folder that works without the package use [`export_remote_code`].
 
     Args:
-        model ([`Blip2IDCForConditionalGeneration`]): a full model.
-        processor ([`Blip2IDCProcessor`]): its processor.
-        folder (`str` or `Path`): is made; files of the same names are replaced.
+        model ([`Blip2IDCForConditionalGeneration`]):
+            A full model.
+        processor ([`Blip2IDCProcessor`]):
+            Its processor.
+        folder (`str` or `os.PathLike`):
+            Is made; files of the same names are replaced.
+
+    Raises:
+        `ValueError`: if a weight is not finite in float16, whose largest number is 65504.
     """
     folder = Path(folder)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     weights = folder / "model.safetensors"
-    halves = {k: v.to(torch.float16).contiguous() for k, v in load_file(weights).items()}
+    # copies: the tensors that are read are the file that is written
+    halves = {k: v.to(torch.float16, copy=True).contiguous() for k, v in load_file(weights).items()}
+    if lost := sorted(k for k, v in halves.items() if not v.isfinite().all()):
+        raise ValueError(f"{len(lost)} weights are not finite in float16, such as {lost[0]!r}; {folder} is in float32")
     save_file(halves, weights, metadata={"format": "pt"})
     for file in folder.glob("*_blip2idc.py"):
         file.unlink()
     for name in ("config.json", "processor_config.json", "tokenizer_config.json"):
         path = folder / name
         if path.exists():
-            kept = {k: v for k, v in json.loads(path.read_text()).items() if k not in CODE_KEYS}
-            path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+            _write(path, _without_code(path))
+
+
+def name_base(folder: str | os.PathLike, base: str | os.PathLike) -> None:
+    """
+    Makes a saved adapter name its base so that another machine can find it: a Hub id as it is, a folder by its path
+    from the adapter's. In the latter case `config.json` of the base is put beside the adapter, from which `pipeline`
+    sees what kind of model it is. A folder without an adapter is left alone.
+
+    Args:
+        folder (`str` or `os.PathLike`):
+            Of the adapter.
+        base (`str` or `os.PathLike`):
+            Hub id or folder of the base model.
+    """
+    file = Path(folder) / "adapter_config.json"
+    if not file.is_file():
+        return
+    if os.path.isdir(base):
+        _write(Path(folder) / "config.json", _without_code(Path(base) / "config.json"))
+        base = Path(os.path.relpath(base, folder)).as_posix()
+    _write(file, {**json.loads(file.read_text(encoding="utf-8")), "base_model_name_or_path": os.fspath(base)})
+
+
+def _without_code(path: Path) -> dict:
+    return {k: v for k, v in json.loads(path.read_text(encoding="utf-8")).items() if k not in CODE_KEYS}
+
+
+def _write(path: Path, values: dict) -> None:
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+__all__ = ["name_base", "save_compact"]

@@ -1,32 +1,43 @@
 """Muon for the matrices, AdamW for the rest, as one optimizer: for training a small model from scratch."""
 
+from collections.abc import Callable, Iterable
+
 import torch
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Steps the hidden matrices with `torch.optim.Muon` and every other parameter with `torch.optim.AdamW`.
+    """
+    Steps the hidden matrices with `torch.optim.Muon` and every other parameter with `torch.optim.AdamW`.
 
     Muon (Jordan et al., 2024) orthogonalises the momentum of a matrix. On the embedded model it learns as much in two
     minutes as AdamW in five (`docs/mini.md`). A scheduler scales both learning rates alike.
 
     Args:
-        named_parameters (`Iterable[tuple[str, torch.nn.Parameter]]`): what is trained.
-        lr (`float`): of AdamW.
-        muon_lr (`float`): of Muon, with `adjust_lr_fn="match_rms_adamw"`.
-        weight_decay (`float`, *optional*, defaults to 0.05): of matrices, in both.
-        betas (`tuple[float, float]`, *optional*, defaults to `(0.9, 0.98)`): of AdamW.
-        not_muon (`tuple[str, ...]`, *optional*): parts of names of matrices that AdamW takes: embeddings and heads, as
-            Muon's authors advise.
+        named_parameters (`Iterable[tuple[str, torch.nn.Parameter]]`):
+            What is trained.
+        lr (`float`):
+            Of AdamW.
+        muon_lr (`float`):
+            Of Muon, with `adjust_lr_fn="match_rms_adamw"`.
+        weight_decay (`float`, *optional*, defaults to 0.05):
+            Of matrices, in both.
+        betas (`tuple[float, float]`, *optional*, defaults to `(0.9, 0.98)`):
+            Of AdamW.
+        eps (`float`, *optional*, defaults to 1e-8):
+            Of AdamW.
+        not_muon (`tuple[str, ...]`, *optional*):
+            Parts of names of matrices that AdamW takes: embeddings and heads, as Muon's authors advise.
     """
 
     def __init__(
         self,
-        named_parameters,
-        lr,
-        muon_lr,
-        weight_decay=0.05,
-        betas=(0.9, 0.98),
-        not_muon=("embed", "query_tokens", "lm_head", "_head."),
+        named_parameters: Iterable[tuple[str, torch.nn.Parameter]],
+        lr: float,
+        muon_lr: float,
+        weight_decay: float = 0.05,
+        betas: tuple[float, float] = (0.9, 0.98),
+        eps: float = 1e-8,
+        not_muon: tuple[str, ...] = ("embed", "query_tokens", "lm_head", "_head."),
     ):
         muon, decayed, free = [], [], []
         for name, parameter in named_parameters:
@@ -38,27 +49,39 @@ class MuonWithAdamW(torch.optim.Optimizer):
             else:
                 free.append(parameter)
         groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-        self.parts = (
-            torch.optim.Muon(muon, lr=muon_lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=betas),
-        )
+        self.parts = []
+        if muon:
+            self.parts.append(
+                torch.optim.Muon(muon, lr=muon_lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+            )
+        if decayed or free:
+            self.parts.append(
+                torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, eps=eps)
+            )
         super().__init__([{"params": [*muon, *decayed, *free]}], {})
         self._share_groups()
 
     def _share_groups(self):
-        # the very dictionaries of the two parts, so that a scheduler that writes a learning rate here reaches them
+        # the very dictionaries of the parts, so that a scheduler that writes a learning rate here reaches them
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
-    def step(self, closure=None):
-        loss = None if closure is None else closure()
+    def step(self, closure: Callable | None = None):
+        """One step of each part; returns what `closure` does."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for part in self.parts:
             part.step()
         return loss
 
-    def state_dict(self):
+    def state_dict(self) -> dict:
         return {"parts": [part.state_dict() for part in self.parts]}
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: dict) -> None:
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self._share_groups()
+
+
+__all__ = ["MuonWithAdamW"]
