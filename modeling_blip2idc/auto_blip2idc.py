@@ -1,5 +1,7 @@
 """What `pipeline("image-difference-captioning", model=...)` loads its model with."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from transformers import AutoModelForImageTextToText
@@ -19,13 +21,36 @@ class AutoModelForImageDifferenceCaptioning(AutoModelForImageTextToText):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
-        model = AutoModelForImageTextToText.from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        base = base_beside(pretrained_model_name_or_path)
+        model = AutoModelForImageTextToText.from_pretrained(base or pretrained_model_name_or_path, *args, **kwargs)
+        if base is not None:
+            model.load_adapter(str(pretrained_model_name_or_path))
         where = {name: kwargs[name] for name in ("revision", "token") if kwargs.get(name) is not None}
         if "revision" in where:
             where["revision"] = str(where["revision"])  # it remembers a commit, which is the base's
         if find_adapter_config_file(pretrained_model_name_or_path, **where) is not None:
             model._adapter_source = (str(pretrained_model_name_or_path), where)
         return model
+
+
+def base_beside(adapter) -> str | None:
+    """
+    The folder of the base model that a local adapter names by its path from there. transformers looks for that path
+    from the working folder only.
+
+    Args:
+        adapter (`str` or `os.PathLike`):
+            Folder of an adapter, with the `config.json` of its base; anything else gives `None`.
+
+    Returns:
+        `str` or `None`: the base's folder.
+    """
+    folder = Path(adapter)
+    if not all((folder / name).is_file() for name in ("adapter_config.json", "config.json")):
+        return None
+    named = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
+    base = folder / (named or "missing")
+    return str(base.resolve()) if (base / "config.json").is_file() and base.resolve() != folder.resolve() else None
 
 
 def adapters_own_processor(model, processor) -> Any:

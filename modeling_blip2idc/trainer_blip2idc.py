@@ -48,6 +48,9 @@ class IDCTrainer(Seq2SeqTrainer):
         self.eval_collator = eval_collator or self.data_collator
         self.auxiliary_weights, self.muon_lr = auxiliary_weights, muon_lr
         self._row_ids = (None, [])  # step, and what its batches hold
+        if not self.model.config.use_decoder_only_language_model:
+            # T5's loss is the mean of its batch; the Trainer would take it for its share of the whole step's
+            self.model_accepts_loss_kwargs = False
         if hasattr(self.data_collator, "set_epoch"):
             if self.args.dataloader_persistent_workers:
                 raise ValueError(
