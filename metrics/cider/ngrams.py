@@ -32,22 +32,17 @@ class Corpus:
     first: np.ndarray
 
     @classmethod
-    def from_tokens(cls, predictions, references):
+    def from_tokens(cls, captions, sizes):
         """
         Args:
-            predictions (`list[list[str]]`): tokens of N predictions.
-            references (`list[list[list[str]]]`): tokens of the references (at least one) of each of the N images.
+            captions (`list[list[str]]`): tokens of the C captions, image by image, each prediction first.
+            sizes (`list[int]`): captions, at least two, of each of the N images.
         """
-        captions = []
-        first = np.empty(len(predictions), np.int64)
-        for image, (prediction, refs) in enumerate(zip(predictions, references, strict=True)):
-            first[image] = len(captions)
-            captions.append(prediction)
-            captions.extend(refs)
         lengths = np.fromiter(map(len, captions), np.int64, len(captions))
         words = chain.from_iterable(captions)
         tokens = np.fromiter(map(_Vocabulary().__getitem__, words), np.int64, int(lengths.sum()))
-        return cls(tokens, lengths, first)
+        sizes = np.asarray(sizes, np.int64)
+        return cls(tokens, lengths, np.cumsum(sizes) - sizes)
 
     @cached_property
     def offsets(self):

@@ -5,20 +5,26 @@ from .tokenizer import tokenize_all
 
 # The distractor captions of CLEVR-Change and usual ways to say the same about photographs.
 NO_CHANGE_PHRASES = (
-    "no change was made",
+    "no change",
     "no change has occurred",
-    "there is no change",
-    "there is no difference",
-    "there are no changes",
-    "there are no differences",
+    "no change was made",
+    "no changes",
+    "no changes were made",
+    "no difference",
+    "no differences",
     "nothing changed",
     "nothing has changed",
     "nothing was modified",
+    "the images are identical",
+    "the images are the same",
     "the scene is the same as before",
     "the scene remains the same",
+    "the two images are identical",
     "the two scenes seem identical",
-    "the images are the same",
-    "the images are identical",
+    "there are no changes",
+    "there are no differences",
+    "there is no change",
+    "there is no difference",
 )
 
 

@@ -1,6 +1,9 @@
 """`score`: caption metrics from strings to a dictionary, without `evaluate`."""
 
+import re
 import warnings
+
+import numpy as np
 
 from .checks import check_captions, check_column
 from .ngrams import Corpus
@@ -10,6 +13,7 @@ from .tokenizer import tokenize_all
 
 SCORERS = ("cider", "bleu", "rouge_l")
 BLEU_KEYS = ("bleu_1", "bleu_2", "bleu_3", "bleu_4")
+_ODD_SPACES = re.compile(r"[^\S ]|  |^ | $|\0 | \0")
 
 
 def score(
@@ -48,33 +52,37 @@ def score(
         `ValueError`, `TypeError`: as [`check_captions`] says; an unknown scorer or `idf`; wrong `categories`.
 
     Warns:
-        `UserWarning`: CIDEr of a single image, or of images that all have the same n-grams in their references, is 0
+        `UserWarning`: CIDEr of a single image, or of images that all have the same references, is 0
         whatever the captions are, because every document frequency equals the number of images.
 
     Example:
-        ```python
+
         >>> from metrics.cider import score
         >>> refs = [["the red ball is gone"], ["a blue cube was added", "there is a new blue cube"]]
-        >>> score(["the red ball is gone", "a blue cube was added"], refs)["cider"]
-        7.5
-        ```
+        >>> round(score(["the red ball is gone", "a blue cube was added"], refs)["cider"], 3)
+        8.008
     """
     scorers = _check_options(scorers, idf)
     check_captions(predictions, references)
     if categories is not None:
         check_column(categories, "categories", len(predictions), str)
 
-    tokenized = _tokenize(predictions, references, tokenize)
-    samples, bleu = _score_images(tokenized, scorers)
+    lines, sizes = _flatten(predictions, references)
+    if tokenize:
+        lines = tokenize_all(lines)
+    samples, bleu = _score_images(lines, sizes, scorers)
     result = _summary(samples, bleu, scorers)
     if "cider" in scorers:
         result["idf"] = "corpus"
-        _warn_if_zero(tokenized[1], "cider")
+        _warn_if_zero(references, "cider")
     if per_sample:
         for key, values in samples.items():
             result[f"{key}_per_sample"] = values.tolist()
     if categories is not None:
-        result["by_category"] = _by_category(tokenized, samples, bleu, scorers, categories, idf)
+        result["by_category"] = _by_category(lines, sizes, samples, bleu, scorers, categories, idf)
+        if idf == "category" and "cider" in scorers:
+            for category, rows in _rows_by(categories).items():
+                _warn_if_zero([references[row] for row in rows], f"cider of category {category!r}")
     if no_change is not None:
         result.update(no_change_scores(predictions, references, **no_change))
     return result
@@ -90,42 +98,30 @@ def _check_options(scorers, idf):
     return scorers
 
 
-def _tokenize(predictions, references, tokenize):
-    """Token strings: N predictions, and a list of references for each."""
-    flat = list(predictions)
-    for refs in references:
-        flat.extend(refs)
-    if tokenize:
-        flat = tokenize_all(flat)
-    rest = iter(flat[len(predictions) :])
-    return flat[: len(predictions)], [[next(rest) for _ in refs] for refs in references]
+def _flatten(predictions, references):
+    """All captions in one list, image by image with the prediction first, and the number of captions of each image."""
+    captions = [c for prediction, refs in zip(predictions, references, strict=True) for c in (prediction, *refs)]
+    return captions, [1 + len(refs) for refs in references]
 
 
-def _score_images(tokenized, scorers):
+def _score_images(lines, sizes, scorers):
     """Scores per image by key, each `(N,)`, and the statistics of BLEU where it is among the scorers."""
-    predictions, references = tokenized
-    corpus = Corpus.from_tokens([p.split() for p in predictions], [[r.split() for r in refs] for refs in references])
+    corpus = Corpus.from_tokens([line.split() for line in lines], sizes)
     samples = {}
-    cider, bleu = cider_and_bleu(corpus, "cider" in scorers, "bleu" in scorers)
-    if cider is not None:
-        samples["cider"] = cider
-    if bleu is not None:
-        samples.update(zip(BLEU_KEYS, bleu.per_image().T, strict=True))
+    bleu = None
+    if "cider" in scorers or "bleu" in scorers:
+        cider, bleu = cider_and_bleu(corpus, "cider" in scorers, "bleu" in scorers)
+        if cider is not None:
+            samples["cider"] = cider
+        if bleu is not None:
+            samples.update(zip(BLEU_KEYS, bleu.per_image().T, strict=True))
     if "rouge_l" in scorers:
-        if _splits_differ(predictions) or any(map(_splits_differ, references)):
-            corpus = Corpus.from_tokens(
-                [p.split(" ") for p in predictions], [[r.split(" ") for r in refs] for refs in references]
-            )
+        # The reference splits at any white space for CIDEr and BLEU, but only at " " for ROUGE-L: "1\xa01/2" is two
+        # tokens there and one here.
+        if _ODD_SPACES.search("\0".join(lines)):
+            corpus = Corpus.from_tokens([line.split(" ") for line in lines], sizes)
         samples["rouge_l"] = rouge_l(corpus)
     return samples, bleu
-
-
-def _splits_differ(captions):
-    """
-    Whether splitting at any white space, as CIDEr and BLEU do, gives other tokens than splitting at single spaces, as
-    ROUGE-L does: "1\u00a01/2" is two tokens there and one here. An empty caption is handled in ROUGE-L itself.
-    """
-    return any(" ".join(caption.split()) != caption for caption in captions)
 
 
 def _summary(samples, bleu, scorers, images=slice(None)):
@@ -139,20 +135,25 @@ def _summary(samples, bleu, scorers, images=slice(None)):
     return summary
 
 
-def _by_category(tokenized, samples, bleu, scorers, categories, idf):
+def _rows_by(categories):
     rows = {}
     for row, category in enumerate(categories):
         rows.setdefault(category, []).append(row)
+    return dict(sorted(rows.items()))
+
+
+def _by_category(lines, sizes, samples, bleu, scorers, categories, idf):
+    ends = np.cumsum(sizes).tolist()
     result = {}
-    for category, images in sorted(rows.items()):
-        result[category] = summary = {"count": len(images), **_summary(samples, bleu, scorers, images)}
+    for category, rows in _rows_by(categories).items():
+        result[category] = summary = {"count": len(rows), **_summary(samples, bleu, scorers, rows)}
         if "cider" not in scorers:
             continue
         summary["idf"] = idf
         if idf == "category":
-            subset = [[column[row] for row in images] for column in tokenized]
-            _warn_if_zero(subset[1], f"cider of category {category!r}")
-            summary["cider"] = float(_score_images(subset, ("cider",))[0]["cider"].mean())
+            subset = [line for row in rows for line in lines[ends[row] - sizes[row] : ends[row]]]
+            scores, _ = _score_images(subset, [sizes[row] for row in rows], ("cider",))
+            summary["cider"] = float(scores["cider"].mean())
     return result
 
 
