@@ -67,7 +67,10 @@ def name_base(folder: str | os.PathLike, base: str | os.PathLike) -> None:
 
 
 def _without_code(path: Path) -> dict:
-    return {k: v for k, v in json.loads(path.read_text(encoding="utf-8")).items() if k not in CODE_KEYS}
+    def clean(values):  # a processor's file nests those of its parts
+        return {k: clean(v) if isinstance(v, dict) else v for k, v in values.items() if k not in CODE_KEYS}
+
+    return clean(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _write(path: Path, values: dict) -> None:
