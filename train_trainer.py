@@ -21,7 +21,14 @@ import yaml
 from transformers import HfArgumentParser, Seq2SeqTrainingArguments, set_seed
 
 from datasets_syned import BlurJPEG, IDCCollator, training_data
-from datasets_syned.lessons import CLASS_WEIGHTS, PAIR_CLASSES, PATCH_CLASSES, LessonCollator, vocabulary
+from datasets_syned.lessons import (
+    CLASS_WEIGHTS,
+    PAIR_CLASSES,
+    PATCH_CLASSES,
+    LessonCollator,
+    check_curriculum,
+    vocabulary,
+)
 from datasets_syned.scenes import NO_CHANGE_CAPTIONS
 from datasets_syned.scorer import Scorer
 from modeling_blip2idc.card_blip2idc import write_card
@@ -66,7 +73,7 @@ class DataArguments:
     max_length: int | None = field(default=None, metadata={"help": "tokens of a row, image tokens included"})
     num_proc: int | None = field(default=None, metadata={"help": "processes that prepare data"})
     lessons: bool = field(default=False, metadata={"help": "dense labels of the embedded scenes; needs `scratch`"})
-    easy_share: float = field(default=0.15, metadata={"help": "lessons: part of the run without camera jitter"})
+    curriculum: list[list] | None = field(default=None, metadata={"help": "lessons: [until, [parts]] of each phase"})
 
 
 @dataclass
@@ -87,7 +94,7 @@ def parse(argv):
     usage = "%(prog)s recipe.yaml [--argument value ...]"
     parser = HfArgumentParser((ModelArguments, DataArguments, IDCTrainingArguments), usage=usage, description=__doc__)
     for action in parser._actions:
-        if action.dest in ("train_data", "eval_data", "test_data", "scratch"):
+        if action.dest in ("train_data", "eval_data", "test_data", "scratch", "curriculum"):
             action.type, action.nargs = json.loads, None
     arguments = {action.dest: action for action in parser._actions if action.dest != "help"}
     parser.add_argument("recipe", nargs="?", help="a YAML file with any of the arguments below; comes first")
@@ -144,6 +151,8 @@ def check(model_args, data_args, training_args):
             training_data.check(name, getattr(data_args, name))
     if data_args.lessons and (model_args.scratch is None or training_args.max_steps <= 0):
         raise ValueError("lessons need scratch (they label the patches of a small model's canvas) and max_steps")
+    if data_args.curriculum is not None:
+        check_curriculum(data_args.curriculum, len(data_args.train_data))
     if model_args.scratch is not None and model_args.model is not None:
         raise ValueError("give scratch or model, not both")
     if training_args.eval_strategy != "no" and data_args.eval_data is None:
@@ -185,7 +194,7 @@ def make_train_data(args, training_args, processor, config):
             partial(canvas, size=dict(processor.image_processor.size), concat_axis=processor.concat_axis),
             config.vision_config.patch_size,
             training_args.max_steps * rows_per_step * training_args.world_size,
-            args.easy_share,
+            args.curriculum or [(1.0, range(len(parts)))],
             training_args.seed,
             num_proc=args.num_proc,
         )
@@ -193,6 +202,28 @@ def make_train_data(args, training_args, processor, config):
     augment = BlurJPEG() if args.augment else None
     collator = IDCCollator(processor, seed=training_args.seed, max_length=args.max_length, augment=augment)
     return training_data.concatenate(parts), collator
+
+
+def draw_curve(history, path):
+    """Draws the scores of the evaluations over the steps of the run, as a PNG."""
+    from matplotlib.figure import Figure
+
+    names = {
+        "eval_cider": "CIDEr-D / 10",
+        "eval_category_accuracy": "kind of change",
+        "eval_exact": "equals a reference",
+    }
+    names |= {"eval_attributes_accuracy": "attribute words", "eval_no_change_f1": "F1 of no change"}
+    axes = (figure := Figure(figsize=(7, 4), layout="constrained")).add_subplot()
+    for key, label in names.items():
+        points = [(entry["step"], entry[key]) for entry in history if key in entry]
+        if points:
+            steps, values = zip(*points, strict=True)
+            axes.plot(steps, [v / 10 for v in values] if key == "eval_cider" else values, label=label)
+    axes.set(xlabel="step", ylabel="score on the evaluation split", ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=110)
 
 
 def main(model_args, data_args, training_args):
@@ -236,6 +267,8 @@ def main(model_args, data_args, training_args):
         scorer.write_predictions(out / "predictions.jsonl")
         print(json.dumps(results["test"], indent=1))
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if results["history"]:
+        draw_curve(results["history"], out / "curve.png")
     write_card(out, results, {**vars(model_args), **vars(data_args), "embed": training_args.embed})
     if training_args.embed:
         shutil.copytree(out, EMBEDDED, dirs_exist_ok=True, ignore=shutil.ignore_patterns("predictions.jsonl"))

@@ -7,6 +7,7 @@ labels of its patches. [`Lessons`] then deals them out, mirrored, swapped and wi
 import json
 
 import numpy as np
+from datasets import concatenate_datasets
 from PIL import Image
 
 from .scenes.captions import PHRASINGS
@@ -91,6 +92,16 @@ def prepare_lesson(row, make_canvas, patch_size):
     }
 
 
+def check_curriculum(curriculum, parts):
+    """Raises a `ValueError` unless a curriculum (see [`Lessons`]) fits a number of parts."""
+    ends = [until for until, _ in curriculum]
+    if ends != sorted(ends) or not ends or ends[0] <= 0 or ends[-1] != 1:
+        raise ValueError(f"curriculum {curriculum}: phases end in rising order, the last one at 1.0")
+    for until, numbers in curriculum:
+        if not numbers or not set(numbers) <= set(range(parts)):
+            raise ValueError(f"curriculum, phase until {until}: {numbers} must name parts from 0 to {parts - 1}")
+
+
 class Lessons:
     """A whole training run, in order: item `i` is a function of `(seed, i)`, so that a resumed run sees the same.
 
@@ -98,23 +109,31 @@ class Lessons:
     mirrors half of them, and takes one of the captions.
 
     Args:
-        easy, all_rows (`datasets.Dataset`): lessons of [`prepare_lesson`]; the first `easy_share` of the run draws
-            from `easy` only.
+        parts (`Sequence[datasets.Dataset]`): lessons of [`prepare_lesson`].
+        curriculum (`Sequence[tuple[float, Sequence[int]]]`): `(until, numbers of parts)` for each phase of the run, in
+            order: rows are drawn from those parts together while less than `until` of the run is over. The last one
+            ends at 1.0.
         length (`int`): items in the run.
-        easy_share (`float`, *optional*, defaults to 0.15): pairs without jitter come first.
         seed (`int`, *optional*, defaults to 0): of every draw.
+
+    Raises:
+        ValueError: phases that are not in order, do not end at 1.0, or name a part that there is not.
     """
 
-    def __init__(self, easy, all_rows, length, easy_share=0.15, seed=0):
-        self.easy, self.all_rows = (d.with_format("python") for d in (easy, all_rows))
-        self.length, self.easy_share, self.seed = length, easy_share, seed
+    def __init__(self, parts, curriculum, length, seed=0):
+        check_curriculum(curriculum, len(parts))
+        self.length, self.seed = length, seed
+        self.phases = [
+            (until * length, concatenate_datasets([parts[k] for k in numbers]).with_format("python"))
+            for until, numbers in curriculum
+        ]
 
     def __len__(self):
         return self.length
 
     def __getitem__(self, i):
         rng = np.random.default_rng([self.seed, i])
-        rows = self.easy if i < self.easy_share * self.length else self.all_rows
+        rows = next(rows for end, rows in self.phases if i < end)
         lesson = rows[int(rng.integers(len(rows)))]
         halves = np.frombuffer(lesson["canvas"], np.uint8).reshape(2, lesson["height"] // 2, lesson["width"], 3)
         patches = np.frombuffer(lesson["patch_labels"], np.int16)

@@ -70,7 +70,7 @@ def lessons(
     make_canvas: Callable,
     patch_size: int,
     length: int,
-    easy_share: float = 0.15,
+    curriculum: Sequence[tuple[float, Sequence[int]]],
     seed: int = 0,
     num_proc: int | None = None,
 ) -> Lessons:
@@ -78,11 +78,11 @@ def lessons(
     A whole training run of [`Lessons`] from parts of "scenes" with masks.
 
     Args:
-        parts (`Sequence[datasets.Dataset]`): the last one holds the easy pairs, without jitter, which come first.
+        parts (`Sequence[datasets.Dataset]`): rows with masks.
         make_canvas (`Callable`): `make_canvas(before, after) -> PIL.Image`, before above after; picklable.
         patch_size (`int`): of the vision tower, pixels.
         length (`int`): rows of the run: steps times rows per step.
-        easy_share (`float`, *optional*, defaults to 0.15): part of the run that sees easy pairs only.
+        curriculum (`Sequence[tuple[float, Sequence[int]]]`): which parts each phase of the run sees; see [`Lessons`].
         seed (`int`, *optional*, defaults to 0): of every draw.
         num_proc (`int`, *optional*): processes that prepare the lessons.
 
@@ -105,4 +105,4 @@ def lessons(
         )
         for part in parts
     ]
-    return Lessons(prepared[-1], datasets.concatenate_datasets(prepared), length, easy_share, seed)
+    return Lessons(prepared, curriculum, length, seed)

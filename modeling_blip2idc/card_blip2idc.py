@@ -33,6 +33,7 @@ idc((before, after))
 {limits}
 """
 
+CURVE = "\n\n![Scores on the evaluation split during training](curve.png)"
 READING = (
     "CIDEr is CIDEr-D as pycocoevalcap computes it, times 100, with document frequencies of the whole test split."
 )
@@ -42,7 +43,8 @@ ORACLE = (
 )
 SCENES = (
     "*Kind*: the kind of change is named right. *Words*: every attribute word of the changed object, and what it "
-    "became, is right. *Exact*: the caption equals a reference. Of unchanged pairs, F1 is {no_change_f1:.3f} "
+    "became, is right. *Exact*: the caption equals a reference; each pair has five of the grammar's six phrasings, so that "
+    "a perfect describer's would in five cases of six. Of unchanged pairs, F1 is {no_change_f1:.3f} "
     "(precision {no_change_precision:.3f}, recall {no_change_recall:.3f})."
 )
 ONLY_SCENES = (
@@ -81,7 +83,7 @@ def write_card(folder: str | os.PathLike, results: Mapping[str, Any], recipe: Ma
     body = TEXT.format(
         title=_title(recipe, adapter),
         argument="" if recipe.get("embed") else ', model="<this repository>"',
-        made=_made(results, recipe, adapter),
+        made=_made(results, recipe, adapter) + (CURVE if (Path(folder) / "curve.png").is_file() else ""),
         scores="Not scored on a test split." if test is None else f"{_table(test)}\n\n{_reading(test)}",
         limits=ONLY_ITS_DATA if recipe.get("scratch") is None else ONLY_SCENES,
     )

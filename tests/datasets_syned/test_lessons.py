@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from PIL import Image
 
 from datasets_syned.chunks import SceneSettings
@@ -41,12 +42,7 @@ def stack(before, after, width=32, height=16):
     return canvas
 
 
-class Rows(list):
-    """As much of a `datasets.Dataset` as lessons are read from."""
-
-    def with_format(self, kind):
-        assert kind == "python"
-        return self
+ONE_PHASE = [(1.0, [0])]
 
 
 def decoded(row):
@@ -62,7 +58,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def prepared(rows):
-    return Rows(prepare_lesson(row, stack, 8) for row in rows)
+    return Dataset.from_list([prepare_lesson(row, stack, 8) for row in rows])
 
 
 class TestPatchLabels:
@@ -146,7 +142,7 @@ def marked(swapped_caption="reversed", category="add"):
 
 @pytest.fixture(scope="module")
 def items():
-    lessons = Lessons(Rows([marked()]), Rows([marked()]), 64)
+    lessons = Lessons([Dataset.from_list([marked()])], ONE_PHASE, 64)
     return [lessons[i] for i in range(64)]
 
 
@@ -174,11 +170,11 @@ class TestDealing:
 
     def test_other_categories_stay_when_swapped(self):
         for category in ("color", "texture", "move", "none"):
-            lessons = Lessons(*[Rows([marked(category=category)])] * 2, 8)
+            lessons = Lessons([Dataset.from_list([marked(category=category)])], ONE_PHASE, 8)
             assert {CATEGORIES[lessons[i]["pair_labels"][0]] for i in range(8)} == {category}
 
     def test_captions_of_real_rows_say_their_labels(self, prepared):
-        lessons = Lessons(prepared, prepared, 200)
+        lessons = Lessons([prepared], ONE_PHASE, 200)
         for i in range(200):
             item = lessons[i]
             category, words = read(item["caption"])
@@ -194,11 +190,11 @@ class TestDealing:
 
     def test_an_item_depends_on_seed_and_number_only(self, prepared):
         def deal(order, **kwargs):
-            lessons = Lessons(prepared, prepared, 40, **kwargs)
+            lessons = Lessons([prepared], ONE_PHASE, 40, **kwargs)
             return {i: lessons[i] for i in order}
 
         forward, backward = deal(range(40), seed=3), deal(reversed(range(40)), seed=3)
-        longer = Lessons(prepared, prepared, 1000, seed=3)
+        longer = Lessons([prepared], ONE_PHASE, 1000, seed=3)
         for i in range(40):
             for other in (backward[i], longer[i]):
                 assert forward[i]["caption"] == other["caption"]
@@ -208,15 +204,27 @@ class TestDealing:
         assert sum(forward[i]["caption"] == others[i]["caption"] for i in range(40)) < 20
         assert len({forward[i]["caption"] for i in range(40)}) > 10
 
-    def test_easy_rows_come_first(self):
-        easy, hard = Rows([marked("easy")]), Rows([marked("hard")] * 50)
-        for rows in (easy, hard):
-            for row in rows:
-                row["captions"] = row["captions_reversed"]
-        lessons = Lessons(easy, hard, 20, easy_share=0.25)
-        assert len(lessons) == 20
-        assert [lessons[i]["caption"] for i in range(20)] == ["easy"] * 5 + ["hard"] * 15
-        assert Lessons(easy, hard, 20, easy_share=0)[0]["caption"] == "hard"
+    def test_phases_draw_from_their_parts(self):
+        parts = [Dataset.from_list([{**marked(name), "captions": [name]}] * 3) for name in ("hard", "easy")]
+        lessons = Lessons(parts, [(0.25, [1]), (0.5, [0, 1]), (1.0, [0])], 400)
+        said = [lessons[i]["caption"] for i in range(400)]
+        assert len(lessons) == 400
+        assert set(said[:100]) == {"easy"} and set(said[200:]) == {"hard"}
+        assert 30 < said[100:200].count("easy") < 70
+
+    @pytest.mark.parametrize(
+        ("curriculum", "message"),
+        [
+            ([], "the last one at 1.0"),
+            ([(0.5, [0])], "the last one at 1.0"),
+            ([(0.6, [0]), (0.5, [0]), (1.0, [0])], "rising order"),
+            ([(1.0, [2])], "phase until 1.0: .* parts from 0 to 1"),
+            ([(1.0, [])], "phase until 1.0"),
+        ],
+    )
+    def test_a_curriculum_that_does_not_fit(self, prepared, curriculum, message):
+        with pytest.raises(ValueError, match=message):
+            Lessons([prepared, prepared], curriculum, 10)
 
     def test_items_have_names(self, items):
         assert [item["id"] for item in items[:2]] == ["lesson-0", "lesson-1"]
@@ -226,7 +234,7 @@ def test_collator(prepared):
     def processor(images, text):
         return {"count": len(images), "text": text, "input_ids": torch.zeros(len(images), 5, dtype=torch.long)}
 
-    lessons = Lessons(prepared, prepared, 4)
+    lessons = Lessons([prepared], ONE_PHASE, 4)
     batch = LessonCollator(processor)([lessons[i] for i in range(4)])
     assert batch["count"] == 4 and batch["text"] == [lessons[i]["caption"] for i in range(4)]
     assert batch["patch_labels"].shape == (4, 16, len(PATCH_CLASSES))

@@ -71,17 +71,19 @@ def test_lessons(cache):
     masks = {"cache_dir": cache, "masks": True}
     hard = training_data.load({**SCENES, **masks})
     easy = training_data.load({**SCENES, **masks, "jitter": 0.0, "train": 2})
-    lessons = training_data.lessons([hard, easy], stack, 8, 30, easy_share=0.5, seed=1)
+    lessons = training_data.lessons([hard, easy], stack, 8, 30, [(0.5, [1]), (1.0, [0, 1])], seed=1)
     assert len(lessons) == 30
-    assert (len(lessons.easy), len(lessons.all_rows)) == (2, 8)
-    easy_captions = {c for row in lessons.easy for c in (*row["captions"], *row["captions_reversed"])}
+    scenes = [json.loads(row["scene"]) for row in easy]
+    easy_captions = {
+        c for row, scene in zip(easy, scenes, strict=True) for c in row["captions"] + scene["captions_reversed"]
+    }
     assert {lessons[i]["caption"] for i in range(15)} <= easy_captions
     assert not {lessons[i]["caption"] for i in range(15, 30)} <= easy_captions
     assert lessons[0]["pair"][0].size == (16, 8) and lessons[0]["patch_labels"].shape == (4, 6)
-    again = training_data.lessons([hard, easy], stack, 8, 30, easy_share=0.5, seed=1)
+    again = training_data.lessons([hard, easy], stack, 8, 30, [(0.5, [1]), (1.0, [0, 1])], seed=1)
     assert [again[i]["caption"] for i in range(30)] == [lessons[i]["caption"] for i in range(30)]
 
 
 def test_lessons_need_masks(cache):
     with pytest.raises(ValueError, match="`masks: true`"):
-        training_data.lessons([training_data.load({**SCENES, "cache_dir": cache})], stack, 8, 30)
+        training_data.lessons([training_data.load({**SCENES, "cache_dir": cache})], stack, 8, 30, [(1.0, [0])])
