@@ -43,8 +43,8 @@ ORACLE = (
 )
 SCENES = (
     "*Kind*: the kind of change is named right. *Words*: every attribute word of the changed object, and what it "
-    "became, is right. *Exact*: the caption equals a reference; each pair has five of the grammar's six phrasings, so that "
-    "a perfect describer's would in five cases of six. Of unchanged pairs, F1 is {no_change_f1:.3f} "
+    "became, is right. *Exact*: the caption equals a reference (five of the grammar's six phrasings, so "
+    "that a perfect describer has 83 %). Of unchanged pairs, F1 is {no_change_f1:.3f} "
     "(precision {no_change_precision:.3f}, recall {no_change_recall:.3f})."
 )
 ONLY_SCENES = (
