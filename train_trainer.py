@@ -20,15 +20,7 @@ import evaluate
 import yaml
 from transformers import HfArgumentParser, Seq2SeqTrainingArguments, set_seed
 
-from datasets_syned import BlurJPEG, IDCCollator, training_data
-from datasets_syned.lessons import (
-    CLASS_WEIGHTS,
-    PAIR_CLASSES,
-    PATCH_CLASSES,
-    LessonCollator,
-    check_curriculum,
-    vocabulary,
-)
+from datasets_syned import BlurJPEG, IDCCollator, lessons, training_data
 from datasets_syned.scenes import NO_CHANGE_CAPTIONS
 from datasets_syned.scorer import Scorer
 from modeling_blip2idc.card_blip2idc import write_card
@@ -40,6 +32,13 @@ from modeling_blip2idc.scratch_blip2idc import add_auxiliary, build_from_scratch
 from modeling_blip2idc.trainer_blip2idc import IDCTrainer, last_checkpoint
 
 METRIC = Path(__file__).parent / "metrics" / "cider"
+CURVES = {
+    "eval_cider": ("CIDEr-D / 10", 10),
+    "eval_category_accuracy": ("kind of change", 1),
+    "eval_exact": ("equals a reference", 1),
+    "eval_attributes_accuracy": ("attribute words", 1),
+    "eval_no_change_f1": ("F1 of no change", 1),
+}
 
 
 @dataclass
@@ -51,12 +50,8 @@ class ModelArguments:
     dtype: str | None = field(default=None, metadata={"help": "such as bfloat16; the checkpoint's by default"})
     scratch: dict | None = field(default=None, metadata={"help": "geometry of a small model trained from nothing"})
     tuning: Literal["lora", "full"] = field(default="lora", metadata={"help": "an adapter, or all weights"})
-    towers: list[str] = field(
-        default_factory=lambda: list(TOWERS), metadata={"help": "that LoRA adapts", "choices": TOWERS}
-    )
-    targets: Literal["paper", "authors"] = field(
-        default="paper", metadata={"help": "all of Q, K, V, or what the released adapters hold"}
-    )
+    towers: list[str] = field(default_factory=lambda: [*TOWERS], metadata={"help": "of LoRA", "choices": TOWERS})
+    targets: Literal["paper", "authors"] = field(default="paper", metadata={"help": "all Q, K, V; or as released"})
     rank: int = field(default=8, metadata={"help": "of LoRA"})
     lora_alpha: int = field(default=16, metadata={"help": "scale of LoRA"})
     lora_dropout: float = field(default=0.05, metadata={"help": "dropout of LoRA"})
@@ -145,25 +140,29 @@ def check(model_args, data_args, training_args):
     """Raises a `ValueError` for what would otherwise fail after minutes of preparation or hours of training."""
     if not data_args.train_data:
         raise ValueError("train_data is empty: name a recipe, such as recipes/mini.yaml")
-    training_data.check("train_data", data_args.train_data, masks=data_args.lessons)
-    for name in ("eval_data", "test_data"):
-        if getattr(data_args, name) is not None:
-            training_data.check(name, getattr(data_args, name))
+    for name in ("train_data", "eval_data", "test_data"):
+        if (specs := getattr(data_args, name)) is not None:
+            training_data.check(name, specs, masks=data_args.lessons and name == "train_data")
     if data_args.lessons and (model_args.scratch is None or training_args.max_steps <= 0):
         raise ValueError("lessons need scratch (they label the patches of a small model's canvas) and max_steps")
     if data_args.curriculum is not None:
-        check_curriculum(data_args.curriculum, len(data_args.train_data))
+        if not data_args.lessons:
+            raise ValueError("curriculum orders lessons: it needs `lessons: true`")
+        lessons.check_curriculum(data_args.curriculum, len(data_args.train_data))
     if model_args.scratch is not None and model_args.model is not None:
         raise ValueError("give scratch or model, not both")
     if training_args.eval_strategy != "no" and data_args.eval_data is None:
         raise ValueError(f"eval_strategy is {training_args.eval_strategy.value!r}, and there is no eval_data")
 
 
-def make_model(args, lessons):
+def make_model(args, with_auxiliary):
     """The model to be trained and its processor."""
     if args.scratch is not None:
-        model, processor = build_from_scratch(vocabulary(), no_change_captions=NO_CHANGE_CAPTIONS, **args.scratch)
-        return add_auxiliary(model, PATCH_CLASSES, PAIR_CLASSES, CLASS_WEIGHTS) if lessons else model, processor
+        words = lessons.vocabulary()
+        model, processor = build_from_scratch(words, no_change_captions=NO_CHANGE_CAPTIONS, **args.scratch)
+        if with_auxiliary:
+            add_auxiliary(model, lessons.PATCH_CLASSES, lessons.PAIR_CLASSES, lessons.CLASS_WEIGHTS)
+        return model, processor
     model, processor = load_idc(args.model, args.revision, args.dtype)
     is_adapter = hasattr(model, "merge_and_unload")
     if args.tuning == "full":
@@ -172,10 +171,8 @@ def make_model(args, lessons):
         raise ValueError(f"{args.model!r} is an adapter already: give its base model, or use --tuning full")
     from peft import get_peft_model
 
-    adapter = lora_config(
-        args.towers, args.targets, args.rank, args.lora_alpha, args.lora_dropout, revision=args.revision
-    )
-    return get_peft_model(model, adapter), processor
+    size = {"r": args.rank, "lora_alpha": args.lora_alpha, "lora_dropout": args.lora_dropout}
+    return get_peft_model(model, lora_config(args.towers, args.targets, **size, revision=args.revision)), processor
 
 
 def canvas(before, after, size, concat_axis):
@@ -189,7 +186,7 @@ def make_train_data(args, training_args, processor, config):
     if args.lessons:
         training_args.train_sampling_strategy = "sequential"  # the order is drawn inside
         rows_per_step = training_args.train_batch_size * training_args.gradient_accumulation_steps
-        lessons = training_data.lessons(
+        rows = training_data.lessons(
             parts,
             partial(canvas, size=dict(processor.image_processor.size), concat_axis=processor.concat_axis),
             config.vision_config.patch_size,
@@ -198,7 +195,7 @@ def make_train_data(args, training_args, processor, config):
             training_args.seed,
             num_proc=args.num_proc,
         )
-        return lessons, LessonCollator(processor)
+        return rows, lessons.LessonCollator(processor)
     augment = BlurJPEG() if args.augment else None
     collator = IDCCollator(processor, seed=training_args.seed, max_length=args.max_length, augment=augment)
     return training_data.concatenate(parts), collator
@@ -208,19 +205,11 @@ def draw_curve(history, path):
     """Draws the scores of the evaluations over the steps of the run, as a PNG."""
     from matplotlib.figure import Figure
 
-    names = {
-        "eval_cider": "CIDEr-D / 10",
-        "eval_category_accuracy": "kind of change",
-        "eval_exact": "equals a reference",
-    }
-    names |= {"eval_attributes_accuracy": "attribute words", "eval_no_change_f1": "F1 of no change"}
-    axes = (figure := Figure(figsize=(7, 4), layout="constrained")).add_subplot()
-    for key, label in names.items():
-        points = [(entry["step"], entry[key]) for entry in history if key in entry]
-        if points:
-            steps, values = zip(*points, strict=True)
-            axes.plot(steps, [v / 10 for v in values] if key == "eval_cider" else values, label=label)
-    axes.set(xlabel="step", ylabel="score on the evaluation split", ylim=(0, 1))
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel="score on the evaluation split", ylim=(0, 1))
+    for name, (label, unit) in CURVES.items():
+        if points := [(entry["step"], entry[name] / unit) for entry in history if name in entry]:
+            axes.plot(*zip(*points, strict=True), label=label)
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=110)

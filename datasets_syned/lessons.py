@@ -5,6 +5,7 @@ labels of its patches. [`Lessons`] then deals them out, mirrored, swapped and wi
 """
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 from datasets import concatenate_datasets
@@ -94,11 +95,14 @@ def prepare_lesson(row, make_canvas, patch_size):
 
 def check_curriculum(curriculum, parts):
     """Raises a `ValueError` unless a curriculum (see [`Lessons`]) fits a number of parts."""
-    ends = [until for until, _ in curriculum]
+    try:
+        ends = [float(until) for until, _ in curriculum]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"curriculum {curriculum!r} must be a list of [until, [numbers of parts]]") from error
     if ends != sorted(ends) or not ends or ends[0] <= 0 or ends[-1] != 1:
         raise ValueError(f"curriculum {curriculum}: phases end in rising order, the last one at 1.0")
     for until, numbers in curriculum:
-        if not numbers or not set(numbers) <= set(range(parts)):
+        if not isinstance(numbers, Sequence) or not numbers or not set(numbers) <= set(range(parts)):
             raise ValueError(f"curriculum, phase until {until}: {numbers} must name parts from 0 to {parts - 1}")
 
 
