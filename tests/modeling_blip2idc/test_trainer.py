@@ -1,0 +1,286 @@
+"""`IDCTrainer`: no reference reaches `generate`, nothing that is not finite reaches the weights, runs go on."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from transformers import Blip2ForConditionalGeneration, Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
+
+from datasets_syned import IDCCollator
+from modeling_blip2idc import Blip2IDCProcessor, load_idc
+from modeling_blip2idc.optimizer_blip2idc import MuonWithAdamW
+from modeling_blip2idc.scratch_blip2idc import add_auxiliary, build_from_scratch
+from modeling_blip2idc.trainer_blip2idc import IDCTrainer, last_checkpoint
+from tests.tiny_blip2 import CAPTIONS, random_pairs
+
+
+def rows_of(count, captions=CAPTIONS):
+    pairs = random_pairs(count)
+    return [
+        {"id": f"row-{i}", "before": before, "after": after, "captions": [captions[i % len(captions)]]}
+        for i, (before, after) in enumerate(pairs)
+    ]
+
+
+def arguments(folder, **kwargs):
+    options = {"max_steps": 4, "per_device_train_batch_size": 2, "per_device_eval_batch_size": 2, "save_steps": 2}
+    options |= {"logging_steps": 1, "learning_rate": 1e-3, "use_cpu": True, "report_to": "none", "disable_tqdm": True}
+    options |= {"remove_unused_columns": False, "predict_with_generate": True, "dataloader_pin_memory": False}
+    return Seq2SeqTrainingArguments(str(folder), **{**options, **kwargs})
+
+
+def trainer_of(model, processor, folder, rows=None, **kwargs):
+    ours = {name: kwargs.pop(name) for name in ("muon_lr", "auxiliary_weights", "callbacks") if name in kwargs}
+    collator = IDCCollator(processor)
+    return IDCTrainer(
+        model, arguments(folder, **kwargs), data_collator=collator, eval_collator=collator.for_evaluation(),
+        train_dataset=rows_of(6) if rows is None else rows, processing_class=processor, **ours,
+    )  # fmt: skip
+
+
+@pytest.fixture(params=["tiny_model_dir", "tiny_t5_dir"])
+def family(request):
+    """A tiny model with OPT, then one with T5."""
+    return load_idc(request.getfixturevalue(request.param))
+
+
+class TestLeak:
+    def predictions(self, trainer, rows):
+        return trainer.predict(rows, max_new_tokens=12)
+
+    def test_predictions_do_not_depend_on_the_references(self, family, tmp_path):
+        model, processor = family
+        trainer = trainer_of(model, processor, tmp_path)
+        rows = rows_of(4)
+        shuffled = [
+            {**row, "captions": other["captions"]} for row, other in zip(rows, rows[1:] + rows[:1], strict=True)
+        ]
+        first, second = (self.predictions(trainer, some) for some in (rows, shuffled))
+        captions = processor.post_process_captions(first.predictions)
+        assert len(set(captions)) > 1, "they depend on the images"
+        assert captions == processor.post_process_captions(second.predictions)
+        assert first.metrics["test_loss"] != second.metrics["test_loss"], "the references did arrive"
+        inputs = processor(images=[(row["before"], row["after"]) for row in rows])
+        ids = model.generate(**inputs, max_new_tokens=12)
+        if not processor.is_encoder_decoder:
+            ids = ids[:, inputs["input_ids"].shape[1] :]
+        assert captions == processor.post_process_captions(ids)
+
+    @pytest.fixture
+    def plain(self, plain_dir):
+        """A stock model, which wants a canvas of its own image size."""
+        processor = Blip2IDCProcessor.from_pretrained(plain_dir)
+        processor.image_processor.size = {"height": 28, "width": 28}
+        return Blip2ForConditionalGeneration.from_pretrained(plain_dir), processor
+
+    def test_the_stock_trainer_leaks(self, plain, plain_dir, tmp_path):
+        """With a stock model; ours refuses what the stock trainer gives it, labels among the arguments of generate."""
+        model, processor = plain
+        model.config.pad_token_id = 1
+        collator = IDCCollator(processor).for_evaluation()
+        stock = Seq2SeqTrainer(model, arguments(tmp_path), data_collator=collator)
+        ids = np.maximum(self.predictions(stock, rows_of(4)).predictions, 1)  # -100 pads
+        said = processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        assert all(caption in text for caption, text in zip(CAPTIONS, said, strict=True))
+        stock.model = stock.model_wrapped = load_idc(plain_dir)[0]
+        with pytest.raises(ValueError, match="made for training and hold the caption"):
+            self.predictions(stock, rows_of(4))
+
+    def test_a_stock_model_does_not_leak_here(self, plain, tmp_path):
+        trainer = trainer_of(*plain, tmp_path)
+        predicted = self.predictions(trainer, rows_of(4)).predictions
+        other = self.predictions(trainer, rows_of(4, CAPTIONS[::-1])).predictions
+        assert np.array_equal(predicted, other)
+
+    def test_a_prompt_is_kept_and_the_reference_is_not(self, tiny_model, tiny_processor, tmp_path):
+        tiny_processor.prompt = "the small"
+        trainer = trainer_of(tiny_model, tiny_processor, tmp_path)
+        predicted = tiny_processor.post_process_captions(self.predictions(trainer, rows_of(2)).predictions)
+        inputs = tiny_processor(images=random_pairs(2))
+        ids = tiny_model.generate(**inputs, max_new_tokens=12)[:, inputs["input_ids"].shape[1] :]
+        assert predicted == tiny_processor.post_process_captions(ids)
+
+    def test_loss_only(self, tiny_model, tiny_processor, tmp_path):
+        trainer = trainer_of(tiny_model, tiny_processor, tmp_path, prediction_loss_only=True)
+        assert math.isfinite(trainer.evaluate(rows_of(2))["eval_loss"])
+
+
+class TestAccumulation:
+    """Four equal rows: one batch of four is two batches of two."""
+
+    def step(self, model, processor, folder, rows, collator=None, **kwargs):
+        trainer = trainer_of(
+            model, processor, folder, rows, max_steps=1, optim="sgd", learning_rate=0.1, max_grad_norm=0.0,
+            save_strategy="no", lr_scheduler_type="constant", **kwargs,
+        )  # fmt: skip
+        trainer.data_collator = collator or trainer.data_collator
+        trainer.train()
+        return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+
+    @pytest.mark.parametrize("kind", ["tiny_model_dir", "tiny_t5_dir"])
+    def test_captions(self, kind, request, tmp_path):
+        folder = request.getfixturevalue(kind)
+        rows, results = rows_of(1) * 4, []
+        for size, batches in ((4, 1), (2, 2), (4, 2)):
+            model, processor = load_idc(folder)
+            start = torch.cat([p.detach().flatten() for p in model.parameters()])
+            options = {"per_device_train_batch_size": size, "gradient_accumulation_steps": batches}
+            results.append(self.step(model, processor, tmp_path, rows * batches, **options) - start)
+        assert results[0].abs().max() > 1e-3
+        for other in results[1:]:
+            assert torch.allclose(results[0], other, atol=1e-6)
+
+    def test_auxiliary(self, tmp_path):
+        words, results = sorted({word for caption in CAPTIONS for word in caption.split()}), []
+        for size, batches in ((4, 1), (2, 2)):
+            geometry = {"vision_layers": 1, "qformer_layers": 1, "text_layers": 1, "num_query_tokens": 2}
+            model, processor = build_from_scratch(words, 32, patch_size=8, width=32, heads=2, **geometry)
+            torch.manual_seed(0)
+            add_auxiliary(model, {"present": 2}, {"category": 3})
+            inner = IDCCollator(processor)
+
+            def collator(rows, inner=inner):
+                batch = inner(rows)
+                batch["patch_labels"] = torch.ones(len(rows), 16, 1, dtype=torch.long)
+                batch["pair_labels"] = torch.full((len(rows), 1), 2)
+                return batch
+
+            options = {"per_device_train_batch_size": size, "gradient_accumulation_steps": batches}
+            results.append(self.step(model, processor, tmp_path, rows_of(1) * 4, collator, **options))
+            heads = model.auxiliary.pair_head.bias
+            assert heads[2] > heads[0], "they learn"
+        assert torch.allclose(*results, atol=1e-6)
+
+
+class Break(TrainerCallback):
+    """Makes a weight, or what flows back into it, infinite from a step on."""
+
+    def __init__(self, step, in_gradient):
+        self.step, self.in_gradient = step, in_gradient
+
+    def on_step_begin(self, args, state, control, model=None, **kwargs):
+        if state.global_step == self.step:
+            weight = model.language_projection.weight
+            if self.in_gradient:
+                weight.register_hook(lambda gradient: gradient * math.inf)
+            else:
+                weight.data.fill_(math.inf)
+
+
+class TestFinite:
+    @pytest.mark.parametrize(("in_gradient", "what"), [(False, "loss is nan"), (True, "norm of the gradient is inf")])
+    def test_the_run_stops_and_its_last_checkpoint_is_good(
+        self, tiny_model, tiny_processor, tmp_path, in_gradient, what
+    ):
+        trainer = trainer_of(
+            tiny_model, tiny_processor, tmp_path, callbacks=[Break(3, in_gradient)], save_steps=1, max_steps=6,
+            train_sampling_strategy="sequential",
+        )  # fmt: skip
+        with pytest.raises(
+            FloatingPointError, match=rf"the {what} at step 4, rows row-0, row-1; .* {str(tmp_path)!r}"
+        ):
+            trainer.train()
+        checkpoint = last_checkpoint(tmp_path)
+        assert checkpoint.endswith("checkpoint-3")
+        assert all(p.isfinite().all() for p in load_idc(checkpoint)[0].parameters())
+
+    def test_without_clipping(self, tiny_model, tiny_processor, tmp_path):
+        trainer = trainer_of(
+            tiny_model, tiny_processor, tmp_path, callbacks=[Break(0, True)], max_grad_norm=0.0, save_strategy="no"
+        )
+        with pytest.raises(FloatingPointError, match="gradient is .* at step 1, rows "):
+            trainer.train()
+
+    def test_all_rows_of_a_step_are_named(self, tiny_model, tiny_processor, tmp_path):
+        trainer = trainer_of(
+            tiny_model, tiny_processor, tmp_path, callbacks=[Break(1, True)], save_strategy="no",
+            gradient_accumulation_steps=2, train_sampling_strategy="sequential", rows=rows_of(8),
+        )  # fmt: skip
+        with pytest.raises(FloatingPointError, match="at step 2, rows row-4, row-5, row-6, row-7;"):
+            trainer.train()
+
+
+class TestResume:
+    def weights(self, folder, directory, stop=None, **kwargs):
+        model, processor = load_idc(folder)
+        trainer = trainer_of(model, processor, directory, max_steps=7, save_steps=3, **kwargs)
+        if stop is not None:
+            trainer.add_callback(Stop(stop))
+        torch.manual_seed(0)
+        try:
+            trainer.train(resume_from_checkpoint=last_checkpoint(directory))
+        except KeyboardInterrupt:
+            return None
+        return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+
+    @pytest.mark.parametrize("muon", [None, 1e-3])
+    def test_an_interrupted_run_goes_on_as_if_it_had_not_been(self, tiny_model_dir, tmp_path, muon):
+        """Steps of three per epoch: the references drawn and the order of rows belong to the right epoch."""
+        rows = rows_of(6)
+        for row in rows:
+            row["captions"] = CAPTIONS
+        options = {"rows": rows, "muon_lr": muon}
+        expected = self.weights(tiny_model_dir, tmp_path / "whole", **options)
+        for stop in (4, 7):
+            assert self.weights(tiny_model_dir, tmp_path / "parts", stop=stop, **options) is None
+        assert last_checkpoint(tmp_path / "parts").endswith("checkpoint-6")
+        # killed while it wrote a checkpoint
+        (tmp_path / "parts" / "checkpoint-7").mkdir()
+        (tmp_path / "parts" / "checkpoint-7" / "model.safetensors").write_bytes(b"half a file")
+        (tmp_path / "parts" / "checkpoint-7" / "trainer_state.json").write_text('{"best_glo')
+        assert last_checkpoint(tmp_path / "parts").endswith("checkpoint-6")
+        assert torch.equal(self.weights(tiny_model_dir, tmp_path / "parts", **options), expected)
+
+    def test_a_finished_run_does_not_train_on(self, tiny_model_dir, tmp_path, monkeypatch):
+        """Nor when its last step is in the middle of an epoch, where the stock class takes one step more."""
+        expected = self.weights(tiny_model_dir, tmp_path)
+        files = sorted(path.name for path in tmp_path.iterdir())
+
+        def forbidden(*args, **kwargs):
+            raise AssertionError("it trains")
+
+        monkeypatch.setattr(IDCTrainer, "training_step", forbidden)
+        assert torch.equal(self.weights(tiny_model_dir, tmp_path), expected)
+        assert sorted(path.name for path in tmp_path.iterdir()) == files
+
+    def test_muon_takes_the_matrices(self, tiny_model, tiny_processor, tmp_path):
+        trainer = trainer_of(tiny_model, tiny_processor, tmp_path, muon_lr=4e-3, weight_decay=0.1, adam_epsilon=1e-5)
+        optimizer = trainer.create_optimizer()
+        assert isinstance(optimizer, MuonWithAdamW)
+        muon, decayed, *_ = optimizer.param_groups
+        assert (muon["lr"], muon["weight_decay"]) == (4e-3, 0.1)
+        assert (decayed["lr"], decayed["eps"], decayed["betas"]) == (1e-3, 1e-5, (0.9, 0.999))
+        plain = trainer_of(tiny_model, tiny_processor, tmp_path).create_optimizer()
+        assert isinstance(plain, torch.optim.AdamW)
+
+    def test_workers_that_would_repeat_the_first_epoch(self, tiny_model, tiny_processor, tmp_path):
+        with pytest.raises(ValueError, match="dataloader_persistent_workers"):
+            trainer_of(
+                tiny_model, tiny_processor, tmp_path, dataloader_num_workers=1, dataloader_persistent_workers=True
+            )
+
+
+class Stop(TrainerCallback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == self.step - 1:
+            raise KeyboardInterrupt
+
+
+class TestLastCheckpoint:
+    def test_none(self, tmp_path):
+        assert last_checkpoint(tmp_path / "missing") is None
+        (tmp_path / "checkpoint-last").mkdir()
+        (tmp_path / "final").mkdir()
+        assert last_checkpoint(tmp_path) is None
+
+    def test_by_number(self, tmp_path):
+        for number in (9, 10, 100):
+            (tmp_path / f"checkpoint-{number}").mkdir()
+        for number in (9, 10):
+            (tmp_path / f"checkpoint-{number}" / "trainer_state.json").write_text(json.dumps({}))
+        assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
