@@ -74,7 +74,7 @@ def test_reading(folder):
 
 def test_without_masks_there_is_no_oracle(folder):
     text = card(folder, {name: value for name, value in TEST.items() if name != "oracle_cider"}).text
-    assert "perfect describer" not in text and "F1 is 0.667" in text
+    assert "has a CIDEr of" not in text and "F1 is 0.667" in text
 
 
 def test_of_another_data_set(folder):
