@@ -1,13 +1,13 @@
 """Folders of tiny random BLIP-2 models, made once per run, and the models in them."""
 
 import pytest
-import transformers
 from transformers import Blip2ForConditionalGeneration, Blip2Processor
+from transformers.utils import logging
 
 from modeling_blip2idc import Blip2IDCForConditionalGeneration, Blip2IDCProcessor
 from tests.tiny_blip2 import tiny_pair
 
-transformers.utils.logging.disable_progress_bar()
+logging.disable_progress_bar()
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +58,12 @@ def plain_dir(tmp_path_factory):
         processor.image_processor, processor.tokenizer, num_query_tokens=processor.num_query_tokens
     ).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def transformers_logging():
+    """The command quietens transformers, which is of no use to the other tests."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    yield
+    logging.set_verbosity(verbosity)
+    logging.enable_progress_bar() if bars else logging.disable_progress_bar()

@@ -8,7 +8,6 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from transformers.utils import logging
 
 from modeling_blip2idc.__main__ import main
 from modeling_blip2idc.loading_blip2idc import load_idc
@@ -19,13 +18,7 @@ from tests.source_tree import ROOT
 NAMES = ["a", "b", "c", "d", "e"]
 
 
-@pytest.fixture(autouse=True)
-def transformers_logging():
-    """The command quietens transformers, which is of no use to the other tests."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    yield
-    logging.set_verbosity(verbosity)
-    logging.enable_progress_bar() if bars else logging.disable_progress_bar()
+pytestmark = pytest.mark.usefixtures("transformers_logging")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from transformers import pipeline
-from transformers.utils import logging
 
 from datasets_syned.scenes import CATEGORIES
 from datasets_syned.scenes.export_examples import export_examples
@@ -19,13 +18,7 @@ from modeling_blip2idc.demo_blip2idc import EXAMPLES, caption_examples, load_exa
 from modeling_blip2idc.report_blip2idc import render_page
 from modeling_blip2idc.sheet_blip2idc import contact_sheet
 
-
-@pytest.fixture(autouse=True)
-def transformers_logging():
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    yield
-    logging.set_verbosity(verbosity)
-    logging.enable_progress_bar() if bars else logging.disable_progress_bar()
+pytestmark = pytest.mark.usefixtures("transformers_logging")
 
 
 class Page(HTMLParser):
