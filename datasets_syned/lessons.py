@@ -69,8 +69,8 @@ def prepare_lesson(row, make_canvas, patch_size):
         patch_size (`int`): of the vision tower, pixels.
 
     Returns:
-        `dict`: `canvas` (bytes of `(height, width, 3)` uint8), `height`, `width`, `patch_labels` (bytes, int16),
-        `pair_labels`, `captions`, `captions_reversed`.
+        `dict`: `canvas` (bytes of `(height, width, 3)` uint8), `height`, `width`, `columns` (patches in a row of the
+        canvas), `patch_labels` (bytes, int16), `pair_labels`, `captions`, `captions_reversed`.
     """
     canvas = np.asarray(make_canvas(row["before"], row["after"]))
     height, width = canvas.shape[:2]
@@ -86,6 +86,7 @@ def prepare_lesson(row, make_canvas, patch_size):
         "canvas": canvas.tobytes(),
         "height": height,
         "width": width,
+        "columns": columns,
         "patch_labels": np.stack(patches).tobytes(),
         "pair_labels": pair,
         "captions": row["captions"],
@@ -142,8 +143,7 @@ class Lessons:
         halves = np.frombuffer(lesson["canvas"], np.uint8).reshape(2, lesson["height"] // 2, lesson["width"], 3)
         patches = np.frombuffer(lesson["patch_labels"], np.int16)
         pair, said = lesson["pair_labels"], lesson["captions"]
-        columns = self._columns(patches.size, halves.shape)
-        patches = patches.reshape(2, -1, columns, len(PATCH_CLASSES))
+        patches = patches.reshape(2, -1, lesson["columns"], len(PATCH_CLASSES))
         swap, mirror = rng.random(2) < 0.5
         if swap:
             halves, patches, said = halves[::-1], patches[::-1], lesson["captions_reversed"]
@@ -157,12 +157,6 @@ class Lessons:
             "patch_labels": patches.reshape(-1, len(PATCH_CLASSES)).astype(np.int64),
             "pair_labels": np.array(pair),
         }
-
-    @staticmethod
-    def _columns(numbers, halves_shape):
-        """Patches per row of the canvas, from how many labels there are."""
-        patches = numbers // len(PATCH_CLASSES)  # of both halves
-        return round((patches * halves_shape[2] / (2 * halves_shape[1])) ** 0.5)
 
 
 def _reversed_category(index):

@@ -18,7 +18,8 @@ class Scorer:
     Args:
         rows (`datasets.Dataset`): with the columns id and captions; by category as well, if there is that column.
         decode (`Callable`): ids `(n, length)` to `n` captions; negative ids are padding.
-        metric (`evaluate.Metric`): with `compute(predictions=, references=)`, whose result has the key `cider`.
+        metric (`evaluate.Metric`): with `compute(predictions=, references=, scorers=, categories=)`, whose result
+            has the key `cider`.
     """
 
     def __init__(self, rows, decode: Callable, metric):
@@ -46,7 +47,8 @@ class Scorer:
         return scores
 
     def _cider(self, captions):
-        return float(self.metric.compute(predictions=captions, references=self.references)["cider"])
+        scores = self.metric.compute(predictions=captions, references=self.references, scorers=("cider",))
+        return float(scores["cider"])
 
     def report(self) -> dict[str, Any]:
         """All scores of the captions that were scored last, by category, as a `dict` for JSON."""

@@ -1,9 +1,12 @@
 """From the data sets that a recipe names to what a Trainer reads."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import datasets
+from datasets.fingerprint import Hasher
 
 from .lessons import Lessons, prepare_lesson
 from .schema import FEATURES
@@ -95,6 +98,7 @@ def lessons(
     for part in parts:
         if "scene" not in part.column_names:
             raise ValueError("lessons are made from object masks; give the data set `masks: true`")
+    code = Path(inspect.getfile(prepare_lesson)).read_text(encoding="utf-8")
     prepared = [
         part.map(
             prepare_lesson,
@@ -102,6 +106,8 @@ def lessons(
             remove_columns=part.column_names,
             num_proc=num_proc,
             desc="lessons",
+            # by itself the cache knows an imported function by its name, and would return what older code made
+            new_fingerprint=Hasher.hash([part._fingerprint, code, make_canvas, patch_size]),
         )
         for part in parts
     ]

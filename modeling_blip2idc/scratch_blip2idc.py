@@ -50,8 +50,9 @@ def initialize_from_scratch(model, concat_axis="vertical", seed=0):
     def normal_(parameter, std):
         parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
 
-    writes_to_residual = ("projection.weight", "fc2.weight", "out_proj.weight", "output.dense.weight")
-    writes_to_residual += ("output_query.dense.weight",)
+    writes_to_residual = tuple(
+        f"{module}.weight" for module in ("projection", "fc2", "out_proj", "output.dense", "output_query.dense")
+    )
     for name, parameter in model.named_parameters():
         if parameter.ndim >= 2 and "embed" not in name and name != "query_tokens":
             normal_(parameter, (0.6 if name.endswith(writes_to_residual) else 1.0) / math.sqrt(parameter[0].numel()))

@@ -133,6 +133,7 @@ def marked(swapped_caption="reversed", category="add"):
         "canvas": pixels.tobytes(),
         "height": 32,
         "width": 32,
+        "columns": 4,
         "patch_labels": np.repeat(number[..., None], len(PATCH_CLASSES), -1).astype(np.int16).tobytes(),
         "pair_labels": [CATEGORIES.index(category), 1, 2, 3, 4, 5, 6, 7, 8],
         "captions": ["forward"],

@@ -84,6 +84,22 @@ def test_lessons(cache):
     assert [again[i]["caption"] for i in range(30)] == [lessons[i]["caption"] for i in range(30)]
 
 
+def test_lessons_are_prepared_again_when_their_code_changes(cache, tmp_path, monkeypatch):
+    rows = training_data.load({**SCENES, "cache_dir": cache, "masks": True})
+    calls = []
+
+    def prepared():
+        made = training_data.lessons([rows], stack, 8, 30, [(1.0, [0])])
+        calls.append(sorted(file["filename"] for _, phase in made.phases for file in phase.cache_files))
+        return calls[-1]
+
+    assert prepared() == prepared() != []
+    edited = tmp_path / "lessons.py"
+    edited.write_text("# other code")
+    monkeypatch.setattr(training_data.inspect, "getfile", lambda function: str(edited))
+    assert prepared() != calls[0]
+
+
 def test_lessons_need_masks(cache):
     with pytest.raises(ValueError, match="`masks: true`"):
         training_data.lessons([training_data.load({**SCENES, "cache_dir": cache})], stack, 8, 30, [(1.0, [0])])
