@@ -5,30 +5,42 @@ import evaluate
 
 # `evaluate` copies the files that these lines name and no others; it reads them with a regular expression that knows
 # neither parentheses nor comments behind the import.
+from .align import align
 from .checks import check_captions
+from .comparison import compare
+from .floors import constant_caption, leave_one_out
+from .idf import DocumentFrequencies
 from .ngrams import Corpus
 from .no_change import no_change_scores
 from .ptb_rules import ENTITIES
 from .ptb_words import ABBREVIATIONS
 from .scorers import cider_and_bleu
 from .scoring import score
+from .tallies import tally
 from .tokenizer import tokenize
 
 __all__ = [
     "ABBREVIATIONS",
     "Cider",
     "Corpus",
+    "DocumentFrequencies",
     "ENTITIES",
+    "align",
     "check_captions",
     "cider_and_bleu",
+    "compare",
+    "constant_caption",
+    "leave_one_out",
     "no_change_scores",
     "score",
+    "tally",
     "tokenize",
 ]
 
 _DESCRIPTION = """
 CIDEr-D, BLEU-1 to BLEU-4 and ROUGE-L of image captions with the numbers of pycocoevalcap, without Java: its tokenizer
-and its scorers, vectorised. Also per sample and per category, and precision and recall of "nothing changed".
+and its scorers, vectorised; METEOR through its jar. Also per sample and per category, with intervals, paired tests,
+floors, document frequencies of other corpora, and precision and recall of "nothing changed".
 """
 
 _CITATION = """
@@ -49,7 +61,18 @@ _FEATURES = datasets.Features(
 
 
 class Cider(evaluate.Metric):
-    """CIDEr-D and its companions as an `evaluate` metric; arguments and result are those of [`score`]."""
+    """
+    CIDEr-D and its companions as an `evaluate` metric; arguments and result are those of [`score`]. The functions
+    beside it come along: `metric.compare`, `metric.constant_caption`, `metric.leave_one_out`, `metric.align`,
+    `metric.tokenize`, `metric.DocumentFrequencies`.
+    """
+
+    align = staticmethod(align)
+    compare = staticmethod(compare)
+    constant_caption = staticmethod(constant_caption)
+    leave_one_out = staticmethod(leave_one_out)
+    tokenize = staticmethod(tokenize)
+    DocumentFrequencies = DocumentFrequencies
 
     def _info(self):
         return evaluate.MetricInfo(

@@ -25,24 +25,43 @@ class Corpus:
         tokens (`np.ndarray` of shape `(T,)`, int64): word numbers, caption after caption.
         lengths (`np.ndarray` of shape `(C,)`): tokens per caption.
         first (`np.ndarray` of shape `(N,)`): number of each image's first caption, which is its prediction.
+        words (`list[str]`): the word of each number.
+        plain (`bool`): whether every caption is its tokens with one " " between them.
     """
 
     tokens: np.ndarray
     lengths: np.ndarray
     first: np.ndarray
+    words: list[str]
+    plain: bool
 
     @classmethod
-    def from_tokens(cls, captions, sizes):
+    def from_lines(cls, lines, sizes, separator=None):
         """
         Args:
-            captions (`list[list[str]]`): tokens of the C captions, image by image, each prediction first.
-            sizes (`list[int]`): captions, at least two, of each of the N images.
+            lines (`list[str]`): the C captions, tokens with spaces between them, image by image, prediction first.
+            sizes (`list[int]`): captions of each of the N images, its prediction included.
+            separator (`str`, *optional*): what separates tokens; any white space by default.
         """
-        lengths = np.fromiter(map(len, captions), np.int64, len(captions))
-        words = chain.from_iterable(captions)
-        tokens = np.fromiter(map(_Vocabulary().__getitem__, words), np.int64, int(lengths.sum()))
+        numbers, lengths, plain = _Vocabulary(), [], True
+
+        def split():
+            # A caption's strings are gone before the next one's are made: several times faster than keeping them all.
+            nonlocal plain
+            for line in lines:
+                words = line.split(separator)
+                lengths.append(len(words))
+                plain = plain and " ".join(words) == line
+                yield words
+
+        tokens = np.fromiter(map(numbers.__getitem__, chain.from_iterable(split())), np.int64)
         sizes = np.asarray(sizes, np.int64)
-        return cls(tokens, lengths, np.cumsum(sizes) - sizes)
+        first = np.cumsum(sizes) - sizes
+        return cls(tokens, np.asarray(lengths, np.int64), first, list(numbers), plain)
+
+    def split_at(self, lines, separator):
+        """The same captions with their tokens separated by nothing else than `separator`."""
+        return Corpus.from_lines(lines, self.reference_counts + 1, separator)
 
     @cached_property
     def offsets(self):
@@ -52,13 +71,13 @@ class Corpus:
     @cached_property
     def caption_of(self):
         """`(T,)` caption of each token."""
-        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+        return np.repeat(np.arange(len(self.lengths), dtype=np.int32), self.lengths)
 
     @cached_property
     def image_of(self):
         """`(C,)` image of each caption."""
         sizes = np.diff(self.first, append=len(self.lengths))
-        return np.repeat(np.arange(len(self.first)), sizes)
+        return np.repeat(np.arange(len(self.first), dtype=np.int32), sizes)
 
     @cached_property
     def is_prediction(self):
@@ -76,23 +95,33 @@ class Corpus:
 @dataclass
 class NGrams:
     """
-    All n-grams of one order: E entries, one for each distinct n-gram of each caption, sorted by n-gram, then caption.
+    All n-grams of one order: E entries, one for each distinct n-gram of each caption, sorted by n-gram, then caption;
+    R runs of entries of the same n-gram and image; G distinct n-grams.
 
     Args:
         caption (`np.ndarray` of shape `(E,)`): caption in which the n-gram stands.
         count (`np.ndarray` of shape `(E,)`): how often it stands there.
-        gram (`np.ndarray` of shape `(E,)`): number of the n-gram, `0 ... G - 1`.
-        prediction_count (`np.ndarray` of shape `(E,)`): how often it stands in the prediction of the same image.
+        run_starts (`np.ndarray` of shape `(R,)`): first entry of each run; it is the prediction's, if that has it.
+        run_lengths (`np.ndarray` of shape `(R,)`): entries of each run.
+        in_prediction (`np.ndarray` of shape `(R,)`): how often the n-gram stands in the prediction of the image.
+        gram_starts (`np.ndarray` of shape `(G,)`): first entry of each n-gram.
         document_frequency (`np.ndarray` of shape `(G,)`): images with the n-gram in at least one reference.
-        image_starts (`np.ndarray`): entry at which each (n-gram, image) run starts.
+        keys (`np.ndarray` of shape `(G,)`): what an n-gram is, ascending: `number of the n-gram without its last
+            word * len(corpus.words) + number of the last word`.
     """
 
     caption: np.ndarray
     count: np.ndarray
-    gram: np.ndarray
-    prediction_count: np.ndarray
+    run_starts: np.ndarray
+    run_lengths: np.ndarray
+    in_prediction: np.ndarray
+    gram_starts: np.ndarray
     document_frequency: np.ndarray
-    image_starts: np.ndarray
+    keys: np.ndarray
+
+    def spread(self, values):
+        """Repeats one value per n-gram `(G,)` for each of its entries `(E,)`."""
+        return np.repeat(values, np.diff(self.gram_starts, append=len(self.count)))
 
 
 def sort_stable(keys):
@@ -116,51 +145,55 @@ def sort_stable(keys):
     return order, starts_of(packed)
 
 
-def starts_of(*columns):
-    """Mask `(E,)` that is true where a row differs from the one above it (the first always does)."""
-    mask = np.ones(len(columns[0]), bool)
-    if len(mask):
-        mask[1:] = False
-    for column in columns:
-        mask[1:] |= column[1:] != column[:-1]
+def starts_of(column):
+    """Mask `(E,)` that is true where a value differs from the one above it (the first always does)."""
+    mask = np.ones(len(column), bool)
+    np.not_equal(column[1:], column[:-1], out=mask[1:])
     return mask
 
 
-def count_ngrams(corpus, max_order=4):
+def count_ngrams(corpus, max_order=4, matching=False):
     """
     Yields the [`NGrams`] of order 1, 2, ... `max_order`, one after the other so that only one is in memory. Each order
     numbers its n-grams from those of the order before and the next word: integers, exact, no hash.
+
+    Args:
+        corpus ([`Corpus`]): predictions and references.
+        max_order (`int`, *optional*, defaults to 4): length of the longest n-grams.
+        matching (`bool`, *optional*, defaults to `False`): whether to leave out n-grams that cannot stand in both the
+            prediction and a reference of an image, because their first words do not.
     """
-    size = len(corpus.tokens)
-    vocabulary = int(corpus.tokens.max(initial=0)) + 1
-    position = np.arange(size)  # tokens at which an n-gram of this order starts
-    keys = corpus.tokens
-    numbers = np.empty(size, np.int64)
+    tokens, vocabulary = corpus.tokens, len(corpus.words)
+    to_the_end = np.repeat(corpus.offsets + corpus.lengths, corpus.lengths) - np.arange(len(tokens))  # (T,)
+    numbers = np.zeros(len(tokens), np.int32)  # of the n-gram of the order before that starts at a token
     for order in range(1, max_order + 1):
-        if order > 1:
-            inside = position + order - 1 < size
-            position = position[inside]
-            position = position[corpus.caption_of[position] == corpus.caption_of[position + order - 1]]
-            keys = numbers[position] * vocabulary + corpus.tokens[position + order - 1]
+        position = np.flatnonzero(to_the_end >= order)  # tokens at which an n-gram of this order starts
+        keys = numbers[position] * np.int64(vocabulary)
+        keys += tokens[position + order - 1]
         ranks, new_gram = sort_stable(keys)
-        sorted_position = position[ranks]
-        gram = np.cumsum(new_gram) - 1
-        numbers[sorted_position] = gram
-        yield _entries(corpus, gram, corpus.caption_of[sorted_position])
+        position = position[ranks]
+        numbers[position] = np.cumsum(new_gram, dtype=np.int32) - 1
+        grams = _entries(corpus, position, new_gram, keys[ranks[new_gram]])
+        if matching:
+            entries = np.repeat((grams.in_prediction > 0) & (grams.run_lengths > 1), grams.run_lengths)
+            to_the_end[position[~np.repeat(entries, grams.count)]] = 0
+        yield grams
 
 
-def _entries(corpus, gram, caption):
-    """Counts runs of equal (n-gram, caption) rows, which come sorted."""
-    starts = np.flatnonzero(starts_of(gram, caption))
-    count = np.diff(starts, append=len(gram))
-    grams = int(gram[-1]) + 1 if len(gram) else 0
-    gram, caption = gram[starts], caption[starts]
-    image = corpus.image_of[caption]
-    image_starts = np.flatnonzero(starts_of(gram, image))
-    run_lengths = np.diff(image_starts, append=len(gram))
+def _entries(corpus, position, new_gram, keys):
+    """Counts the n-grams that start at `position`, which are sorted; `new_gram` is true where another one begins."""
+    caption = corpus.caption_of[position]
+    new_image = new_gram | starts_of(corpus.image_of[caption])
+    entry_starts = np.flatnonzero(new_gram | starts_of(caption))
+    count = np.diff(entry_starts, append=len(position))
+    caption = caption[entry_starts]
+    run_starts = np.flatnonzero(new_image[entry_starts])
+    run_lengths = np.diff(run_starts, append=len(caption))
     # The prediction is the first caption of its image, so it can only be the first entry of a run.
-    predicted = corpus.is_prediction[caption[image_starts]]
+    predicted = corpus.is_prediction[caption[run_starts]]
+    in_prediction = np.where(predicted, count[run_starts], 0)
     in_references = ~predicted | (run_lengths > 1)
-    document_frequency = np.bincount(gram[image_starts[in_references]], minlength=grams)
-    prediction_count = np.repeat(np.where(predicted, count[image_starts], 0), run_lengths)
-    return NGrams(caption, count, gram, prediction_count, document_frequency, image_starts)
+    gram_runs = np.flatnonzero(new_gram[entry_starts[run_starts]])
+    document_frequency = np.add.reduceat(in_references, gram_runs, dtype=np.int64) if len(gram_runs) else gram_runs
+    gram_starts = run_starts[gram_runs]
+    return NGrams(caption, count, run_starts, run_lengths, in_prediction, gram_starts, document_frequency, keys)

@@ -1,7 +1,5 @@
 """CIDEr-D, BLEU and ROUGE-L on a [`Corpus`], vectorised; the numbers are those of pycocoevalcap 1.2's scorers."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from .ngrams import count_ngrams, sort_stable, starts_of
@@ -9,48 +7,21 @@ from .ngrams import count_ngrams, sort_stable, starts_of
 MAX_ORDER = 4
 
 
-@dataclass
-class BleuStatistics:
+def bleu_of(statistics):
     """
-    What BLEU is made of; sums over images give the corpus score.
-
-    Args:
-        correct (`np.ndarray` of shape `(N, 4)`): n-grams of the prediction that are in the references, clipped.
-        guess (`np.ndarray` of shape `(N, 4)`): n-grams of the prediction.
-        prediction_length (`np.ndarray` of shape `(N,)`): tokens.
-        reference_length (`np.ndarray` of shape `(N,)`): tokens of the reference of the closest length.
+    BLEU-1 ... BLEU-4 `(..., 4)` from the statistics of an image, or from their sums over images, `(..., 10)`: matching
+    n-grams of each order, n-grams of the prediction of each order, tokens of the prediction, tokens of that reference
+    whose length is closest. The two small constants are pycocoevalcap's.
     """
-
-    correct: np.ndarray
-    guess: np.ndarray
-    prediction_length: np.ndarray
-    reference_length: np.ndarray
-
-    def corpus(self, images=slice(None)):
-        """BLEU-1 ... BLEU-4 `(4,)` of all images, or of those that the mask or index array `images` selects."""
-        return _bleu(
-            self.correct[images].sum(axis=0),
-            self.guess[images].sum(axis=0),
-            self.prediction_length[images].sum(),
-            self.reference_length[images].sum(),
-        )
-
-    def per_image(self):
-        """BLEU-1 ... BLEU-4 `(N, 4)` of each image alone."""
-        return _bleu(self.correct, self.guess, self.prediction_length, self.reference_length)
-
-
-def _bleu(correct, guess, prediction_length, reference_length):
-    """`correct` and `guess` have the orders last; the two small constants are pycocoevalcap's."""
     tiny, small = 1e-15, 1e-9
-    precisions = np.cumprod((correct + tiny) / (guess + small), axis=-1)
-    scores = precisions ** (1 / np.arange(1, MAX_ORDER + 1))
-    ratio = (prediction_length + tiny) / (reference_length + small)
+    correct, guess = statistics[..., :MAX_ORDER], statistics[..., MAX_ORDER : 2 * MAX_ORDER]
+    scores = np.cumprod((correct + tiny) / (guess + small), axis=-1) ** (1 / np.arange(1, MAX_ORDER + 1))
+    ratio = (statistics[..., -2] + tiny) / (statistics[..., -1] + small)
     penalty = np.where(ratio < 1, np.exp(1 - 1 / np.minimum(ratio, 1)), 1.0)
     return scores * penalty[..., None]
 
 
-def cider_and_bleu(corpus, cider=True, bleu=True, sigma=6.0):
+def cider_and_bleu(corpus, cider=True, bleu=True, saved=None):
     """
     Both scores from one pass over the n-grams.
 
@@ -60,56 +31,81 @@ def cider_and_bleu(corpus, cider=True, bleu=True, sigma=6.0):
     Args:
         corpus ([`Corpus`]): predictions and references.
         cider, bleu (`bool`, *optional*, defaults to `True`): what to compute.
-        sigma (`float`, *optional*, defaults to 6.0): width of CIDEr-D's length penalty, in tokens.
+        saved ([`DocumentFrequencies`], *optional*): those of another corpus; of these references by default.
 
     Returns:
-        `tuple[np.ndarray | None, BleuStatistics | None]`: CIDEr-D of each image `(N,)`, and the statistics of BLEU.
+        `tuple[np.ndarray | None, np.ndarray | None]`: CIDEr-D of each image `(N,)`, and the statistics of each image
+        `(N, 10)` of which [`bleu_of`] makes BLEU.
     """
-    images, captions = len(corpus.first), len(corpus.lengths)
-    # One table for log N and all log df, so that a word in every image weighs exactly 0.
-    logs = np.log(np.maximum(np.arange(images + 1), 1))
-    similarity = np.zeros(captions)
-    correct = np.zeros((images, MAX_ORDER), np.int64)
-    for order, grams in enumerate(count_ngrams(corpus, MAX_ORDER)):
+    frequencies, logs = document_frequencies(corpus, saved)
+    similarity = np.zeros(len(corpus.lengths))
+    correct = np.zeros((len(corpus.first), MAX_ORDER))
+    for order, grams in enumerate(count_ngrams(corpus, MAX_ORDER, matching=not cider)):
         if cider:
-            similarity += _cosine(corpus, grams, logs[images] - logs[grams.document_frequency])
+            similarity += _cosine(corpus, grams, logs[-1] - logs[frequencies(grams)])
         if bleu:
             correct[:, order] = _clipped_matches(corpus, grams)
-    scores = _cider(corpus, similarity / MAX_ORDER, sigma) if cider else None
+    scores = _cider(corpus, similarity / MAX_ORDER) if cider else None
     return scores, _bleu_statistics(corpus, correct) if bleu else None
+
+
+def document_frequencies(corpus, saved=None):
+    """
+    How CIDEr weighs n-grams: a function that returns how many images `(G,)` have each of the [`NGrams`] it is called
+    with, in the order 1, 2, ...; and a table of logarithms, up to that of the number of images. One table for both, so
+    that a word in every image weighs exactly 0.
+    """
+    images = len(corpus.first) if saved is None else saved.images
+    logs = np.log(np.maximum(np.arange(images + 1), 1))
+    return (lambda grams: grams.document_frequency) if saved is None else saved.lookup(corpus), logs
 
 
 def _cosine(corpus, grams, idf):
     """Cosine of each reference `(C,)` with the prediction of its image, for one order; 0 on the predictions."""
     captions = len(corpus.lengths)
-    idf = idf[grams.gram]
-    weight = grams.count * idf
+    weight = grams.count * grams.spread(idf)  # (E,)
     norm = np.sqrt(np.bincount(grams.caption, weight**2, captions))
-    shared = (grams.prediction_count > 0) & ~corpus.is_prediction[grams.caption]
-    weight = weight[shared]
-    clipped = np.minimum(grams.prediction_count[shared] * idf[shared], weight)
-    dots = np.bincount(grams.caption[shared], clipped * weight, captions)
+    # Entries of references of the runs whose n-gram is in the prediction, too; the first entry is the prediction's.
+    runs = np.flatnonzero(grams.in_prediction)
+    lengths = grams.run_lengths[runs] - 1
+    entries = _ranges(grams.run_starts[runs] + 1, lengths)
+    in_prediction = np.repeat(weight[grams.run_starts[runs]], lengths)
+    weight = weight[entries]
+    dots = np.bincount(grams.caption[entries], np.minimum(in_prediction, weight) * weight, captions)
     norms = norm * norm[corpus.first[corpus.image_of]]
     return np.divide(dots, norms, out=np.zeros(captions), where=norms != 0)
 
 
-def _cider(corpus, similarity, sigma):
-    bigrams = np.maximum(corpus.lengths - 1, 0)  # the reference measures length in bigrams
-    delta = bigrams - bigrams[corpus.first[corpus.image_of]]
-    similarity = similarity * np.exp(-(delta**2) / (2 * sigma**2))
+def _ranges(starts, lengths):
+    """`start, start + 1, ...`, `length` numbers for each start, in one array."""
+    ends = np.cumsum(lengths)
+    return np.repeat(starts - (ends - lengths), lengths) + np.arange(ends[-1] if len(ends) else 0)
+
+
+def _cider(corpus, similarity):
+    similarity = similarity * length_penalty(corpus.lengths, corpus.lengths[corpus.first[corpus.image_of]])
     # Predictions have similarity 0, so a sum over all captions of an image is a sum over its references.
     return 10 * np.bincount(corpus.image_of, similarity, len(corpus.first)) / corpus.reference_counts
 
 
+def length_penalty(lengths, other_lengths, sigma=6.0):
+    """CIDEr-D's Gaussian of the difference of two lengths in tokens, which the reference counts in bigrams."""
+    delta = np.maximum(lengths - 1, 0) - np.maximum(other_lengths - 1, 0)
+    return np.exp(-(delta**2) / (2 * sigma**2))
+
+
 def _clipped_matches(corpus, grams):
     """How many n-grams of each prediction `(N,)` are in its references, each at most as often as in one of them."""
+    images = len(corpus.first)
     if not len(grams.count):
-        return np.zeros(len(corpus.first), np.int64)
-    in_reference = np.where(corpus.is_prediction[grams.caption], 0, grams.count)
-    most = np.maximum.reduceat(in_reference, grams.image_starts)
-    matches = np.minimum(most, grams.prediction_count[grams.image_starts])
-    image = corpus.image_of[grams.caption[grams.image_starts]]
-    return np.bincount(image, matches, len(corpus.first)).astype(np.int64)
+        return np.zeros(images)
+    in_references = grams.count.copy()
+    in_references[corpus.is_prediction[grams.caption]] = 0
+    most = np.maximum.reduceat(in_references, grams.run_starts)
+    runs = np.flatnonzero(grams.in_prediction)
+    matches = np.minimum(most[runs], grams.in_prediction[runs])
+    image = corpus.image_of[grams.caption[grams.run_starts[runs]]]
+    return np.bincount(image, matches, images)
 
 
 def _bleu_statistics(corpus, correct):
@@ -121,7 +117,7 @@ def _bleu_statistics(corpus, correct):
     rank = distance * big + corpus.lengths
     rank[corpus.first] = np.iinfo(np.int64).max
     reference_length = np.minimum.reduceat(rank, corpus.first) % big
-    return BleuStatistics(correct, guess, prediction_length, reference_length)
+    return np.column_stack([correct, guess, prediction_length, reference_length])
 
 
 def rouge_l(corpus, beta=1.2):

@@ -9,7 +9,7 @@ import pytest
 ANNOTATIONS = Path(__file__).resolve().parents[3] / "shared" / "annotations"
 
 
-def _read(*parts):
+def read_annotations(*parts):
     path = ANNOTATIONS.joinpath(*parts)
     if not path.exists():
         pytest.skip(f"no annotation file {'/'.join(parts)} beside the project")
@@ -19,22 +19,22 @@ def _read(*parts):
 @pytest.fixture(scope="session")
 def syned():
     """`(predictions, references)`: of each test instruction the first variation against the others and itself."""
-    lines = _read("syned", "instructions_with_idx_test_split.txt").splitlines()
+    lines = read_annotations("syned", "instructions_with_idx_test_split.txt").splitlines()
     originals = dict(map(str.strip, line.split("<INSTRUCT>")) for line in lines)
-    variations = json.loads(_read("syned", "gt_augmented_test_clean.json"))
+    variations = json.loads(read_annotations("syned", "gt_augmented_test_clean.json"))
     rows = [[*texts, originals[index.strip()]] for index, texts in variations.items() if texts]
     return [row[0] for row in rows], [row[1:] for row in rows]
 
 
 @pytest.fixture(scope="session")
 def image_editing_request():
-    rows = [row["sents"] for row in json.loads(_read("image_editing_request", "test.json"))]
+    rows = [row["sents"] for row in json.loads(read_annotations("image_editing_request", "test.json"))]
     return [row[0] for row in rows], [row[1:] for row in rows]
 
 
 @pytest.fixture(scope="session")
 def spot_the_diff():
-    files = [json.loads(_read("spot_the_diff", f"{split}.json")) for split in ("train", "val", "test")]
+    files = [json.loads(read_annotations("spot_the_diff", f"{split}.json")) for split in ("train", "val", "test")]
     rows = [row["sentences"] for file in files for row in file if len(row["sentences"]) >= 2]
     return [row[0] for row in rows], [row[1:] for row in rows]
 
@@ -47,12 +47,12 @@ def annotation_captions(syned, image_editing_request, spot_the_diff):
         captions += predictions
         captions += [reference for refs in references for reference in refs]
     for split in ("train", "valid"):
-        for row in json.loads(_read("image_editing_request", f"{split}.json")):
+        for row in json.loads(read_annotations("image_editing_request", f"{split}.json")):
             captions += row["sents"]
     for split in ("train", "val", "test"):
-        for row in json.loads(_read("spot_the_diff", f"{split}.json")):
+        for row in json.loads(read_annotations("spot_the_diff", f"{split}.json")):
             captions += row["sentences"]
-    lines = _read("syned", "instructions_with_idx_train_split.txt").splitlines()
+    lines = read_annotations("syned", "instructions_with_idx_train_split.txt").splitlines()
     captions += [line.split("<INSTRUCT>")[1] for line in lines]
     return list(dict.fromkeys(captions))
 
