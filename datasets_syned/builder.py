@@ -6,12 +6,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
+from datasets.builder import Key
 from datasets.fingerprint import Hasher
 from datasets.packaged_modules import _hash_python_lines
 
+from .benchmarks import CONFIGS
 from .chunks import SceneSettings, chunk_path, read_chunk, render_chunks, spans_of
+from .pairs import tables
 from .scenes.pair import HEIGHT, SPLITS, WIDTH
 
+DEFAULT = "scenes"
+ROWS_PER_SPAN = 500  # of the configurations that read files: what a process is handed at a time
 ROWS_PER_CHUNK = 50  # what an interrupted build may have to render again, per process
 SETTINGS = [field.name for field in fields(SceneSettings)]
 DESCRIPTION = (
@@ -20,13 +26,17 @@ DESCRIPTION = (
 )
 
 
-def fingerprint() -> str:
-    """Hash of the code that decides what the rows are, comments aside. The cache is keyed by it."""
+def fingerprint(config: str | None = None) -> str:
+    """Hash of the code that decides what the rows of a configuration are, comments aside, or those of all of them."""
     here = Path(__file__).parent
-    files = [
-        *sorted((here / "scenes").rglob("*.py")),
-        *(here / f"{name}.py" for name in ("builder", "chunks", "schema")),
-    ]
+    names = ["builder", "schema"]
+    if config != DEFAULT:
+        names += ["pairs", "benchmarks/base", f"benchmarks/{config}"] if config else ["pairs"]
+    if config in (None, DEFAULT):
+        names += ["chunks"]
+    folders = {None: ("scenes", "benchmarks"), DEFAULT: ("scenes",)}.get(config, ())
+    files = [here / f"{name}.py" for name in names]
+    files += [file for folder in folders for file in sorted((here / folder).rglob("*.py"))]
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.relative_to(here).as_posix().encode())
@@ -90,43 +100,69 @@ def check_sizes(sizes: dict[str, int]) -> None:
         raise ValueError(f"{', '.join(f'{split}=0' for split in sizes)}: at least one split needs rows")
 
 
-class Syned(datasets.GeneratorBasedBuilder):
+class Syned(datasets.ArrowBasedBuilder):
     """
     Builder of the configurations of `load_dataset("syned", ...)`.
 
-    Rows are first rendered into chunk files beside the cache folder, by `num_proc` processes, then copied into the
-    dataset's own files, and the chunks are removed. A build that was interrupted finds the chunks again.
+    Rows of "scenes" are first rendered into chunk files beside the cache folder, by `num_proc` processes, then copied
+    into the dataset's own files, and the chunks are removed. A build that was interrupted finds the chunks again. Rows
+    of the other configurations are the bytes of image files.
     """
 
     BUILDER_CONFIG_CLASS = ScenesConfig
-    BUILDER_CONFIGS = [ScenesConfig(name="scenes", version="1.0.0", description=DESCRIPTION)]
-    DEFAULT_CONFIG_NAME = "scenes"
+    BUILDER_CONFIGS = [ScenesConfig(name=DEFAULT, version="1.0.0", description=DESCRIPTION)]
+    BUILDER_CONFIGS += [config(version="1.0.0") for config in CONFIGS]
+    DEFAULT_CONFIG_NAME = DEFAULT
 
-    def __init__(self, *args, hash: str | None = None, **kwargs):
-        super().__init__(*args, hash=hash or fingerprint(), **kwargs)
+    def __init__(self, *args, config_name: str | None = None, hash: str | None = None, **kwargs):
+        # Not the hash of the whole module: an edit of one benchmark leaves the caches of the others alone.
+        name = config_name or DEFAULT
+        hash = fingerprint(name) if name in self.builder_configs else hash
+        super().__init__(*args, config_name=config_name, hash=hash, **kwargs)
 
     def _info(self):
+        config = self.config
+        if not isinstance(config, ScenesConfig):
+            return datasets.DatasetInfo(
+                description=config.__doc__,
+                features=config.features,
+                homepage=config.HOMEPAGE,
+                license=config.LICENSE,
+                citation=config.CITATION,
+            )
         splits = datasets.SplitDict(dataset_name=self.dataset_name)
-        for split, rows in self.config.sizes.items():
+        for split, rows in config.sizes.items():
             splits.add(datasets.SplitInfo(split, num_examples=rows))
         return datasets.DatasetInfo(
-            description=DESCRIPTION, features=self.config.settings.features, splits=splits, license="apache-2.0"
+            description=DESCRIPTION, features=config.settings.features, splits=splits, license="apache-2.0"
         )
 
     def _split_generators(self, dl_manager):
+        if isinstance(self.config, ScenesConfig):
+            return [
+                datasets.SplitGenerator(split, gen_kwargs={"split": split, "spans": spans_of(rows, ROWS_PER_CHUNK)})
+                for split, rows in self.config.sizes.items()
+            ]
+        self.config.check_images()
         return [
-            datasets.SplitGenerator(split, gen_kwargs={"split": split, "spans": spans_of(rows, ROWS_PER_CHUNK)})
-            for split, rows in self.config.sizes.items()
+            datasets.SplitGenerator(split, gen_kwargs={"split": split, "spans": spans_of(len(pairs), ROWS_PER_SPAN)})
+            for split, pairs in self.config.plan.pairs.items()
+            if pairs
         ]
 
-    def _generate_examples(self, split: str, spans: list[tuple[int, int]], folder: Path | None = None):
-        for span in spans:
-            if folder is not None:
-                rows = read_chunk(chunk_path(folder, split, span, ".arrow"))
+    def _generate_tables(self, split: str, spans: list[tuple[int, int]], folder: Path | None = None):
+        schema = self.info.features.arrow_schema
+        for shard, span in enumerate(spans):
+            if not isinstance(self.config, ScenesConfig):
+                parts = tables(self.config.plan.pairs[split][slice(*span)])
+            elif folder is not None:
+                parts = [read_chunk(chunk_path(folder, split, span, ".arrow"))]
             else:  # streaming
-                rows = (self.config.settings.row(split, index) for index in range(*span))
-            for row in rows:
-                yield row["id"], row
+                parts = (
+                    pa.Table.from_pylist([self.config.settings.row(split, index)], schema) for index in range(*span)
+                )
+            for number, part in enumerate(parts):
+                yield Key(shard, number), part
 
     @property
     def _chunks(self) -> Path:
@@ -136,11 +172,14 @@ class Syned(datasets.GeneratorBasedBuilder):
         return Path((self._output_dir if local else self._cache_dir).removesuffix(".incomplete") + ".chunks")
 
     def _prepare_split(self, split_generator, num_proc=None, **kwargs):
-        split, spans = split_generator.gen_kwargs["split"], split_generator.gen_kwargs["spans"]
-        render_chunks(self._chunks, self.config.settings, split, spans, ".arrow", num_proc)
-        split_generator.gen_kwargs["folder"] = self._chunks
-        super()._prepare_split(split_generator, **kwargs)
+        if isinstance(self.config, ScenesConfig):
+            split, spans = split_generator.gen_kwargs["split"], split_generator.gen_kwargs["spans"]
+            render_chunks(self._chunks, self.config.settings, split, spans, ".arrow", num_proc)
+            split_generator.gen_kwargs["folder"] = self._chunks
+            num_proc = None  # the work is done
+        super()._prepare_split(split_generator, num_proc=num_proc, **kwargs)
 
     def _download_and_prepare(self, *args, **kwargs):
         super()._download_and_prepare(*args, **kwargs)
-        shutil.rmtree(self._chunks)
+        if isinstance(self.config, ScenesConfig):
+            shutil.rmtree(self._chunks)

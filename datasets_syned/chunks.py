@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from datasets import Dataset, Features, Image, Value
 from datasets.arrow_writer import ArrowWriter, ParquetWriter
 from datasets.utils import tqdm
@@ -130,9 +131,9 @@ def write_chunk(path: Path, rows: Iterable[dict], features: Features) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def read_chunk(path: Path) -> Iterator[dict]:
+def read_chunk(path: Path) -> pa.Table:
     """The rows of an Arrow chunk as they were written, images not decoded."""
-    yield from Dataset.from_file(str(path)).data.to_pylist()
+    return Dataset.from_file(str(path)).data.table
 
 
 def render_chunks(

@@ -51,7 +51,13 @@ def test_no_arguments_means_scenes(tmp_path):
 
 
 def test_names():
-    assert get_dataset_config_names("syned") == ["scenes"]
+    assert get_dataset_config_names("syned") == [
+        "scenes",
+        "clevr_change",
+        "clevr_dc",
+        "spot_the_diff",
+        "image_editing_request",
+    ]
     assert get_dataset_split_names("syned", "scenes") == ["train", "validation", "test"]
 
 

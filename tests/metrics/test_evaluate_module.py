@@ -20,7 +20,16 @@ metric = evaluate.load(path)
 out = {"compute": metric.compute(predictions=predictions, references=references, per_sample=True)}
 metric.add_batch(predictions=predictions[:2], references=references[:2])
 metric.add(prediction=predictions[2], reference=references[2])
-out["batches"] = metric.compute(categories=["a", "a", "b"])
+out["batches"] = metric.compute(categories=["a", "a", "b"], scorers=["cider", "bleu"], confidence=0.9, seed=1)
+metric.DocumentFrequencies.from_references(references).save("own.idf")
+out["saved"] = metric.compute(predictions=predictions, references=references, idf="own.idf")["cider"]
+out["beside"] = [
+    metric.compare(predictions, predictions[::-1], references)["cider"]["difference"],
+    metric.constant_caption(references)["caption"],
+    metric.leave_one_out(references)["count"],
+    metric.align({"b": "x", "a": "y"}, {"a": ["z"], "b": ["w"]}),
+    metric.tokenize("It's gone."),
+]
 out["combined"] = evaluate.combine([metric, path], force_prefix=True).compute(
     predictions=predictions, references=references
 )
@@ -64,6 +73,19 @@ def test_compute_is_score(result, plain):
 def test_batches_of_ragged_references(result, plain):
     assert result["batches"]["cider"] == plain["cider"]
     assert result["batches"]["by_category"]["a"]["count"] == 2
+    low, high = result["batches"]["by_category"]["a"]["bleu_1_interval"]
+    assert low < result["batches"]["by_category"]["a"]["bleu_1"] < high
+
+
+def test_what_comes_along(result, plain):
+    from metrics.cider import compare
+
+    assert result["saved"] == pytest.approx(plain["cider"], abs=1e-12)
+    difference, caption, people, aligned, tokens = result["beside"]
+    assert difference == compare(PREDICTIONS, PREDICTIONS[::-1], REFERENCES)["cider"]["difference"] > 0
+    assert caption == "someone added a blue cube" and people == 1
+    assert aligned == [["a", "b"], ["y", "x"], [["z"], ["w"]]]
+    assert tokens == ["it", "'s", "gone"]
 
 
 def test_combine(result, plain):
@@ -85,7 +107,7 @@ def test_wrong_rows_are_named_before_they_are_converted(result):
 
 def test_every_file_is_named_where_evaluate_looks_for_it():
     text = (MODULE / "cider.py").read_text(encoding="utf-8")
-    named = re.findall(r"^from \.(\w+) import \w+$", text, re.MULTILINE)
+    named = set(re.findall(r"^from \.(\w+) import [\w, ]+$", text, re.MULTILINE))
     helpers = {path.stem for path in MODULE.glob("*.py")} - {"cider", "__init__", "app"}
     assert sorted(named) == sorted(helpers)
 

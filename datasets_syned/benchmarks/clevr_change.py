@@ -1,0 +1,80 @@
+"""CLEVR-Change: rendered scenes with one change or none, and always another viewpoint."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..pairs import Pair
+from ..schema import NO_CHANGE
+from .base import BenchmarkConfig, BenchmarkFilesError, Plan, first_folder, read_json
+
+FILES = ("change_captions.json", "no_change_captions.json", "splits.json", "type_mapping.json")
+SPLITS = {"train": "train", "validation": "val", "test": "test"}
+TYPES = {"material": "texture"}  # the papers' word
+
+
+@dataclass
+class ClevrChangeConfig(BenchmarkConfig):
+    """
+    Configuration "clevr_change" (Park et al., "Robust Change Captioning", ICCV 2019). Every scene gives two pairs: the
+    changed one (`images/` and `sc_images/`; color, texture, move, add, drop) and the unchanged one (`images/` and
+    `nsc_images/`; none). 79,606 pairs of 39,803 scenes.
+
+    Layout: `images/ sc_images/ nsc_images/ change_captions.json no_change_captions.json splits.json
+    type_mapping.json` in `data_dir` or `data/`.
+
+    Args:
+        unchanged (`bool`, *optional*, defaults to `True`): whether to take the unchanged pairs as well.
+        data_dir, on_error: see [`BenchmarkConfig`].
+    """
+
+    name: str = "clevr_change"
+    unchanged: bool = True
+
+    TITLE = "CLEVR-Change"
+    SOURCES = ("https://github.com/Seth-Park/RobustChangeCaptioning (link to the archive in its README)",)
+    HOMEPAGE = "https://github.com/Seth-Park/RobustChangeCaptioning"
+    LICENSE = "none stated"
+    CITATION = """@inproceedings{park2019robust,
+  title={Robust Change Captioning},
+  author={Park, Dong Huk and Darrell, Trevor and Rohrbach, Anna},
+  booktitle={ICCV},
+  year={2019}
+}"""
+    COUNTS = {"train": 67660, "validation": 3976, "test": 7970}
+
+    def read(self, root: Path) -> Plan:
+        folder = first_folder(root, ("", "data"), FILES, self)
+        annotations = [folder / name for name in FILES]
+        changed, unchanged, splits, types = map(read_json, annotations)
+        changed, unchanged = ({_scene(name): said for name, said in file.items()} for file in (changed, unchanged))
+        type_of = {_scene(name): TYPES.get(kind, kind) for kind, names in types.items() for name in names}
+        plan = Plan({}, annotations)
+        for split, key in SPLITS.items():
+            plan.pairs[split] = []
+            for scene in map(_scene, splits[key]):
+                if scene not in changed or scene not in type_of:
+                    where = FILES[0] if scene not in changed else FILES[3]
+                    raise BenchmarkFilesError(f"{folder / where} does not know scene {scene} of split {key!r}")
+                self._add(plan, split, folder, scene, "semantic", "sc_images", changed[scene], type_of[scene])
+                if self.unchanged:
+                    said = unchanged.get(scene, [])
+                    self._add(plan, split, folder, scene, "nonsemantic", "nsc_images", said, NO_CHANGE)
+        return plan
+
+    def _add(self, plan, split, folder, scene, word, images, said, category):
+        captions = tuple(text.strip() for text in said if text.strip())
+        if not captions:
+            plan.drop(split, "no caption")
+            return
+        pair = folder / "images" / f"CLEVR_default_{scene:06d}.png", folder / images / f"CLEVR_{word}_{scene:06d}.png"
+        name = f"{scene:06d}" if category != NO_CHANGE else f"{scene:06d}_n"
+        plan.pairs[split].append(Pair(name, *pair, captions, category, category != NO_CHANGE))
+
+
+def _scene(name: str | int) -> int:
+    """Number of a scene: 7, "000007", "CLEVR_default_000007.png", "CLEVR_semantic_000007.png"."""
+    digits = re.findall(r"\d+", str(name))
+    if len(digits) != 1:
+        raise BenchmarkFilesError(f"{name!r} is no scene of CLEVR-Change: it should have one number")
+    return int(digits[0])

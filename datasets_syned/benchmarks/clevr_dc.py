@@ -1,0 +1,63 @@
+"""CLEVR-DC: rendered scenes under extreme changes of viewpoint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..pairs import Pair
+from .base import BenchmarkConfig, BenchmarkFilesError, Plan, first_folder, read_json
+
+FILES = ("captions_dc.json", "split_dc.json")
+SPLITS = {"train": "train", "validation": "val", "test": "test"}
+
+
+@dataclass
+class ClevrDCConfig(BenchmarkConfig):
+    """
+    Configuration "clevr_dc" (Kim et al., "Viewpoint-Agnostic Change Captioning with Cycle Consistency", ICCV 2021).
+    48,000 pairs; its files do not say which kind of change a pair has, so that all are "change".
+
+    Layout: `bef/<name>.png aft/<name>.png captions_dc.json split_dc.json` in `data_dir`. A split lists names; or
+    places in `captions_dc.json`, as the code of BLIP2IDC reads it, if not all that it lists are names.
+
+    Args:
+        data_dir, on_error: see [`BenchmarkConfig`].
+    """
+
+    name: str = "clevr_dc"
+
+    TITLE = "CLEVR-DC"
+    SOURCES = ("https://github.com/hsgkim/clevr-dc (link to the archive in its README)",)
+    HOMEPAGE = "https://github.com/hsgkim/clevr-dc"
+    LICENSE = "none stated"
+    CITATION = """@inproceedings{kim2021agnostic,
+  title={Viewpoint-Agnostic Change Captioning with Cycle Consistency},
+  author={Kim, Hoeseong and Kim, Jongseok and Lee, Hyungseok and Park, Hyunsung and Kim, Gunhee},
+  booktitle={ICCV},
+  year={2021}
+}"""
+
+    def read(self, root: Path) -> Plan:
+        folder = first_folder(root, ("",), FILES, self)
+        annotations = [folder / name for name in FILES]
+        said, splits = map(read_json, annotations)
+        names = list(said)
+        if not all(str(entry) in said for entries in splits.values() for entry in entries):
+            try:
+                splits = {split: [names[entry] for entry in entries] for split, entries in splits.items()}
+            except (IndexError, TypeError):
+                raise BenchmarkFilesError(
+                    f"{annotations[1]} lists neither names of {FILES[0]} nor places in it (0 to {len(names) - 1})"
+                ) from None
+        plan = Plan({}, annotations)
+        for split, key in SPLITS.items():
+            if key not in splits:
+                continue
+            plan.pairs[split] = []
+            for name in map(str, splits[key]):
+                captions = tuple(text.strip() for text in said[name] if text.strip())
+                if captions:
+                    pair = folder / "bef" / f"{name}.png", folder / "aft" / f"{name}.png"
+                    plan.pairs[split].append(Pair(name, *pair, captions, "change"))
+                else:
+                    plan.drop(split, "no caption")
+        return plan
