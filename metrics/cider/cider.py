@@ -10,9 +10,15 @@ from .checks import check_captions
 from .comparison import compare
 from .floors import constant_caption, leave_one_out
 from .idf import DocumentFrequencies
+from .meteor import MeteorError, MeteorUnavailable
+from .meteor_jar import MeteorProcess
+from .meteor_lock import MachineLock
+from .meteor_table import filter_table
+from .meteor_warm import close
+from .meteor_words import normalise_all
 from .ngrams import Corpus
 from .no_change import no_change_scores
-from .ptb_rules import ENTITIES
+from .ptb_rules import OPEN
 from .ptb_words import ABBREVIATIONS
 from .scorers import cider_and_bleu
 from .scoring import score
@@ -21,17 +27,24 @@ from .tokenizer import tokenize
 
 __all__ = [
     "ABBREVIATIONS",
+    "OPEN",
     "Cider",
     "Corpus",
     "DocumentFrequencies",
-    "ENTITIES",
+    "MachineLock",
+    "MeteorError",
+    "MeteorProcess",
+    "MeteorUnavailable",
     "align",
     "check_captions",
     "cider_and_bleu",
+    "close",
     "compare",
     "constant_caption",
+    "filter_table",
     "leave_one_out",
     "no_change_scores",
+    "normalise_all",
     "score",
     "tally",
     "tokenize",
@@ -73,6 +86,7 @@ class Cider(evaluate.Metric):
     leave_one_out = staticmethod(leave_one_out)
     tokenize = staticmethod(tokenize)
     DocumentFrequencies = DocumentFrequencies
+    MeteorUnavailable = MeteorUnavailable
 
     def _info(self):
         return evaluate.MetricInfo(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .meteor import additive_statistics, meteor_score, meteor_statistics
 from .ngrams import Corpus
 from .scorers import bleu_of, cider_and_bleu, rouge_l
 
@@ -63,8 +64,6 @@ def tally(lines, sizes, scorers, saved=None):
             # two tokens there and one here.
             found["rouge_l"] = _of_means("rouge_l", rouge_l(corpus if corpus.plain else corpus.split_at(lines, " ")))
     if "meteor" in scorers:
-        from .meteor import additive_statistics, meteor_score, meteor_statistics
-
         statistics = meteor_statistics(lines, sizes)
         samples = meteor_score(statistics)[:, None]
         found["meteor"] = Tally(("meteor",), samples, additive_statistics(statistics), _meteor)
@@ -80,8 +79,6 @@ def _mean(sums):
 
 
 def _meteor(sums):
-    from .meteor import meteor_score
-
     return meteor_score(sums)[..., None]
 
 
