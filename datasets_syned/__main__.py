@@ -4,8 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from .audit_command import add_audit
 from .chunks import MOST_REFERENCES, SceneSettings
 from .folder import write_scenes
+from .push_command import add_push
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.run(args)
     except KeyboardInterrupt:
-        print("\nsyned: stopped; the same command continues where it was", file=sys.stderr)
+        print(f"\nsyned: {args.stopped}", file=sys.stderr)
         return 130
     except (ValueError, RuntimeError, OSError) as error:
         print(f"syned: error: {error}", file=sys.stderr)
@@ -31,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="syned", description="Data sets for image difference captioning.")
+    parser.set_defaults(stopped="stopped")
     commands = parser.add_subparsers(required=True, metavar="command")
     scenes = commands.add_parser(
         "scenes",
@@ -51,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     scenes.add_argument("--references", type=int, default=default.references, help=f"per pair, 1-{MOST_REFERENCES}")
     scenes.add_argument("--masks", action="store_true", help="add object masks and the scenes' objects")
     scenes.add_argument("--num_proc", type=int, default=1, metavar="N", help="processes that render")
-    scenes.set_defaults(run=_scenes)
+    scenes.set_defaults(run=_scenes, stopped="stopped; the same command continues where it was")
+    add_audit(commands)
+    add_push(commands)
     return parser
 
 

@@ -12,6 +12,7 @@ from datasets.fingerprint import Hasher
 from datasets.packaged_modules import _hash_python_lines
 
 from .benchmarks import CONFIGS
+from .cells import BrokenImageError
 from .chunks import SceneSettings, chunk_path, read_chunk, render_chunks, spans_of
 from .pairs import tables
 from .scenes.pair import HEIGHT, SPLITS, WIDTH
@@ -29,14 +30,12 @@ DESCRIPTION = (
 def fingerprint(config: str | None = None) -> str:
     """Hash of the code that decides what the rows of a configuration are, comments aside, or those of all of them."""
     here = Path(__file__).parent
-    names = ["builder", "schema"]
-    if config != DEFAULT:
-        names += ["pairs", "benchmarks/base", f"benchmarks/{config}"] if config else ["pairs"]
-    if config in (None, DEFAULT):
-        names += ["chunks"]
-    folders = {None: ("scenes", "benchmarks"), DEFAULT: ("scenes",)}.get(config, ())
-    files = [here / f"{name}.py" for name in names]
-    files += [file for folder in folders for file in sorted((here / folder).rglob("*.py"))]
+    scenes, benchmarks = config in (None, DEFAULT), config != DEFAULT
+    files = [here / "builder.py", here / "schema.py"]
+    if scenes:
+        files += [here / "chunks.py", *sorted((here / "scenes").rglob("*.py"))]
+    if benchmarks:
+        files += [here / "cells.py", here / "pairs.py", *sorted((here / "benchmarks").rglob("*.py"))]
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.relative_to(here).as_posix().encode())
@@ -115,7 +114,7 @@ class Syned(datasets.ArrowBasedBuilder):
     DEFAULT_CONFIG_NAME = DEFAULT
 
     def __init__(self, *args, config_name: str | None = None, hash: str | None = None, **kwargs):
-        # Not the hash of the whole module: an edit of one benchmark leaves the caches of the others alone.
+        # Not the hash of everything: an edit of a benchmark does not make anybody render scenes again.
         name = config_name or DEFAULT
         hash = fingerprint(name) if name in self.builder_configs else hash
         super().__init__(*args, config_name=config_name, hash=hash, **kwargs)
@@ -143,7 +142,8 @@ class Syned(datasets.ArrowBasedBuilder):
                 datasets.SplitGenerator(split, gen_kwargs={"split": split, "spans": spans_of(rows, ROWS_PER_CHUNK)})
                 for split, rows in self.config.sizes.items()
             ]
-        self.config.check_images()
+        if self.skips_broken:
+            self.config.check_images()  # which splits are left has to be known before they are built
         return [
             datasets.SplitGenerator(split, gen_kwargs={"split": split, "spans": spans_of(len(pairs), ROWS_PER_SPAN)})
             for split, pairs in self.config.plan.pairs.items()
@@ -154,7 +154,7 @@ class Syned(datasets.ArrowBasedBuilder):
         schema = self.info.features.arrow_schema
         for shard, span in enumerate(spans):
             if not isinstance(self.config, ScenesConfig):
-                parts = tables(self.config.plan.pairs[split][slice(*span)])
+                parts = self._tables(self.config.plan.pairs[split][slice(*span)])
             elif folder is not None:
                 parts = [read_chunk(chunk_path(folder, split, span, ".arrow"))]
             else:  # streaming
@@ -163,6 +163,17 @@ class Syned(datasets.ArrowBasedBuilder):
                 )
             for number, part in enumerate(parts):
                 yield Key(shard, number), part
+
+    @property
+    def skips_broken(self) -> bool:
+        return self.config.on_error == "skip"
+
+    def _tables(self, pairs):
+        try:
+            yield from tables(pairs, self.skips_broken)
+        except BrokenImageError:
+            self.config.check_images()  # says it of all files at once
+            raise
 
     @property
     def _chunks(self) -> Path:

@@ -2,7 +2,20 @@
 
 from .clevr_change import ClevrChangeConfig
 from .clevr_dc import ClevrDCConfig
+from .emu_edit import EmuEditConfig
+from .folder import FolderConfig
 from .image_editing_request import ImageEditingRequestConfig
+from .magicbrush import MagicBrushConfig
 from .spot_the_diff import SpotTheDiffConfig
+from .syned import SynedConfig
 
-CONFIGS = (ClevrChangeConfig, ClevrDCConfig, SpotTheDiffConfig, ImageEditingRequestConfig)
+CONFIGS = (
+    ClevrChangeConfig,
+    ClevrDCConfig,
+    SpotTheDiffConfig,
+    ImageEditingRequestConfig,
+    MagicBrushConfig,
+    EmuEditConfig,
+    SynedConfig,
+    FolderConfig,
+)

@@ -3,23 +3,22 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, ClassVar
 
 import datasets
 
+from ..cells import BenchmarkFilesError, BrokenImageError, Cell
 from ..pairs import Pair, damage
 from ..schema import FEATURES
 
 SHOWN = 5  # paths that one message names
 logger = datasets.logging.get_logger(__name__)
-
-
-class BenchmarkFilesError(ValueError):
-    """Files of a benchmark are missing or broken."""
 
 
 @dataclass
@@ -31,11 +30,17 @@ class Plan:
         pairs (`dict[str, list[Pair]]`): by split.
         annotations (`list[Path]`): the files that said it.
         dropped (`dict[str, dict[str, int]]`): by split, how many pairs or records were left out, by reason.
+        notes (`dict[str, dict[str, int]]`): by split, what else there is to say, such as what was mended how often.
+        parquet (`list[Path]`): Parquet files that said it, or hold the images.
+        state (`str`): hash of names, sizes and times of the last change of all image and Parquet files.
     """
 
     pairs: dict[str, list[Pair]]
     annotations: list[Path]
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
+    notes: dict[str, dict[str, int]] = field(default_factory=dict)
+    parquet: list[Path] = field(default_factory=list)
+    state: str = ""
 
     def drop(self, split: str, reason: str, count: int = 1) -> None:
         """Notes that `count` pairs or records of a split were left out."""
@@ -63,7 +68,8 @@ class BenchmarkConfig(datasets.BuilderConfig):
     CITATION: ClassVar[str]
     HOMEPAGE: ClassVar[str] = ""
     COUNTS: ClassVar[dict[str, int]] = {}  # published pairs by split, under the default options
-    REDISTRIBUTABLE: ClassVar[str] = ""  # why it must not be published, if so
+    WITHHELD: ClassVar[dict[str, str]] = {}  # splits that must not be published, and why
+    PLACES: ClassVar[frozenset[str]] = frozenset()  # arguments that only say where files are
 
     def read(self, root: Path) -> Plan:
         """Reads the annotation files under `root`; images are only named."""
@@ -96,7 +102,18 @@ class BenchmarkConfig(datasets.BuilderConfig):
         if self.on_error not in ("raise", "skip"):
             raise ValueError(f"on_error={self.on_error!r} must be 'raise' or 'skip'")
         plan = self.read(self.root)
-        self._without(plan, {path: "is missing" for path in _images(plan) if not path.is_file()}, "image missing")
+        missing, root, digest = {}, str(self.root), hashlib.sha256()
+        for path in (*_images(plan), *plan.parquet):
+            try:
+                state = os.stat(path)
+            except OSError:
+                state = None
+            if state and S_ISREG(state.st_mode):
+                digest.update(f"{str(path).removeprefix(root)}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+            else:
+                missing[path] = "is missing"
+        plan.state = digest.hexdigest()
+        self._without(plan, missing, "image missing")
         return plan
 
     def _without(self, plan: Plan, wrong: dict[Path, str], reason: str) -> None:
@@ -107,7 +124,7 @@ class BenchmarkConfig(datasets.BuilderConfig):
         more = ["..."] if len(wrong) > SHOWN else []
         message = "\n  ".join([f"config {self.name!r}: {len(wrong)} image files are missing or broken", *shown, *more])
         if self.on_error == "raise":
-            raise BenchmarkFilesError(
+            raise BrokenImageError(
                 f"{message}\n{self.TITLE} can be had from {self.sources}. on_error='skip' leaves their pairs out."
             )
         logger.warning(f"{message}\nTheir pairs are left out.")
@@ -119,7 +136,7 @@ class BenchmarkConfig(datasets.BuilderConfig):
             raise BenchmarkFilesError(f"{message}\nNo pair is left. {self.TITLE} can be had from {self.sources}.")
 
     def check_images(self) -> None:
-        """Looks at the beginning and the end of every image file, once, before anything is built."""
+        """Looks at the beginning and the end of every image file; refuses broken ones, or leaves out their pairs."""
         wrong = {path: what for path in _images(self.plan) if (what := damage(path))}
         self._without(self.plan, wrong, "image broken")
 
@@ -129,9 +146,7 @@ class BenchmarkConfig(datasets.BuilderConfig):
         digest = hashlib.sha256(repr(sorted(self.options.items())).encode())
         for path in self.plan.annotations:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
-        for path in _images(self.plan):
-            state = os.stat(path)
-            digest.update(f"{path.relative_to(self.root)}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+        digest.update(self.plan.state.encode())
         if custom_features is not None:
             digest.update(repr(custom_features).encode())
         return f"{self.name}-{digest.hexdigest()[:16]}"
@@ -140,16 +155,92 @@ class BenchmarkConfig(datasets.BuilderConfig):
     def options(self) -> dict[str, Any]:
         """The arguments that decide which rows there are."""
         own = set(self.__dataclass_fields__) - set(datasets.BuilderConfig.__dataclass_fields__)
-        return {name: getattr(self, name) for name in own}
+        return {name: getattr(self, name) for name in own - self.PLACES}
 
     @property
     def features(self) -> datasets.Features:
         return FEATURES
 
 
+@dataclass
+class HubConfig(BenchmarkConfig):
+    """
+    Configuration that reads Parquet files, in a local folder or on the Hub.
+
+    Args:
+        repo (`str`, *optional*): the dataset repository on the Hub from which they are downloaded, unless there is a
+            `data_dir`; `"name@revision"` for a branch, a tag or a commit. (The library keeps `revision=` to itself.)
+        data_dir, on_error: see [`BenchmarkConfig`].
+    """
+
+    repo: str | None = None
+
+    HUB_FILES: ClassVar[tuple[str, ...]] = ()  # patterns of the files to download
+    PLACES = frozenset({"repo"})
+
+    @property
+    def root(self) -> Path:
+        return super().root if self.data_dir is not None or self.data_files or not self.repo else self._snapshot
+
+    @cached_property
+    def _snapshot(self) -> Path:
+        # imported here: a local copy needs no client
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+        name, _, revision = self.repo.partition("@")
+        where = {"repo_type": "dataset", "revision": revision or None, "allow_patterns": list(self.HUB_FILES)}
+        try:
+            return Path(snapshot_download(name, **where))
+        except (OSError, HfHubHTTPError, HFValidationError) as error:
+            raise BenchmarkFilesError(
+                f"config {self.name!r}: repo={self.repo!r} cannot be had from the Hub: "
+                f"{error}\nA local copy is read with data_dir=<its folder>."
+            ) from error
+
+    def pair(self, name: str, file: Path, row: int, columns: Sequence[str], captions: tuple, *others: Any) -> Pair:
+        """Pair of two cells of a row of a Parquet file."""
+        before, after = (Cell(file, row, column) for column in columns)
+        return Pair(name, before, after, captions, *others)
+
+    def add(self, plan: Plan, split: str, pairs: Sequence[Pair]) -> None:
+        """Takes pairs in as a split, unless two have the same id."""
+        seen, twice = set(), {}
+        for pair in pairs:
+            if pair.id in seen:
+                twice[pair.id] = pair.before
+            seen.add(pair.id)
+        if twice:
+            shown = "\n  ".join(f"{name}: {cell}" for name, cell in list(twice.items())[:SHOWN])
+            raise BenchmarkFilesError(
+                f"config {self.name!r}, split {split!r}: {len(twice)} ids are there twice, again in\n  {shown}"
+            )
+        plan.pairs[split] = list(pairs)
+
+
 def _images(plan: Plan) -> Iterable[Path]:
     """Every image file of a plan, once, in order."""
-    return dict.fromkeys(path for pairs in plan.pairs.values() for pair in pairs for path in pair.images)
+    images = (image for pairs in plan.pairs.values() for pair in pairs for image in pair.images)
+    return dict.fromkeys(image for image in images if isinstance(image, Path))
+
+
+def shards(root: Path, prefix: str) -> list[Path]:
+    """
+    `<prefix>-*.parquet` of a folder, or else of its `data/`, in order.
+
+    Raises:
+        BenchmarkFilesError: files that the names of the others count are not there.
+    """
+    files = sorted(root.glob(f"{prefix}-*.parquet")) or sorted((root / "data").glob(f"{prefix}-*.parquet"))
+    counted = [re.match(rf"{re.escape(prefix)}-(\d+)-of-(\d+)", file.name) for file in files]
+    numbers = {(int(match[1]), int(match[2])) for match in counted if match}
+    wanted = {(number, total) for _, total in numbers for number in range(total)}
+    if numbers and (numbers != wanted or len(numbers) != len(files)):
+        raise BenchmarkFilesError(
+            f"{files[0].parent}: {prefix}-*.parquet are not the files of one split: {len(files)} are there, their "
+            f"names count {', '.join(str(total) for total in sorted({total for _, total in numbers}))}"
+        )
+    return files
 
 
 def first_folder(root: Path, names: Iterable[str], files: Iterable[str], config: BenchmarkConfig) -> Path:

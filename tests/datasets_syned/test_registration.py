@@ -57,6 +57,10 @@ def test_names():
         "clevr_dc",
         "spot_the_diff",
         "image_editing_request",
+        "magicbrush",
+        "emu_edit",
+        "syned",
+        "folder",
     ]
     assert get_dataset_split_names("syned", "scenes") == ["train", "validation", "test"]
 

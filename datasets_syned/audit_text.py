@@ -1,0 +1,120 @@
+"""What an audit found, as plain text for a terminal."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+MOST = 6  # entries of a histogram that are shown
+
+
+def text(report: Mapping[str, Any], title: str) -> str:
+    """
+    The report as tables.
+
+    Args:
+        report (`dict`): of [`audit`].
+        title (`str`): of the first line.
+    """
+    shown = "\n\n".join([title, *("\n".join(part) for part in _parts(report)), verdict(report)])
+    # without what a terminal would take for a command
+    return "".join(letter if letter == "\n" or letter.isprintable() else " " for letter in shown)
+
+
+def verdict(report: Mapping[str, Any]) -> str:
+    """The last line."""
+    found = [kind["title"].lower() for kind in report["findings"].values() if kind["problem"] and kind["count"]]
+    return f"{units(len(found), 'kinds')} of problems: {', '.join(found)}" if found else "No problems found."
+
+
+def split_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """Header and rows of the table of splits, without columns that nothing is known of."""
+    header = ["split", "pairs", "published", "left out before", "changed", "captions", "per pair"]
+    rows = [
+        [name, number(s["rows"]), number(s["published"]), counted(s["dropped"]), number(s["changed"])]
+        + [number(s["references"]["total"]), f"{s['references']['mean']:.2f}"]
+        for name, s in report["splits"].items()
+    ]
+    missing = [[name, "0", number(count)] for name, count in report["published"].items()]
+    rows += [[*row, *[""] * 4] for row in missing if row[0] not in report["splits"]]
+    columns = [column for column in zip(header, *rows, strict=True) if any(column[1:])]
+    return list(map(list, zip(*columns, strict=True)))
+
+
+def across_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """Header and rows of the table of what splits share; none where there is one split only."""
+    header = ["in both", "pairs", "rows of them", "source images", "rows of them", "captions", "share of them"]
+    rows = []
+    for shared in report["across"].values():
+        cells = [" and ".join(shared["pairs"]["times"])]
+        for what in ("pairs", "sources"):
+            cells += [number(shared[what]["shared"]), " and ".join(map(number, shared[what]["times"].values()))]
+        shares = [f"{share:.1%}" for share in shared["captions"]["share"].values()]
+        rows.append([*cells, number(shared["captions"]["shared"]), " and ".join(shares)])
+    return [header, *rows] if rows else []
+
+
+def facts(report: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """What else is counted: a name and a line."""
+    for name, split in report["splits"].items():
+        yield f"captions per pair, {name}", histogram(split["references"]["histogram"])
+        yield f"categories, {name}", histogram(split["categories"])
+        if split["notes"]:
+            yield f"done before, {name}", counted(split["notes"])
+    for what, counts in report["images"].items():
+        yield f"image {what}", histogram(counts)
+    words = report["vocabulary"]
+    yield "vocabulary", f"{units(words['words'], 'words')}, {number(words['once'])} of them seen once"
+    for name, unseen in words["unseen_in_train"].items():
+        some = f": {', '.join(unseen['most_frequent'])}" if unseen["words"] else ""
+        yield f"not in train, {name}", f"{units(unseen['words'], 'words')}, {unseen['share']:.1%} of the text{some}"
+
+
+def number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def units(count: int, name: str) -> str:
+    """ "1 row", "2 rows" """
+    return f"{number(count)} {name.removesuffix('s') if count == 1 else name}"
+
+
+def counted(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{number(count)} ({reason})" for reason, count in reasons.items())
+
+
+def histogram(counts: Mapping[str, int]) -> str:
+    shown = ", ".join(f"{name}: {number(count)}" for name, count in list(counts.items())[:MOST])
+    rest = list(counts.values())[MOST:]
+    return f"{shown}, {len(rest)} others: {number(sum(rest))}" if rest else shown or "none"
+
+
+def where(sample: Mapping[str, Any]) -> str:
+    return f"{sample['split']} row {sample['row']} (id {sample['id']})"
+
+
+def _parts(report: Mapping[str, Any]) -> Iterable[list[str]]:
+    yield _table(split_rows(report))
+    if across := across_rows(report):
+        yield _table(across)
+    lines = [[f"{name}:", " ".join(line.split())] for name, line in facts(report)]
+    yield _table(lines, left=2)
+    found = [kind for kind in report["findings"].values() if kind["count"]]
+    for kind in found:
+        splits = ", ".join(f"{name} {number(count)}" for name, count in kind["by_split"].items())
+        part = [f"{kind['title']}: {units(kind['count'], kind['unit'])} ({splits})", f"  {kind['about']}"]
+        for sample in kind["samples"]:
+            line = f"{where(sample)}: {sample['what'] or ' | '.join(sample['captions'])}"
+            part.append(f"  - {' '.join(line.split())}")
+        yield part
+
+
+def _table(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+    """Aligned lines; the first columns to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if number < left else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines

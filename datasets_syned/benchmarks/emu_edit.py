@@ -1,0 +1,153 @@
+"""Emu Edit's test set with the images that its authors generated: "EE" in the papers."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..cells import read_columns
+from ..pairs import Pair
+from .base import BenchmarkFilesError, HubConfig, Plan, logger, read_json, shards
+from .references import PARAPHRASES, PARAPHRASES_SOURCE, clean, read_paraphrases
+
+IMAGES = ("image", "edited_image")
+NO_SPLITS = (
+    "{file} is missing. It cuts the 3,589 pairs of Emu Edit's validation split into 3,050 for training and 539 for "
+    "validation, and can be had from https://github.com/gautierevn/BLIP2IDC (code_release/Syned/splits.json): put it "
+    "into data_dir, or name it as splits=<path>. uncut=True takes all of them as the train split."
+)
+
+
+@dataclass
+class EmuEditConfig(HubConfig):
+    """
+    Configuration "emu_edit" (Sheynin et al., CVPR 2024). The instruction is the caption; the category is Emu Edit's
+    task: add, background, color, global, local, remove, style, text. An id is the `idx` of the row, in its file.
+
+    Layout: the Parquet files of the Hub, `validation-*.parquet test-*.parquet` in `data_dir` or `data/`; and
+    `splits.json` of BLIP2IDC.
+
+    Args:
+        splits (`str`, *optional*, defaults to `"splits.json"`): the file that cuts the validation split in two, as
+            BLIP2IDC did. A relative path is looked up in `data_dir`, then in the working folder.
+        uncut (`bool`, *optional*, defaults to `False`): take the whole validation split as "train", 3,589 pairs.
+        references (`str`, *optional*): BLIP2IDC's file of paraphrases of the test instructions
+            (`gt_augmented_test_clean.json`), looked up likewise. With it, the captions of a test pair are its
+            instruction and the paraphrases, cleaned by the rules of `references.py`. By default there is the
+            instruction alone.
+        raw_references (`bool`, *optional*, defaults to `False`): take the paraphrases as they are, as the published
+            numbers do: with quotes, refusals, and two that are empty.
+        repo (`str`, *optional*, defaults to `"facebook/emu_edit_test_set_generations"`): where the files are
+            downloaded from if there is no `data_dir`.
+        data_dir, on_error: see [`HubConfig`].
+    """
+
+    name: str = "emu_edit"
+    repo: str | None = "facebook/emu_edit_test_set_generations"
+    splits: str = "splits.json"
+    uncut: bool = False
+    references: str | None = None
+    raw_references: bool = False
+
+    TITLE = "Emu Edit"
+    SOURCES = ("https://huggingface.co/datasets/facebook/emu_edit_test_set_generations",)
+    HOMEPAGE = "https://huggingface.co/datasets/facebook/emu_edit_test_set_generations"
+    LICENSE = "cc-by-nc-4.0"
+    CITATION = """@inproceedings{sheynin2024emu,
+  title={Emu Edit: Precise Image Editing via Recognition and Generation Tasks},
+  author={Sheynin, Shelly and Polyak, Adam and Singer, Uriel and Kirstain, Yuval and Zohar, Amit and Ashual, Oron and
+    Parikh, Devi and Taigman, Yaniv},
+  booktitle={CVPR},
+  year={2024}
+}"""
+    COUNTS = {"train": 3050, "validation": 539, "test": 2022}
+    HUB_FILES = ("data/validation-*.parquet", "data/test-*.parquet", "splits.json", PARAPHRASES)
+    PLACES = HubConfig.PLACES | {"splits", "references"}
+
+    def read(self, root: Path) -> Plan:
+        if self.raw_references and self.references is None:
+            raise ValueError("raw_references=True needs references=<the file of paraphrases>")
+        plan = Plan({}, [])
+        pairs = read_pairs(self, plan, root, "validation")
+        if self.uncut:
+            self.add(plan, "train", pairs)
+        else:
+            self._cut(plan, pairs, locate(self.splits, root))
+        self.add(plan, "test", read_pairs(self, plan, root, "test"))
+        if self.references is not None:
+            add_references(plan, locate(self.references, root), self.raw_references)
+        return plan
+
+    def _cut(self, plan: Plan, pairs: list[Pair], file: Path) -> None:
+        if not file.is_file():
+            raise BenchmarkFilesError(f"config {self.name!r}: " + NO_SPLITS.format(file=file))
+        listed = read_json(file)
+        plan.annotations.append(file)
+        try:
+            names = {split: {str(index) for index in listed[split]} for split in ("train", "validation")}
+        except (TypeError, KeyError):
+            raise BenchmarkFilesError(f"{file} has no lists of idx 'train' and 'validation'") from None
+        everywhere = names["train"] | names["validation"]
+        wrong = {
+            "in both lists": names["train"] & names["validation"],
+            "in no row of the validation split": everywhere - {pair.id for pair in pairs},
+        }
+        for what, found in wrong.items():
+            if found:
+                shown = ", ".join(sorted(found, key=lambda name: (len(name), name))[:5])
+                raise BenchmarkFilesError(f"{file}: {len(found)} idx are {what}: {shown}")
+        for split, chosen in names.items():
+            self.add(plan, split, [pair for pair in pairs if pair.id in chosen])
+        plan.drop("train", f"idx is not in {file.name}", sum(pair.id not in everywhere for pair in pairs))
+
+
+def locate(name: str, root: Path) -> Path:
+    """A file that was named as an argument: in the data's folder, or else as the path says."""
+    path = Path(name).expanduser()
+    return root / path if (root / path).is_file() or not path.is_file() else path
+
+
+def read_pairs(config: HubConfig, plan: Plan, root: Path, split: str) -> list[Pair]:
+    """Pairs of one of Emu Edit's own splits."""
+    files = shards(root, split)
+    if not files:
+        raise BenchmarkFilesError(
+            f"config {config.name!r}: {split}-*.parquet missing in {root} and {root / 'data'}. Emu Edit can be had "
+            f"from {'; or '.join(EmuEditConfig.SOURCES)}."
+        )
+    plan.parquet += files
+    pairs = []
+    for file in files:
+        for number, row in enumerate(read_columns(file, ("idx", "instruction", "task"), IMAGES)):
+            caption, task = ((row[name] or "").strip() for name in ("instruction", "task"))
+            if not task:
+                raise BenchmarkFilesError(f"{file}, row {number}: 'task' is empty")
+            if caption:
+                pairs.append(config.pair(str(row["idx"]).strip(), file, number, IMAGES, (caption,), task.lower()))
+            else:
+                plan.drop(split, "no instruction")
+    return pairs
+
+
+def add_references(plan: Plan, file: Path, raw: bool) -> None:
+    """Adds paraphrases to the captions of the test pairs, behind the instruction, and notes what was done to them."""
+    if not file.is_file():
+        raise BenchmarkFilesError(f"{file} is missing. It can be had from {PARAPHRASES_SOURCE}.")
+    paraphrases = read_paraphrases(file)
+    if not any(pair.id in paraphrases for pair in plan.pairs["test"]):
+        raise BenchmarkFilesError(f"{file} has none of the idx of the test split")
+    plan.annotations.append(file)
+    notes = {}
+    if not raw:
+        paraphrases, notes = clean(paraphrases)
+    notes |= {"dropped: is the instruction": 0, "pairs with the instruction alone": 0}
+    pairs = []
+    for pair in plan.pairs["test"]:
+        others = paraphrases.get(pair.id, [])
+        if not raw:
+            kept = [text for text in others if text not in pair.captions]
+            notes["dropped: is the instruction"] += len(others) - len(kept)
+            others = kept
+        notes["pairs with the instruction alone"] += not others
+        pairs.append(replace(pair, captions=(*pair.captions, *others)))
+    plan.pairs["test"] = pairs
+    plan.notes["test"] = {what: count for what, count in notes.items() if count}
+    logger.info(f"{file}: " + "; ".join(f"{what}: {count}" for what, count in plan.notes["test"].items()))

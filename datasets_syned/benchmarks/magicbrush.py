@@ -1,0 +1,72 @@
+"""MagicBrush: photographs and what a person made of them in an image editor, one instruction after the other."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..cells import read_columns
+from .base import BenchmarkFilesError, HubConfig, Plan, shards
+
+SPLITS = {"train": "train", "validation": "dev", "test": "test"}
+
+
+@dataclass
+class MagicBrushConfig(HubConfig):
+    """
+    Configuration "magicbrush" (Zhang et al., NeurIPS 2023). Every turn is a row: the image before it, the one after
+    it, and its instruction as the caption. Its id is `<img_id>-<turn_index>`; all are "edit".
+
+    Layout: the Parquet files of the Hub, `train-*.parquet dev-*.parquet` in `data_dir` or `data/`. The test split is
+    given out in an archive with a password, against contamination; `test-*.parquet` with the same columns is read
+    where somebody has made it.
+
+    Args:
+        repo (`str`, *optional*, defaults to `"osunlp/MagicBrush"`): where the files are downloaded from if there is no
+            `data_dir`.
+        data_dir, on_error: see [`HubConfig`].
+    """
+
+    name: str = "magicbrush"
+    repo: str | None = "osunlp/MagicBrush"
+
+    TITLE = "MagicBrush"
+    SOURCES = (
+        "https://huggingface.co/datasets/osunlp/MagicBrush (train and dev)",
+        "https://github.com/OSU-NLP-Group/MagicBrush (link to the archive with test)",
+    )
+    HOMEPAGE = "https://osu-nlp-group.github.io/MagicBrush"
+    LICENSE = "cc-by-4.0"
+    CITATION = """@inproceedings{zhang2023magicbrush,
+  title={MagicBrush: A Manually Annotated Dataset for Instruction-Guided Image Editing},
+  author={Zhang, Kai and Mo, Lingbo and Chen, Wenhu and Sun, Huan and Su, Yu},
+  booktitle={NeurIPS},
+  year={2023}
+}"""
+    COUNTS = {"train": 8807, "validation": 528}
+    WITHHELD = {
+        "test": "MagicBrush's test split must not be redistributed: its authors give it out with a password, so "
+        "that no model is trained on it"
+    }
+    HUB_FILES = ("data/train-*.parquet", "data/dev-*.parquet")
+
+    def read(self, root: Path) -> Plan:
+        files = {split: shards(root, prefix) for split, prefix in SPLITS.items()}
+        if missing := [f"{SPLITS[split]}-*.parquet" for split in ("train", "validation") if not files[split]]:
+            raise BenchmarkFilesError(
+                f"config {self.name!r}: {', '.join(missing)} missing in {root} and {root / 'data'}. {self.TITLE} can "
+                f"be had from {self.sources}."
+            )
+        plan = Plan({}, [])
+        columns = "source_img", "target_img"
+        for split, shard in files.items():
+            pairs = []
+            for file in shard:
+                for number, row in enumerate(read_columns(file, ("img_id", "turn_index", "instruction"), columns)):
+                    if caption := (row["instruction"] or "").strip():
+                        name = f"{row['img_id']}-{row['turn_index']}"
+                        pairs.append(self.pair(name, file, number, columns, (caption,), "edit"))
+                    else:
+                        plan.drop(split, "no instruction")
+            if shard:
+                self.add(plan, split, pairs)
+                plan.parquet += shard
+        return plan

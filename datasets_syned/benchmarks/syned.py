@@ -1,0 +1,126 @@
+"""Syned: pairs that a synthesis pipeline made, with Emu Edit's test split to measure what they are good for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from ..cells import parquet_columns, read_columns
+from ..schema import FEATURES, PROVENANCE, validate
+from .base import BenchmarkFilesError, HubConfig, Plan, shards
+from .emu_edit import IMAGES as EMU_EDIT_IMAGES
+from .emu_edit import EmuEditConfig, add_references, read_pairs
+from .references import PARAPHRASES
+
+SPLITS = ("train", "validation", "test")
+IMAGES = ("before", "after")
+COLUMNS = [name for name in FEATURES if name not in IMAGES]
+
+
+@dataclass
+class SynedConfig(HubConfig):
+    """
+    Configuration "syned" (Evennou et al., WACV 2025): the rows that a synthesis pipeline wrote, as they are, with
+    their provenance; and as the test split, where there are the files for it, the test pairs of Emu Edit with five
+    references: the instruction and its paraphrases.
+
+    Layout: `<split>-*.parquet` in `data_dir` or `data/`, with the columns of a row of this package. For the test
+    split, Emu Edit's `test-*.parquet` and BLIP2IDC's `gt_augmented_test_clean.json`, in `emu_edit/` or in another
+    folder.
+
+    Args:
+        emu_edit (`str`, *optional*): the folder with the files of the test split. By default it is the folder
+            `emu_edit/` of `data_dir`, or else `data_dir` itself, and there is no such test split where they are not.
+        references (`str`, *optional*, defaults to `"clean"`): `"clean"` mends the paraphrases by the rules of
+            `references.py`; `"raw"` takes them as they are, as the published numbers do.
+        repo (`str`, *optional*): where the Parquet files are downloaded from if there is no `data_dir`.
+        data_dir, on_error: see [`HubConfig`].
+    """
+
+    name: str = "syned"
+    emu_edit: str | None = None
+    references: str = "clean"
+
+    TITLE = "a synthetic data set"
+    SOURCES = (
+        "the pipeline that synthesized it (data_dir=<the folder that it wrote>)",
+        "a repository on the Hub (repo=<its name>)",
+    )
+    HOMEPAGE = "https://github.com/gautierevn/BLIP2IDC"
+    LICENSE = "that of the images and of the editor that it was made with"
+    CITATION = """@inproceedings{evennou2025reframing,
+  title={Reframing Image Difference Captioning with BLIP2IDC and Synthetic Augmentation},
+  author={Evennou, Gautier and Chaffin, Antoine and Chappelier, Vivien and Kijak, Ewa},
+  booktitle={WACV},
+  year={2025}
+}"""
+    HUB_FILES = tuple(f"{folder}{split}-*.parquet" for folder in ("", "data/", "emu_edit/") for split in SPLITS) + (
+        PARAPHRASES,
+        f"emu_edit/{PARAPHRASES}",
+    )
+    PLACES = HubConfig.PLACES | {"emu_edit"}
+
+    def read(self, root: Path) -> Plan:
+        if self.references not in ("clean", "raw"):
+            raise ValueError(f"references={self.references!r} must be 'clean' or 'raw'")
+        plan = Plan({}, [])
+        own = {split: shards(root, split) for split in SPLITS}
+        own = {split: [file for file in files if not is_emu_edit(file)] for split, files in own.items()}
+        for split, files in own.items():
+            if files:
+                self._read_rows(plan, split, files)
+        emu_edit = self._emu_edit(root)
+        if emu_edit is not None:
+            if own["test"]:
+                raise BenchmarkFilesError(
+                    f"config {self.name!r}: both {own['test'][0]} and Emu Edit's files in {emu_edit} are a test "
+                    "split; put one of them elsewhere"
+                )
+            self.add(plan, "test", read_pairs(self, plan, emu_edit, "test"))
+            add_references(plan, emu_edit / PARAPHRASES, self.references == "raw")
+        if not plan.pairs:
+            raise BenchmarkFilesError(
+                f"config {self.name!r}: no {', '.join(f'{split}-*.parquet' for split in SPLITS)} in {root} or "
+                f"{root / 'data'}"
+            )
+        return plan
+
+    def _emu_edit(self, root: Path) -> Path | None:
+        """The folder of the test split's files, if there is one."""
+        if self.emu_edit is not None:
+            folder = Path(self.emu_edit).expanduser()
+            if not folder.is_dir():
+                raise ValueError(f"emu_edit={str(self.emu_edit)!r} is no folder; {EmuEditConfig.SOURCES[0]} fills it")
+            return folder
+        for folder in (root / "emu_edit", root):
+            if any(map(is_emu_edit, shards(folder, "test"))):
+                return folder
+        return None
+
+    def _read_rows(self, plan: Plan, split: str, files: list[Path]) -> None:
+        pairs, rows = [], []
+        for file in files:
+            check_provenance(file)
+            for number, row in enumerate(read_columns(file, COLUMNS, IMAGES)):
+                rows.append(row)
+                others = row["category"], row["changed"], row["provenance"]
+                captions = tuple(row["captions"] or ())
+                pairs.append(self.pair(row["id"], file, number, IMAGES, captions, *others))
+        try:
+            validate({**row, "before": "not read yet", "after": "not read yet"} for row in rows)
+        except ValueError as error:
+            raise BenchmarkFilesError(f"{files[0].parent}, split {split!r}: {error}") from None
+        self.add(plan, split, pairs)
+        plan.parquet += files
+
+
+def is_emu_edit(file: Path) -> bool:
+    return EMU_EDIT_IMAGES[1] in parquet_columns(file).names
+
+
+def check_provenance(file: Path) -> None:
+    """Refuses fields that a row has no place for: Arrow would leave them out without a word."""
+    columns = parquet_columns(file)
+    kind = columns.field("provenance").type if "provenance" in columns.names else pa.null()
+    if unknown := sorted({field.name for field in kind} - set(PROVENANCE)) if pa.types.is_struct(kind) else []:
+        raise BenchmarkFilesError(f"{file}: 'provenance' has unknown fields {unknown}; known are {sorted(PROVENANCE)}")

@@ -1,0 +1,120 @@
+"""Images that lie in Parquet files, as the `datasets` library stores them: named, and read one after the other."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets.exceptions import DatasetGenerationError
+
+CELLS_AT_ONCE = 16  # images in memory, for each of two columns
+
+
+class BenchmarkFilesError(ValueError):
+    """Files of a benchmark are missing or broken."""
+
+
+class BrokenImageError(BenchmarkFilesError, DatasetGenerationError):
+    """
+    Images are missing or broken, or the Parquet file that holds them is. The second base makes `load_dataset` show it
+    as it is when rows are built; of any other error it shows that something was wrong, and ours further up.
+    """
+
+
+@dataclass(frozen=True)
+class Cell:
+    """
+    An image in a Parquet file, before it is read.
+
+    Args:
+        file (`Path`): the Parquet file.
+        row (`int`): its row, counted through all row groups.
+        column (`str`): its column: bytes, or `{"bytes", "path"}` as the `datasets` library stores images.
+    """
+
+    file: Path
+    row: int
+    column: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, row {self.row}, column {self.column!r}"
+
+
+class _Column:
+    """One column of images of a Parquet file. Fast if the rows that are asked for rise; few rows are in memory."""
+
+    def __init__(self, file: Path, column: str):
+        # Page by page: by default all of a row group is taken in first, which may be hundreds of megabytes. (Where the
+        # writer looked at the size of its page every 1,024 rows only, a page is as large.)
+        self.parquet, self.column = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False), column
+        groups = range(self.parquet.num_row_groups)
+        self.ends = list(accumulate(self.parquet.metadata.row_group(group).num_rows for group in groups))
+        self.group, self.first, self.batch, self.batches = -1, 0, (), iter(())
+
+    def read(self, row: int) -> tuple[bytes, str | None]:
+        """Bytes of an image (`b""` if there are none) and its name, if it has one."""
+        group = bisect_right(self.ends, row)
+        if group != self.group or row < self.first:
+            self.group, self.first, self.batch = group, self.ends[group - 1] if group else 0, ()
+            self.batches = self.parquet.iter_batches(CELLS_AT_ONCE, [group], [self.column], use_threads=False)
+        while row >= self.first + len(self.batch):
+            self.first += len(self.batch)
+            self.batch = next(self.batches).column(0)
+        value = self.batch[row - self.first].as_py()
+        if isinstance(value, Mapping):
+            return value.get("bytes") or b"", value.get("path")
+        return value or b"", None
+
+
+class Cells:
+    """Reads cells; holds open the one Parquet file that it read from last."""
+
+    def __init__(self):
+        self.file, self.columns = None, {}
+
+    def read(self, cell: Cell) -> tuple[bytes, str | None]:
+        """Bytes of the image and its name, if it has one."""
+        if cell.file != self.file:
+            self.close()
+            self.file = cell.file
+        try:
+            if cell.column not in self.columns:
+                self.columns[cell.column] = _Column(cell.file, cell.column)
+            return self.columns[cell.column].read(cell.row)
+        except (pa.ArrowException, OSError, StopIteration, IndexError) as error:
+            raise BrokenImageError(f"{cell} cannot be read: {error!r}. Get the file again.") from error
+
+    def close(self) -> None:
+        for column in self.columns.values():
+            column.parquet.close()
+        self.file, self.columns = None, {}
+
+
+def parquet_columns(file: Path) -> pa.Schema:
+    """Names and types of the columns of a Parquet file."""
+    try:
+        return pq.read_schema(file)
+    except (pa.ArrowException, OSError) as error:
+        raise BenchmarkFilesError(f"{file} is no Parquet file, or is cut off: {error}") from None
+
+
+def read_columns(file: Path, names: Iterable[str], images: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """
+    Rows of a Parquet file, of some columns alone; the images are not read.
+
+    Raises:
+        BenchmarkFilesError: names the columns that are not there.
+    """
+    names = list(names)
+    there = parquet_columns(file).names
+    if missing := [name for name in [*names, *images] if name not in there]:
+        raise BenchmarkFilesError(f"{file} has no column {', '.join(missing)}; it has {', '.join(there)}")
+    try:
+        with pq.ParquetFile(file) as parquet:
+            return parquet.read(names).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise BenchmarkFilesError(f"{file} cannot be read: {error}") from None

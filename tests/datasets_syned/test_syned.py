@@ -1,0 +1,164 @@
+"""`load_dataset("syned", "syned")`: what a synthesis pipeline wrote, and Emu Edit's test split beside it."""
+
+import datasets
+import pytest
+from datasets import Dataset, load_dataset
+
+import datasets_syned
+from datasets_syned.benchmarks import references
+from metrics.cider import score
+from tests.datasets_syned import layouts
+from tests.datasets_syned.layouts import png, write
+from tests.datasets_syned.test_emu_edit import PARAPHRASES, TEST, counts, lines_of, raw
+from tests.metrics.conftest import read_annotations
+
+PROVENANCE = {
+    "editor": "timbrooks/instruct-pix2pix",
+    "revision": "31519b5",
+    "seed": 3,
+    "steps": 20,
+    "guidance": 7.5,
+    "image_guidance": None,
+    "instruction": "add a dog",
+    "scores": [{"name": "clip", "value": 0.25}],
+    "versions": [{"name": "diffusers", "version": "0.42.1"}],
+}
+
+
+def load(root, **arguments):
+    return load_dataset("syned", "syned", data_dir=str(root), **{"cache_dir": str(root.parent / "cache")} | arguments)
+
+
+def rows_of(split, count, **changes):
+    return [
+        {
+            "id": f"{split}-{number}",
+            "before": layouts.image(png(layouts.color_of(split, number, "before")), "before.png"),
+            "after": layouts.image(png(layouts.color_of(split, number, "after")), None),
+            "captions": [f"add dog {number}", "un chien naît"],
+            "category": "add" if number % 2 else "none",
+            "changed": bool(number % 2),
+            "provenance": {**PROVENANCE, "seed": number} if number % 3 else None,
+        }
+        | changes
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = tmp_path / "syned"
+    layouts.parquet(root, "train", rows_of("train", 7), datasets_syned.FEATURES)
+    layouts.parquet(root, "validation", rows_of("validation", 2), datasets_syned.FEATURES, files=1)
+    return root
+
+
+def emu_edit(folder):
+    layouts.emu_edit(folder, {"test": TEST, "validation": TEST})
+    write(folder / references.PARAPHRASES, PARAPHRASES)
+    return folder
+
+
+def test_rows_are_as_they_were_written(root, tmp_path, monkeypatch):
+    data = load(root)
+    assert counts(data) == {"train": 7, "validation": 2} and datasets_syned.validate(data) == 9
+    assert raw(data["train"]) == rows_of("train", 7)
+    assert raw(data["validation"]) == rows_of("validation", 2)
+    monkeypatch.setattr("datasets_syned.builder.ROWS_PER_SPAN", 2)
+    assert raw(load(root, num_proc=2, cache_dir=str(tmp_path / "two"))["train"]) == rows_of("train", 7)
+    assert raw(load(root, streaming=True)["train"]) == rows_of("train", 7)
+
+
+def test_what_the_library_pushes_is_read_back(root, tmp_path):
+    layouts.parquet(tmp_path / "hub" / "data", "train", raw(load(root)["train"]), datasets_syned.FEATURES)
+    assert raw(load(tmp_path / "hub")["train"]) == rows_of("train", 7)
+
+
+@pytest.mark.parametrize("place", ["syned/emu_edit", "syned", "elsewhere"])
+def test_the_test_split_of_emu_edit(root, tmp_path, place):
+    emu_edit(tmp_path / place)
+    arguments = {"emu_edit": str(tmp_path / place)} if place == "elsewhere" else {}
+    data = load(root, **arguments)
+    assert counts(data) == {"train": 7, "validation": 2, "test": 4} and datasets_syned.validate(data) == 13
+    assert data["test"]["captions"][0] == ["Add a dog", "Put a dog there.", "Place a dog"]
+    assert data["test"]["id"] == ["0", "2", "7", "8"] and data["test"][0]["provenance"] is None
+    untouched = load(root, references="raw", **arguments)
+    assert untouched["test"]["captions"][0] == ["Add a dog", *PARAPHRASES["0 "]]
+    assert raw(untouched["train"]) == raw(data["train"])
+
+
+def test_two_test_splits_are_refused(root):
+    emu_edit(root / "emu_edit")
+    layouts.parquet(root, "test", rows_of("test", 2), datasets_syned.FEATURES)
+    with pytest.raises(
+        ValueError, match=r"both .*test-00000-of-00002.parquet and Emu Edit's files in .* are a test spl"
+    ):
+        load(root)
+
+
+def test_wrong_arguments_and_files(root, tmp_path):
+    with pytest.raises(ValueError, match="references='dirty' must be 'clean' or 'raw'"):
+        load(root, references="dirty")
+    with pytest.raises(ValueError, match="emu_edit='.*nowhere' is no folder; https://huggingface.co"):
+        load(root, emu_edit=str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="give data_dir=<the folder that holds them>.*repo=<its name>"):
+        load_dataset("syned", "syned")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"no train-\*.parquet, validation-\*.parquet, test-\*.parquet in"):
+        load(tmp_path / "empty")
+    with pytest.raises(ValueError, match=r"test-\*.parquet missing in .*huggingface.co/datasets/facebook"):
+        load(root, emu_edit=str(tmp_path / "empty"))
+    (emu_edit(root / "emu_edit") / references.PARAPHRASES).unlink()
+    with pytest.raises(ValueError, match=r"gt_augmented_test_clean.json is missing. It can be had from"):
+        load(root)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"captions": []}, "split 'train': row 0 .*'captions': is empty; at least one reference"),
+        ({"captions": None}, "'captions': must be a list of strings"),
+        ({"category": "add"}, r"row 0 \(id='train-0'\), column 'changed': is False but 'category' is 'add'"),
+        ({"id": "x"}, r"row 1 \(id='x'\), column 'id': is also the id of row 0"),
+    ],
+)
+def test_wrong_rows(tmp_path, changes, message):
+    layouts.parquet(tmp_path / "s", "train", rows_of("train", 3, **changes), datasets_syned.FEATURES)
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path / "s")
+
+
+def test_columns_that_are_missing_or_unknown(root):
+    (path,) = root.glob("validation-*")
+    rows = Dataset.from_parquet(str(path))
+    rows.remove_columns(["captions", "after"]).to_parquet(path)
+    with pytest.raises(ValueError, match="validation-00000-of-00001.parquet has no column captions, after; it has id"):
+        load(root)
+    odd = [{**row, "provenance": {"editor": "x", "model": "y"}} for row in raw(rows)]
+    Dataset.from_list(
+        odd,
+        features=datasets.Features(
+            {**rows.features, "provenance": {n: datasets.Value("string") for n in ("editor", "model")}}
+        ),
+    ).to_parquet(path)
+    with pytest.raises(ValueError, match=r"'provenance' has unknown fields \['model'\]"):
+        load(root)
+
+
+def test_a_broken_image_is_told_or_skipped(root):
+    rows = rows_of("train", 7)
+    rows[3]["after"] = layouts.image(png(1)[:-8])
+    layouts.parquet(root, "train", rows, datasets_syned.FEATURES)
+    with pytest.raises(ValueError, match=r"column 'after' \(id 'train-3'\) is cut off"):
+        load(root)
+    assert raw(load(root, on_error="skip")["train"]) == rows[:3] + rows[4:]
+
+
+def test_raw_references_of_the_real_file_give_the_published_score(tmp_path):
+    root = layouts.emu_edit(tmp_path / "ee", {"test": lines_of("test")}, png(size=(1, 1)), group=100)
+    write(root / references.PARAPHRASES, read_annotations("syned", references.PARAPHRASES))
+    rows = load(root, references="raw")["test"]["captions"]
+    assert len(rows) == 2022
+    rows = [row for row in rows if len(row) > 1]
+    cider = score([row[1] for row in rows], [[*row[2:], row[0]] for row in rows])["cider"]
+    assert cider == pytest.approx(2.755236, abs=1e-6)
