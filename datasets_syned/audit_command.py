@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ from .audit import audit
 from .audit_page import page
 from .audit_text import text
 from .builder import Syned
+from .command_options import add_options, given_options, option_values
 from .registration import NAME
-
-COMMON = {field.name for field in fields(datasets.BuilderConfig)}
 
 
 def add_audit(commands: "argparse._SubParsersAction") -> None:
@@ -39,30 +37,14 @@ def add_audit(commands: "argparse._SubParsersAction") -> None:
         "--samples", type=int, default=4, metavar="N", help="pairs to show of each finding (default: 4)"
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 if there is a problem")
-    options = parser.add_argument_group(
-        "options of a configuration", "as load_dataset takes them; no value means true"
-    )
-    for name, owners in _options().items():
-        options.add_argument(
-            f"--{name}", nargs="?", const="true", default=argparse.SUPPRESS, metavar="VALUE", help=", ".join(owners)
-        )
+    add_options(parser)
     parser.set_defaults(run=_audit)
-
-
-def _options() -> dict[str, list[str]]:
-    """Names of all options of configurations, each with the configurations that have it."""
-    owners = {}
-    for config in Syned.builder_configs.values():
-        for field in fields(config):
-            if field.name not in COMMON:
-                owners.setdefault(field.name, []).append(config.name)
-    return owners
 
 
 def _audit(args: argparse.Namespace) -> int:
     if args.samples < 0:
         raise ValueError(f"--samples {args.samples} must not be negative")
-    options = {name: getattr(args, name) for name in _options() if hasattr(args, name)}
+    options = given_options(args)
     where = {"data_dir": args.data_dir, "cache_dir": args.cache_dir}
     try:
         if args.path is not None:
@@ -88,13 +70,7 @@ def _load(args: argparse.Namespace, options: dict[str, str], where: dict[str, st
 
 def _build(args: argparse.Namespace, options: dict[str, str], where: dict[str, str]) -> tuple[str, Any, dict]:
     """A title, the rows of a configuration, and what is known of them beforehand."""
-    if args.config not in Syned.builder_configs:
-        raise ValueError(f"config {args.config!r} is none of {', '.join(Syned.builder_configs)}")
-    default = Syned.builder_configs[args.config]
-    own = {field.name: field for field in fields(default) if field.name not in COMMON}
-    if unknown := [name for name in options if name not in own]:
-        raise ValueError(f"config {args.config!r} has no option {unknown[0]!r}, but {', '.join(own)}")
-    values = {name: _value(value, own[name]) for name, value in options.items()}
+    values = option_values(args.config, options)
     builder = datasets.load_dataset_builder(NAME, args.config, **where, **values)
     if args.streaming:
         data = builder.as_streaming_dataset()
@@ -107,22 +83,10 @@ def _build(args: argparse.Namespace, options: dict[str, str], where: dict[str, s
             config.check_images()  # what was left out when the cache was made
         known = {"dropped": config.plan.dropped, "notes": getattr(config.plan, "notes", None)}
         asked = {name: value for name, value in values.items() if name != "on_error" and name not in config.PLACES}
-        if all(value == getattr(default, name) for name, value in asked.items()):
+        if all(value == getattr(Syned.builder_configs[args.config], name) for name, value in asked.items()):
             known["published"] = config.COUNTS
     said = ", ".join(f"{name}={value!r}" for name, value in values.items())
     return f"Audit of {args.config}{f' with {said}' if said else ''}", data, known
-
-
-def _value(value: str, field: Any) -> Any:
-    """What a text means: JSON, unless the option takes a text."""
-    if isinstance(field.default, str) or field.default is MISSING:
-        return value
-    try:
-        return json.loads({"True": "true", "False": "false", "None": "null"}.get(value, value))
-    except json.JSONDecodeError:
-        if field.default is None:
-            return value
-        raise ValueError(f"--{field.name} {value} must be like {json.dumps(field.default)}") from None
 
 
 def _numbers(report: Any) -> Any:

@@ -14,9 +14,12 @@ class BlurJPEG:
 
     The paper (section 5.1) names Gaussian blur and JPEG compression. The authors' code (train_BLIP2IDC.py) blurs the
     stacked pair once, always, with a sigma between 0.1 and 0.5 pixels, and leaves JPEG out:
-    `BlurJPEG(blur=1.0, sigma=(0.1, 0.5), jpeg=0.0, independent=False)`. Here each of the two is applied to a share of
-    the pairs, always to both images, and by default with a strength drawn for each image on its own: no caption
-    speaks of sharpness, so a pair whose images differ in it teaches to look past it.
+    `BlurJPEG(blur=1.0, sigma=(0.1, 0.5), jpeg=0.0)`. Here each of the two is applied to a share of the pairs, with one
+    draw for both images.
+
+    There is nothing else, and there is no place to add it: crops, flips, rotations and changes of brightness or color
+    are what captions speak of ("crop it", "on the left", "brighter", "turned blue"). Applied to both images they make
+    such captions false, applied to one they are changes that no caption names.
 
     Args:
         blur (`float`, *optional*, defaults to 0.5):
@@ -27,8 +30,9 @@ class BlurJPEG:
             Share of the pairs that are compressed, after blurring.
         quality (`tuple[int, int]`, *optional*, defaults to `(50, 95)`):
             Range of the JPEG quality (libjpeg's scale, 4:2:0 chroma), both ends included.
-        independent (`bool`, *optional*, defaults to `True`):
-            Whether the strength is drawn for each image, or once per pair.
+        independent (`bool`, *optional*, defaults to `False`):
+            Whether the strength is drawn for each image rather than once per pair: no caption speaks of sharpness, so
+            a pair whose images differ in it teaches to look past it.
 
     Raises:
         ValueError: a share outside 0..1, or a range that is empty or out of bounds.
@@ -38,7 +42,7 @@ class BlurJPEG:
     sigma: tuple[float, float] = (0.1, 1.0)
     jpeg: float = 0.5
     quality: tuple[int, int] = (50, 95)
-    independent: bool = True
+    independent: bool = False
 
     def __post_init__(self):
         for name in ("blur", "jpeg"):

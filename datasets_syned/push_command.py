@@ -2,12 +2,11 @@
 
 import argparse
 import logging
-from dataclasses import fields
 
 import datasets
 
-from .audit_command import COMMON, _options, _value
 from .builder import Syned
+from .command_options import add_options, given_options, option_values
 from .publish import publish
 
 OWN = ("revision", "max_shard_size", "data_dir", "cache_dir")
@@ -29,19 +28,7 @@ def add_push(commands: "argparse._SubParsersAction") -> None:
     parser.add_argument("--max_shard_size", metavar="SIZE", type=_size, help="of a Parquet file (default: 500MB)")
     parser.add_argument("--data_dir", metavar="FOLDER", help="the folder that holds the benchmark's files")
     parser.add_argument("--cache_dir", metavar="FOLDER", help="where load_dataset keeps its files")
-    options = parser.add_argument_group(
-        "options of a configuration", "as load_dataset takes them; no value means true"
-    )
-    for name, owners in _options().items():
-        if name not in OWN:
-            options.add_argument(
-                f"--{name}",
-                nargs="?",
-                const="true",
-                default=argparse.SUPPRESS,
-                metavar="VALUE",
-                help=", ".join(owners),
-            )
+    add_options(parser, without=OWN)
     parser.set_defaults(run=_push, stopped="stopped; the same command continues where it was")
 
 
@@ -50,13 +37,7 @@ def _size(text: str) -> int | str:
 
 
 def _push(args: argparse.Namespace) -> int:
-    if args.config not in Syned.builder_configs:
-        raise ValueError(f"config {args.config!r} is none of {', '.join(Syned.builder_configs)}")
-    own = {field.name: field for field in fields(Syned.builder_configs[args.config]) if field.name not in COMMON}
-    options = {name: getattr(args, name) for name in _options() if name not in OWN and hasattr(args, name)}
-    if unknown := [name for name in options if name not in own]:
-        raise ValueError(f"config {args.config!r} has no option {unknown[0]!r}, but {', '.join(own)}")
-    values = {name: _value(value, own[name]) for name, value in options.items()}
+    values = option_values(args.config, given_options(args, without=OWN))
     # says of every split that one process writes it, as a warning
     logging.getLogger("datasets.arrow_dataset").setLevel(logging.ERROR)
     mine = {name: getattr(args, name) for name in OWN}

@@ -1,5 +1,6 @@
 """Makes `load_dataset("syned", ...)` work after `import datasets_syned`: without a script, a folder or a network."""
 
+import datasets
 import datasets.load
 from datasets import packaged_modules
 from datasets.data_files import DataFilesDict
@@ -15,7 +16,20 @@ def register() -> None:
     of packaged modules is private, its loader looks for data files in the working folder when no `data_dir` is given,
     and it counts each load with a request to a server. For the name "syned", and for no other, the last two are left
     out. Calling it again changes nothing.
+
+    Raises:
+        RuntimeError: this version of the library has another loader; [`load`] works all the same.
     """
+    try:
+        _register()
+    except AttributeError as error:
+        raise RuntimeError(
+            f"load_dataset({NAME!r}) does not work with datasets {datasets.__version__}, whose loader is another one "
+            f"({error}): use datasets_syned.load(config, ...), or datasets 5.2"
+        ) from error
+
+
+def _register() -> None:
     packaged_modules._PACKAGED_DATASETS_MODULES[NAME] = (builder.__name__, builder.fingerprint())
     factory = datasets.load.PackagedDatasetModuleFactory
     if getattr(factory.get_module, "registered_by", None) == __name__:

@@ -1,6 +1,9 @@
 """Benchmarks that are folders of images and JSON: on small layouts, and with the real annotation files."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import datasets
@@ -11,7 +14,8 @@ import datasets_syned
 from tests.datasets_syned import layouts
 from tests.datasets_syned.layouts import png, write
 
-ANNOTATIONS = Path(__file__).resolve().parents[3] / "shared" / "annotations"
+ROOT = Path(__file__).resolve().parents[2]
+ANNOTATIONS = ROOT.parent / "shared" / "annotations"
 
 
 def load(config, root, **arguments):
@@ -299,3 +303,38 @@ def test_wrong_arguments(std):
     write(std / "val.json", "[{")
     with pytest.raises(ValueError, match=r"val.json is no JSON"):
         load("spot_the_diff", std)
+
+
+STREAM = """
+import json, sys
+import datasets_syned
+from datasets import Image, load_dataset
+rows = load_dataset("syned", "spot_the_diff", data_dir=sys.argv[1], streaming=True, split="train")
+rows = rows.cast_column("before", Image(decode=False)).cast_column("after", Image(decode=False))
+def peak():
+    return next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+peaks, count, size = [], 0, 0
+for row in rows:
+    count += 1
+    size += len(row["before"]["bytes"]) + len(row["after"]["bytes"])
+    if count in (1000, 20_000):
+        peaks.append(peak())
+print(json.dumps([count, size, peaks]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+def test_twenty_thousand_pairs_stream_in_constant_memory(tmp_path):
+    """900 MB of images; the peak after 20,000 pairs is that after 1,000, within the noise of the allocator."""
+    image = os.urandom(22_000)
+    image = png()[:8] + image + png()[-12:]
+    records = [{"img_id": str(number), "sentences": ["the car is gone"]} for number in range(20_000)]
+    splits = {"train": records, "val": records[:1], "test": records[:1]}
+    root = layouts.spot_the_diff(tmp_path / "std", splits, image=image)
+    done = subprocess.run([sys.executable, "-c", STREAM, str(root)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    count, size, (early, late) = json.loads(done.stdout)
+    assert count == 20_000 and size == 40_000 * len(image)
+    print(f"peak {early} MB after 1,000 pairs, {late} MB after 20,000")
+    assert late - early < 100 and late < 700

@@ -125,3 +125,35 @@ def test_changed_code_is_not_answered_from_the_cache(tmp_path):
 
     renderer.write_text(text)
     assert run(LOAD, tmp_path, code, **home) == first
+
+
+def test_load_needs_no_registration(tmp_path):
+    """The same rows from the same cache, also where a future version of the library has another loader."""
+    here = load_dataset("syned", cache_dir=str(tmp_path / "cache"), **SIZES)
+    code = f"""
+import json, warnings
+from datasets import packaged_modules
+del packaged_modules._PACKAGED_DATASETS_MODULES
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import datasets_syned
+said = [str(one.message) for one in caught if "load_dataset" in str(one.message)]
+data = datasets_syned.load("scenes", split="train[:1]", cache_dir={str(tmp_path / "cache")!r}, **{SIZES})
+stream = datasets_syned.load("scenes", streaming=True, **{SIZES})["test"]
+try:
+    datasets_syned.register()
+except RuntimeError as error:
+    said.append(str(error))
+print(json.dumps([data.cache_files, data["id"][:], [row["id"] for row in stream], said]))
+"""
+    files, first, streamed, said = run(code, tmp_path, HF_HOME=str(tmp_path / "home"))
+    assert files == here["train"].cache_files
+    assert first == ["train-000000"] and streamed == ["test-000000"]
+    assert len(said) == 2 and "use datasets_syned.load(config, ...)" in said[0] and said[0] == said[1]
+
+
+def test_load_is_load_dataset(tmp_path):
+    loaded = datasets_syned.load(cache_dir=str(tmp_path), **SIZES)
+    assert loaded["train"].cache_files == load_dataset("syned", cache_dir=str(tmp_path), **SIZES)["train"].cache_files
+    with pytest.raises(ValueError, match="'nothing' not found"):
+        datasets_syned.load("nothing")
