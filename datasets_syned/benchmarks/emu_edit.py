@@ -3,17 +3,17 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from ..cells import read_columns
 from ..pairs import Pair
 from .base import BenchmarkFilesError, HubConfig, Plan, logger, read_json, shards
 from .references import PARAPHRASES, PARAPHRASES_SOURCE, clean, read_paraphrases
 
 IMAGES = ("image", "edited_image")
-NO_SPLITS = (
-    "{file} is missing. It cuts the 3,589 pairs of Emu Edit's validation split into 3,050 for training and 539 for "
-    "validation, and can be had from https://github.com/gautierevn/BLIP2IDC (code_release/Syned/splits.json): put it "
-    "into data_dir, or name it as splits=<path>. uncut=True takes all of them as the train split."
-)
+SPLITS = "splits.json"
+VALIDATION_PAIRS, HELD_OUT = 3589, 539  # 15 % of them
+SHARDS, SHARD_SIZE = 20, 180
 
 
 @dataclass
@@ -22,12 +22,14 @@ class EmuEditConfig(HubConfig):
     Configuration "emu_edit" (Sheynin et al., CVPR 2024). The instruction is the caption; the category is Emu Edit's
     task: add, background, color, global, local, remove, style, text. An id is the `idx` of the row, in its file.
 
-    Layout: the Parquet files of the Hub, `validation-*.parquet test-*.parquet` in `data_dir` or `data/`; and
-    `splits.json` of BLIP2IDC.
+    The validation split is cut into 3,050 pairs to train on and 539 to choose a model by, as BLIP2IDC did.
+
+    Layout: the Parquet files of the Hub, `validation-*.parquet test-*.parquet` in `data_dir` or `data/`.
 
     Args:
-        splits (`str`, *optional*, defaults to `"splits.json"`): the file that cuts the validation split in two, as
-            BLIP2IDC did. A relative path is looked up in `data_dir`, then in the working folder.
+        splits (`str`, *optional*): a file that cuts the validation split in another way: lists of `idx` as "train" and
+            "validation". A relative path is looked up in `data_dir`, then in the working folder. By default
+            `splits.json` in `data_dir`, if it is there, or else [`authors_splits`], which says the same.
         uncut (`bool`, *optional*, defaults to `False`): take the whole validation split as "train", 3,589 pairs.
         references (`str`, *optional*): BLIP2IDC's file of paraphrases of the test instructions
             (`gt_augmented_test_clean.json`), looked up likewise. With it, the captions of a test pair are its
@@ -42,7 +44,7 @@ class EmuEditConfig(HubConfig):
 
     name: str = "emu_edit"
     repo: str | None = "facebook/emu_edit_test_set_generations"
-    splits: str = "splits.json"
+    splits: str | None = None
     uncut: bool = False
     references: str | None = None
     raw_references: bool = False
@@ -59,7 +61,7 @@ class EmuEditConfig(HubConfig):
   year={2024}
 }"""
     COUNTS = {"train": 3050, "validation": 539, "test": 2022}
-    HUB_FILES = ("data/validation-*.parquet", "data/test-*.parquet", "splits.json", PARAPHRASES)
+    HUB_FILES = ("data/validation-*.parquet", "data/test-*.parquet", SPLITS, PARAPHRASES)
     PLACES = HubConfig.PLACES | {"splits", "references"}
 
     def read(self, root: Path) -> Plan:
@@ -70,33 +72,52 @@ class EmuEditConfig(HubConfig):
         if self.uncut:
             self.add(plan, "train", pairs)
         else:
-            self._cut(plan, pairs, locate(self.splits, root))
+            self._cut(plan, pairs, locate(self.splits or SPLITS, root))
         self.add(plan, "test", read_pairs(self, plan, root, "test"))
         if self.references is not None:
             add_references(plan, locate(self.references, root), self.raw_references)
         return plan
 
     def _cut(self, plan: Plan, pairs: list[Pair], file: Path) -> None:
-        if not file.is_file():
-            raise BenchmarkFilesError(f"config {self.name!r}: " + NO_SPLITS.format(file=file))
+        if file.is_file():
+            names = self._listed(plan, pairs, file)
+        elif self.splits is not None:
+            raise BenchmarkFilesError(f"{file} is missing; without splits= the pairs are cut as BLIP2IDC did")
+        else:
+            names = authors_splits()
+        for split, chosen in names.items():
+            self.add(plan, split, [pair for pair in pairs if pair.id in chosen])
+        unknown = sum(pair.id not in names["train"] | names["validation"] for pair in pairs)
+        plan.drop("train", "idx is in neither split", unknown)
+
+    def _listed(self, plan: Plan, pairs: list[Pair], file: Path) -> dict[str, set[str]]:
         listed = read_json(file)
         plan.annotations.append(file)
         try:
             names = {split: {str(index) for index in listed[split]} for split in ("train", "validation")}
         except (TypeError, KeyError):
             raise BenchmarkFilesError(f"{file} has no lists of idx 'train' and 'validation'") from None
-        everywhere = names["train"] | names["validation"]
         wrong = {
             "in both lists": names["train"] & names["validation"],
-            "in no row of the validation split": everywhere - {pair.id for pair in pairs},
+            "in no row of the validation split": set().union(*names.values()) - {pair.id for pair in pairs},
         }
         for what, found in wrong.items():
             if found:
                 shown = ", ".join(sorted(found, key=lambda name: (len(name), name))[:5])
                 raise BenchmarkFilesError(f"{file}: {len(found)} idx are {what}: {shown}")
-        for split, chosen in names.items():
-            self.add(plan, split, [pair for pair in pairs if pair.id in chosen])
-        plan.drop("train", f"idx is not in {file.name}", sum(pair.id not in everywhere for pair in pairs))
+        return names
+
+
+def authors_splits() -> dict[str, set[str]]:
+    """
+    The idx of BLIP2IDC's train and validation split, exactly those of its `splits.json`: what scikit-learn's
+    `train_test_split(idx, test_size=0.15, random_state=42)` gives for the order in which its files have them, one of
+    each of 20 shards after the other. That is a legacy permutation of numpy, which stays as it is (NEP 19).
+    """
+    order = [first + SHARD_SIZE * shard for first in range(SHARD_SIZE) for shard in range(SHARDS)]
+    order = [str(index) for index in order if index < VALIDATION_PAIRS]
+    shuffled = [order[place] for place in np.random.RandomState(42).permutation(VALIDATION_PAIRS)]
+    return {"train": set(shuffled[HELD_OUT:]), "validation": set(shuffled[:HELD_OUT])}
 
 
 def locate(name: str, root: Path) -> Path:

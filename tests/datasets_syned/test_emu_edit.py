@@ -6,6 +6,7 @@ from datasets import load_dataset
 
 import datasets_syned
 from datasets_syned.benchmarks import base, references
+from datasets_syned.benchmarks.emu_edit import authors_splits
 from metrics.cider import score
 from tests.datasets_syned import layouts
 from tests.datasets_syned.layouts import png, write
@@ -68,14 +69,21 @@ def test_uncut(root):
     assert counts(data) == {"train": 5, "test": 4} and data["train"]["id"] == ["10", "2", "33", "4", "5"]
 
 
-def test_without_the_splits(root, tmp_path):
+def test_without_a_file_of_splits(root, tmp_path):
     (root / "splits.json").unlink()
-    with pytest.raises(ValueError) as caught:
-        load(root)
-    for part in ("splits.json is missing", "github.com/gautierevn/BLIP2IDC", "code_release/Syned", "uncut=True"):
-        assert part in str(caught.value)
+    data = load(root)  # as BLIP2IDC cut it: of these idx, only 4 is held out
+    assert data["train"]["id"] == ["10", "2", "33", "5"] and data["validation"]["id"] == ["4"]
+    with pytest.raises(ValueError, match="other.json is missing; without splits= the pairs are cut as BLIP2IDC did"):
+        load(root, splits="other.json")
     write(tmp_path / "elsewhere.json", "\ufeff" + base.json.dumps(SPLITS))
     assert counts(load(root, splits=str(tmp_path / "elsewhere.json"))) == {"train": 3, "validation": 2, "test": 4}
+
+
+def test_the_cut_is_that_of_the_authors():
+    mine = authors_splits()
+    assert {split: len(names) for split, names in mine.items()} == {"train": 3050, "validation": 539}
+    theirs = base.json.loads(read_annotations("syned", "splits.json"))
+    assert mine == {split: set(map(str, theirs[split])) for split in ("train", "validation")}
 
 
 @pytest.mark.parametrize(
