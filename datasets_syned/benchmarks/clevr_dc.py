@@ -4,20 +4,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..pairs import Pair
+from ..schema import NO_CHANGE
 from .base import BenchmarkConfig, BenchmarkFilesError, Plan, first_folder, read_json
 
 FILES = ("captions_dc.json", "split_dc.json")
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
+# How the captions of both CLEVR benchmarks say that nothing changed, without case and full stop.
+UNCHANGED = frozenset(
+    (
+        "no change has occurred",
+        "no change was made",
+        "nothing changed",
+        "nothing has changed",
+        "nothing was modified",
+        "the scene is the same as before",
+        "the scene remains the same",
+        "the two scenes seem identical",
+        "there is no change",
+        "there is no difference",
+    )
+)
 
 
 @dataclass
 class ClevrDCConfig(BenchmarkConfig):
     """
     Configuration "clevr_dc" (Kim et al., "Viewpoint-Agnostic Change Captioning with Cycle Consistency", ICCV 2021).
-    48,000 pairs; its files do not say which kind of change a pair has, so that all are "change".
+    48,000 pairs, 8,000 of each of five kinds of change and as many without one. Its files do not name the kind: a pair
+    is "none" if all of its captions are among [`UNCHANGED`], and "change" otherwise.
 
-    Layout: `bef/<name>.png aft/<name>.png captions_dc.json split_dc.json` in `data_dir`. A split lists names; or
-    places in `captions_dc.json`, as the code of BLIP2IDC reads it, if not all that it lists are names.
+    Layout: `bef/<name>.png aft/<name>.png captions_dc.json split_dc.json` in `data_dir`; the last one may be called
+    `split.json`, as its first authors do. A split lists names; or places in `captions_dc.json`, as the code of
+    BLIP2IDC reads it, if not all that it lists are names.
 
     Args:
         data_dir, on_error: see [`BenchmarkConfig`].
@@ -26,7 +44,7 @@ class ClevrDCConfig(BenchmarkConfig):
     name: str = "clevr_dc"
 
     TITLE = "CLEVR-DC"
-    SOURCES = ("https://github.com/hsgkim/clevr-dc (link to the archive in its README)",)
+    SOURCES = ("https://github.com/hsgkim/clevr-dc",)
     HOMEPAGE = "https://github.com/hsgkim/clevr-dc"
     LICENSE = "none stated"
     CITATION = """@inproceedings{kim2021agnostic,
@@ -37,8 +55,9 @@ class ClevrDCConfig(BenchmarkConfig):
 }"""
 
     def read(self, root: Path) -> Plan:
-        folder = first_folder(root, ("",), FILES, self)
-        annotations = [folder / name for name in FILES]
+        files = [FILES[0], "split.json"] if (root / "split.json").is_file() else FILES
+        folder = first_folder(root, ("",), files, self)
+        annotations = [folder / name for name in files]
         said, splits = map(read_json, annotations)
         names = list(said)
         if not all(str(entry) in said for entries in splits.values() for entry in entries):
@@ -57,7 +76,8 @@ class ClevrDCConfig(BenchmarkConfig):
                 captions = tuple(text.strip() for text in said[name] if text.strip())
                 if captions:
                     pair = folder / "bef" / f"{name}.png", folder / "aft" / f"{name}.png"
-                    plan.pairs[split].append(Pair(name, *pair, captions, "change"))
+                    changed = not all(text.lower().rstrip(". ") in UNCHANGED for text in captions)
+                    plan.pairs[split].append(Pair(name, *pair, captions, "change" if changed else NO_CHANGE, changed))
                 else:
                     plan.drop(split, "no caption")
         return plan

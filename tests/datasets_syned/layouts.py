@@ -5,7 +5,7 @@ import io
 import json
 from pathlib import Path
 
-from datasets import Dataset, Features, Value
+from datasets import Dataset, Features, Value, load_dataset
 from datasets import Image as ImageFeature
 from PIL import Image
 
@@ -15,6 +15,23 @@ def png(color: int | tuple = 0, size: tuple[int, int] = (8, 6), mode: str = "RGB
     buffer = io.BytesIO()
     Image.new(mode, size, color).save(buffer, file_format)
     return buffer.getvalue()
+
+
+def load(config: str, root: Path, **arguments):
+    """The configuration that reads `root`, with a cache beside it."""
+    arguments = {"cache_dir": str(root.parent / "cache"), **arguments}
+    return load_dataset("syned", config, data_dir=str(root), **arguments)
+
+
+def raw(rows) -> list[dict]:
+    """Rows with their images as they are stored."""
+    for side in ("before", "after"):
+        rows = rows.cast_column(side, ImageFeature(decode=False))
+    return list(rows)
+
+
+def counts(data) -> dict[str, int]:
+    return {split: len(rows) for split, rows in data.items()}
 
 
 def write(path: Path, content: bytes | str | dict | list) -> Path:

@@ -2,34 +2,20 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import datasets
 import pytest
 from datasets import load_dataset
 
 import datasets_syned
 from tests.datasets_syned import layouts
-from tests.datasets_syned.layouts import png, write
+from tests.datasets_syned.layouts import counts, load, png, raw, write
 
 ROOT = Path(__file__).resolve().parents[2]
 ANNOTATIONS = ROOT.parent / "shared" / "annotations"
-
-
-def load(config, root, **arguments):
-    return load_dataset("syned", config, data_dir=str(root), cache_dir=str(root.parent / "cache"), **arguments)
-
-
-def raw(rows):
-    for side in ("before", "after"):
-        rows = rows.cast_column(side, datasets.Image(decode=False))
-    return list(rows)
-
-
-def counts(data):
-    return {split: len(rows) for split, rows in data.items()}
 
 
 @pytest.fixture
@@ -149,6 +135,14 @@ def test_clevr_dc_by_name_and_by_place(tmp_path):
     write(root / "split_dc.json", {"train": [1, 0], "val": [3]})
     data = load("clevr_dc", root)
     assert data["train"]["id"] == ["000003", "000007"] and data["validation"]["id"] == ["000009"]
+    said = {
+        **captions,
+        "000007": ["no change was made", "The scene remains the same."],
+        "000003": ["nothing changed", "x"],
+    }
+    write(root / "captions_dc.json", said)
+    rows = load("clevr_dc", root)["train"]
+    assert rows["category"] == ["change", "none"] and rows["changed"] == [True, False]
     write(root / "split_dc.json", {"train": [1, 400]})
     with pytest.raises(ValueError, match=r"split_dc.json lists neither names .* nor places in it \(0 to 3\)"):
         load("clevr_dc", root)
@@ -338,3 +332,29 @@ def test_twenty_thousand_pairs_stream_in_constant_memory(tmp_path):
     assert count == 20_000 and size == 40_000 * len(image)
     print(f"peak {early} MB after 1,000 pairs, {late} MB after 20,000")
     assert late - early < 100 and late < 700
+
+
+BUILD = """
+import json, sys
+import datasets_syned
+from datasets import load_dataset
+data = load_dataset("syned", "spot_the_diff", data_dir=sys.argv[1], cache_dir=sys.argv[2], split="train")
+print(json.dumps([data["category"][0], data.cache_files[0]["filename"]]))
+"""
+
+
+def test_an_edit_of_the_builder_is_seen(std, tmp_path):
+    code = tmp_path / "code"
+    shutil.copytree(ROOT / "datasets_syned", code / "datasets_syned", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def build():
+        command = [sys.executable, "-P", "-c", BUILD, str(std), str(tmp_path / "built")]
+        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(code)}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    first = build()
+    reader = code / "datasets_syned" / "benchmarks" / "spot_the_diff.py"
+    reader.write_text(reader.read_text().replace('"change")', '"difference")'))
+    second = build()
+    assert (first[0], second[0]) == ("change", "difference") and first[1] != second[1]

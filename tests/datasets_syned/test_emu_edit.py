@@ -1,15 +1,15 @@
 """`load_dataset("syned", "emu_edit")`, and the cleaning of the paraphrases of its test instructions."""
 
-import datasets
+from functools import partial
+
 import pytest
-from datasets import load_dataset
 
 import datasets_syned
 from datasets_syned.benchmarks import base, references
 from datasets_syned.benchmarks.emu_edit import authors_splits
 from metrics.cider import score
 from tests.datasets_syned import layouts
-from tests.datasets_syned.layouts import png, write
+from tests.datasets_syned.layouts import counts, png, raw, write
 from tests.metrics.conftest import ANNOTATIONS, read_annotations
 
 VALIDATION = [(index, f"paint item {index} ", " Color") for index in (10, 2, 33, 4, 5)]
@@ -27,18 +27,7 @@ PARAPHRASES = {
 }
 
 
-def load(root, **arguments):
-    return load_dataset("syned", "emu_edit", data_dir=str(root), cache_dir=str(root.parent / "cache"), **arguments)
-
-
-def raw(rows):
-    for side in ("before", "after"):
-        rows = rows.cast_column(side, datasets.Image(decode=False))
-    return list(rows)
-
-
-def counts(data):
-    return {split: len(rows) for split, rows in data.items()}
+load = partial(layouts.load, "emu_edit")
 
 
 @pytest.fixture

@@ -2,19 +2,18 @@
 
 import json
 import unicodedata
+from functools import partial
 
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import load_dataset
 
 import datasets_syned
+from tests.datasets_syned import layouts
 from tests.datasets_syned.layouts import images, png, write
 
-
-def load(root, **arguments):
-    return load_dataset("syned", "folder", data_dir=str(root), cache_dir=str(root.parent / "cache"), **arguments)
+load = partial(layouts.load, "folder")
 
 
 def rows(data, *columns):

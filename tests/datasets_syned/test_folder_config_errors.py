@@ -1,16 +1,16 @@
 """Config "folder": what is wrong in a table, a row, or two folders is named, with what would be right."""
 
 import json
+from functools import partial
 
 import pytest
 from datasets import load_dataset
 
 import datasets_syned  # noqa: F401  registers "syned"
+from tests.datasets_syned import layouts
 from tests.datasets_syned.layouts import images, write
 
-
-def load(root, **arguments):
-    return load_dataset("syned", "folder", data_dir=str(root), cache_dir=str(root.parent / "cache"), **arguments)
+load = partial(layouts.load, "folder")
 
 
 @pytest.fixture

@@ -4,22 +4,21 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import load_dataset
 
 import datasets_syned
 from datasets_syned import cells, pairs
 from datasets_syned.benchmarks import MagicBrushConfig
 from datasets_syned.cells import Cell
 from tests.datasets_syned import layouts
-from tests.datasets_syned.layouts import png
+from tests.datasets_syned.layouts import counts, png, raw
 
 ROOT = Path(__file__).resolve().parents[2]
 TURNS = [("100", 1, "add a béret "), ("100", 2, "make it red"), ("7", 1, "remove the dog"), ("7", 2, "a cat instead")]
@@ -27,20 +26,7 @@ TURNS += [("8", turn, f"step {turn}") for turn in range(1, 6)]
 SPLITS = {"train": TURNS, "dev": [("100", 1, "day to night"), ("9", 1, " "), ("9", 2, "🎨 paint it")]}
 
 
-def load(root, **arguments):
-    return load_dataset(
-        "syned", "magicbrush", data_dir=str(root), **{"cache_dir": str(root.parent / "cache")} | arguments
-    )
-
-
-def raw(rows):
-    for side in ("before", "after"):
-        rows = rows.cast_column(side, datasets.Image(decode=False))
-    return list(rows)
-
-
-def counts(data):
-    return {split: len(rows) for split, rows in data.items()}
+load = partial(layouts.load, "magicbrush")
 
 
 @pytest.fixture

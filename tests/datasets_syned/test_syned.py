@@ -1,5 +1,7 @@
 """`load_dataset("syned", "syned")`: what a synthesis pipeline wrote, and Emu Edit's test split beside it."""
 
+from functools import partial
+
 import datasets
 import pytest
 from datasets import Dataset, load_dataset
@@ -25,8 +27,7 @@ PROVENANCE = {
 }
 
 
-def load(root, **arguments):
-    return load_dataset("syned", "syned", data_dir=str(root), **{"cache_dir": str(root.parent / "cache")} | arguments)
+load = partial(layouts.load, "syned")
 
 
 def rows_of(split, count, **changes):
