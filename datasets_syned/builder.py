@@ -121,7 +121,7 @@ class Syned(datasets.ArrowBasedBuilder):
 
     def _info(self):
         config = self.config
-        if not isinstance(config, ScenesConfig):
+        if not self.renders:
             return datasets.DatasetInfo(
                 description=config.__doc__,
                 features=config.features,
@@ -137,7 +137,7 @@ class Syned(datasets.ArrowBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        if isinstance(self.config, ScenesConfig):
+        if self.renders:
             return [
                 datasets.SplitGenerator(split, gen_kwargs={"split": split, "spans": spans_of(rows, ROWS_PER_CHUNK)})
                 for split, rows in self.config.sizes.items()
@@ -153,7 +153,7 @@ class Syned(datasets.ArrowBasedBuilder):
     def _generate_tables(self, split: str, spans: list[tuple[int, int]], folder: Path | None = None):
         schema = self.info.features.arrow_schema
         for shard, span in enumerate(spans):
-            if not isinstance(self.config, ScenesConfig):
+            if not self.renders:
                 parts = self._tables(self.config.plan.pairs[split][slice(*span)])
             elif folder is not None:
                 parts = [read_chunk(chunk_path(folder, split, span, ".arrow"))]
@@ -163,6 +163,11 @@ class Syned(datasets.ArrowBasedBuilder):
                 )
             for number, part in enumerate(parts):
                 yield Key(shard, number), part
+
+    @property
+    def renders(self) -> bool:
+        """Whether rows are rendered, and not read."""
+        return isinstance(self.config, ScenesConfig)
 
     @property
     def skips_broken(self) -> bool:
@@ -183,7 +188,7 @@ class Syned(datasets.ArrowBasedBuilder):
         return Path((self._output_dir if local else self._cache_dir).removesuffix(".incomplete") + ".chunks")
 
     def _prepare_split(self, split_generator, num_proc=None, **kwargs):
-        if isinstance(self.config, ScenesConfig):
+        if self.renders:
             split, spans = split_generator.gen_kwargs["split"], split_generator.gen_kwargs["spans"]
             render_chunks(self._chunks, self.config.settings, split, spans, ".arrow", num_proc)
             split_generator.gen_kwargs["folder"] = self._chunks
@@ -192,5 +197,5 @@ class Syned(datasets.ArrowBasedBuilder):
 
     def _download_and_prepare(self, *args, **kwargs):
         super()._download_and_prepare(*args, **kwargs)
-        if isinstance(self.config, ScenesConfig):
+        if self.renders:
             shutil.rmtree(self._chunks)
