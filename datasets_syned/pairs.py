@@ -14,7 +14,7 @@ from .cells import BrokenImageError, Cell, Cells
 from .schema import FEATURES
 
 BATCH_ROWS = 200  # rows of a table, or fewer when their images are large
-BATCH_BYTES = 64 << 20
+BATCH_BYTES = 16 << 20
 TAIL = 4096  # bytes in which an image has to end; cameras write a little behind the end
 SHOWN = 5  # images that one message names
 # How image files begin, and what stands at the end of those formats that have an end.
