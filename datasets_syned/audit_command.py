@@ -81,7 +81,7 @@ def _build(args: argparse.Namespace, options: dict[str, str], where: dict[str, s
     if hasattr(config, "plan"):
         if config.on_error == "skip":
             config.check_images()  # what was left out when the cache was made
-        known = {"dropped": config.plan.dropped, "notes": getattr(config.plan, "notes", None)}
+        known = {"dropped": config.plan.dropped, "notes": config.plan.notes}
         asked = {name: value for name, value in values.items() if name != "on_error" and name not in config.PLACES}
         if all(value == getattr(Syned.builder_configs[args.config], name) for name, value in asked.items()):
             known["published"] = config.COUNTS
