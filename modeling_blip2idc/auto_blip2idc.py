@@ -1,19 +1,30 @@
-"""What `pipeline("image-difference-captioning", model=...)` loads its model with."""
+"""Which classes a checkpoint is loaded with, and what `pipeline("image-difference-captioning", model=...)` uses."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModelForImageTextToText
+from transformers import AutoModelForImageTextToText, GenerationConfig
 from transformers.utils import has_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from .processing_blip2idc import Blip2IDCProcessor
+from .modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
+from .processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
+
+_BLIP2 = (Blip2IDCForConditionalGeneration, Blip2IDCProcessor)
+_INSTRUCTBLIP = (InstructBlipIDCForConditionalGeneration, InstructBlipIDCProcessor)
+# Model and processor by the `model_type` of a config.json, stock and ours.
+CAPTIONERS = {
+    "blip-2": _BLIP2,
+    "blip2idc": _BLIP2,
+    "instructblip": _INSTRUCTBLIP,
+    "instructblipidc": _INSTRUCTBLIP,
+}
 
 
 class AutoModelForImageDifferenceCaptioning(AutoModelForImageTextToText):
     """
-    `AutoModelForImageTextToText`, which remembers where an adapter came from.
+    `AutoModelForImageTextToText`, which remembers where an adapter came from, and takes its generation settings.
 
     `pipeline` takes the processor of an adapter from its base model, whose canvas may be another than the one the
     adapter was trained on; the pipeline can then look for the adapter's own.
@@ -30,6 +41,8 @@ class AutoModelForImageDifferenceCaptioning(AutoModelForImageTextToText):
             where["revision"] = str(where["revision"])  # it remembers a commit, which is the base's
         if find_adapter_config_file(pretrained_model_name_or_path, **where) is not None:
             model._adapter_source = (str(pretrained_model_name_or_path), where)
+            if has_file(pretrained_model_name_or_path, "generation_config.json", **where):
+                model.generation_config = GenerationConfig.from_pretrained(pretrained_model_name_or_path, **where)
         return model
 
 
@@ -70,7 +83,8 @@ def adapters_own_processor(model, processor) -> Any:
     if source is None or processor is None or not has_file(source, "processor_config.json", **where):
         return processor
     of_base = type(processor).from_pretrained(model.name_or_path)
-    return Blip2IDCProcessor.from_pretrained(source, **where) if _same(processor, of_base) else processor
+    own = CAPTIONERS[model.config.model_type][1]
+    return own.from_pretrained(source, **where) if _same(processor, of_base) else processor
 
 
 def _same(processor, other) -> bool:

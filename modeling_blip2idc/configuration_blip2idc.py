@@ -1,7 +1,7 @@
-"""Configuration of BLIP-2 for image difference captioning."""
+"""Configurations of BLIP-2 and InstructBLIP for image difference captioning."""
 
 from huggingface_hub.dataclasses import strict
-from transformers import Blip2Config
+from transformers import Blip2Config, InstructBlipConfig
 
 # How CLEVR-Change and CLEVR-DC annotate an unchanged pair, and the phrasings of the embedded benchmark.
 NO_CHANGE_CAPTIONS = (
@@ -26,8 +26,33 @@ NO_CHANGE_CAPTIONS = (
 )
 
 
+class CanvasConfigMixin:
+    """What [`Blip2IDCConfig`] and [`InstructBlipIDCConfig`] check. `stock_type` is the model type that they extend."""
+
+    def __post_init__(self, **kwargs):
+        super().__post_init__(**kwargs)
+        for name in ("image_size", "patch_size"):
+            if not isinstance(value := getattr(self.vision_config, name), int):
+                raise ValueError(
+                    f"vision_config.{name} is {value!r}, it must be one integer. The canvas need not be square: its "
+                    "size is that of the processor."
+                )
+
+    @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path, **kwargs):
+        config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        model_type = config_dict.get("model_type")
+        # The stock model is what this class extends, so loading one deserves no warning; anything else is a mistake.
+        if model_type not in (cls.stock_type, cls.model_type):
+            raise ValueError(
+                f"{str(pretrained_model_name_or_path)!r} is no {cls.stock_name} model: the model_type in its "
+                f"config.json is {model_type!r}, it must be {cls.stock_type!r} or {cls.model_type!r}."
+            )
+        return {**config_dict, "model_type": cls.model_type}, kwargs
+
+
 @strict
-class Blip2IDCConfig(Blip2Config):
+class Blip2IDCConfig(CanvasConfigMixin, Blip2Config):
     r"""
     Configuration of a [`Blip2IDCForConditionalGeneration`]: that of BLIP-2, and what its captions mean.
 
@@ -47,29 +72,36 @@ class Blip2IDCConfig(Blip2Config):
     """
 
     model_type = "blip2idc"
+    stock_type, stock_name = "blip-2", "BLIP-2"
+
+    no_change_captions: list[str] | tuple[str, ...] = NO_CHANGE_CAPTIONS
+
+
+@strict
+class InstructBlipIDCConfig(CanvasConfigMixin, InstructBlipConfig):
+    r"""
+    Configuration of an [`InstructBlipIDCForConditionalGeneration`]: that of InstructBLIP, and what its captions mean.
+
+    Args:
+        no_change_captions (`list[str]`, *optional*):
+            As for [`Blip2IDCConfig`].
+        kwargs:
+            As for `transformers.InstructBlipConfig`, with `vision_config.image_size` one integer.
+
+    Raises:
+        `ValueError`: if `vision_config.image_size` is no integer; and by `from_pretrained`, if the checkpoint is of
+            another model type than `instructblip` or `instructblipidc`.
+    """
+
+    model_type = "instructblipidc"
+    stock_type, stock_name = "instructblip", "InstructBLIP"
 
     no_change_captions: list[str] | tuple[str, ...] = NO_CHANGE_CAPTIONS
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**kwargs)
-        for name in ("image_size", "patch_size"):
-            if not isinstance(value := getattr(self.vision_config, name), int):
-                raise ValueError(
-                    f"vision_config.{name} is {value!r}, it must be one integer. The canvas need not be square: its "
-                    "size is that of the processor."
-                )
-
-    @classmethod
-    def get_config_dict(cls, pretrained_model_name_or_path, **kwargs):
-        config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
-        model_type = config_dict.get("model_type")
-        # A plain BLIP-2 is what this class extends, so loading one deserves no warning; anything else is a mistake.
-        if model_type not in ("blip-2", cls.model_type):
-            raise ValueError(
-                f"{str(pretrained_model_name_or_path)!r} is no BLIP-2 model: the model_type in its config.json is "
-                f"{model_type!r}, it must be 'blip-2' or {cls.model_type!r}."
-            )
-        return {**config_dict, "model_type": cls.model_type}, kwargs
+        # Blip2Config says so itself; without it the Trainer counts T5's labels as if they were shifted.
+        self.is_encoder_decoder = self.text_config.is_encoder_decoder
 
 
-__all__ = ["NO_CHANGE_CAPTIONS", "Blip2IDCConfig"]
+__all__ = ["NO_CHANGE_CAPTIONS", "Blip2IDCConfig", "InstructBlipIDCConfig"]

@@ -1,15 +1,25 @@
-"""One door for every kind of checkpoint: ours, plain BLIP-2, an adapter, or the embedded model."""
+"""One door for every kind of checkpoint: ours, plain BLIP-2 or InstructBLIP, an adapter, or the embedded model."""
 
 import json
 import os
 from pathlib import Path
 
 import torch
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+    GenerationConfig,
+    PreTrainedConfig,
+)
 from transformers.utils import has_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from .modeling_blip2idc import Blip2IDCForConditionalGeneration
-from .processing_blip2idc import Blip2IDCProcessor
+from .auto_blip2idc import CAPTIONERS
+from .modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
+from .processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
+
+Captioner = Blip2IDCForConditionalGeneration | InstructBlipIDCForConditionalGeneration
+Processor = Blip2IDCProcessor | InstructBlipIDCProcessor
 
 EMBEDDED = Path(__file__).parent / "mini"
 
@@ -19,29 +29,40 @@ def load_idc(
     revision: str | None = None,
     dtype: torch.dtype | str | None = None,
     device: torch.device | str | None = None,
-) -> tuple[Blip2IDCForConditionalGeneration, Blip2IDCProcessor]:
+    attn_implementation: str | dict[str, str] | None = None,
+    quantization_config=None,
+) -> tuple[Captioner, Processor]:
     """
     Load a captioner and its processor.
 
     Args:
         model_id (`str` or `os.PathLike`, *optional*):
-            Hub id or folder of a full model (of this package or plain BLIP-2), or of a PEFT adapter, whose base model
-            is read from its `adapter_config.json`: an id, or a folder, relative to that of the adapter or to the
-            working folder. By default the model embedded in this package.
+            Hub id or folder of a full model (of this package, plain BLIP-2 or plain InstructBLIP), or of a PEFT
+            adapter, whose base model is read from its `adapter_config.json`: an id, or a folder, relative to that of
+            the adapter or to the working folder. By default the model embedded in this package.
         revision (`str`, *optional*):
             Branch, tag or commit of `model_id` on the Hub. An adapter names the revision of its base itself.
         dtype (`torch.dtype` or `str`, *optional*):
             Such as `"bfloat16"`. By default that of the checkpoint: 15 GB for the released OPT-2.7b ones (float32).
         device (`torch.device` or `str`, *optional*):
-            Where the model is put. By default the CPU.
+            Where the model is put. By default the CPU, or with `quantization_config` where transformers puts it.
+        attn_implementation (`str` or `dict[str, str]`, *optional*):
+            As for `from_pretrained`: one name, or one for each of `vision_config`, `qformer_config`, `text_config`.
+            The name of a flash attention, which transformers refuses for the whole of a BLIP-2, leaves the Q-Former,
+            and T5, on `"sdpa"`.
+        quantization_config (`transformers.BitsAndBytesConfig` or another, *optional*):
+            As for `from_pretrained`.
 
     Returns:
-        `tuple`: the model in evaluation mode, a [`Blip2IDCForConditionalGeneration`] or, for an adapter, a `PeftModel`
-        over one; and the [`Blip2IDCProcessor`], for an adapter the one beside it or else that of its base.
+        `tuple`: the model in evaluation mode, a [`Blip2IDCForConditionalGeneration`] or an
+        [`InstructBlipIDCForConditionalGeneration`] or, for an adapter, a `PeftModel` over one; and its
+        [`Blip2IDCProcessor`] or [`InstructBlipIDCProcessor`], for an adapter the one beside it or else that of its
+        base.
 
     Raises:
         `FileNotFoundError`: if there is no such folder, or no model in it.
-        `ValueError`: if the model is no BLIP-2, weights are missing, or the adapter does not fit its base.
+        `ValueError`: if the model is neither BLIP-2 nor InstructBLIP, weights are missing, or the adapter does not
+            fit its base.
     """
     if model_id is None:
         if not (EMBEDDED / "config.json").is_file():
@@ -51,14 +72,23 @@ def load_idc(
         model_id = EMBEDDED
     model_id = os.fspath(model_id)
     _check_folder(model_id)
+    options = {"dtype": dtype, "attn_implementation": attn_implementation, "quantization_config": quantization_config}
+    if quantization_config is not None and device is not None:
+        options["device_map"] = {"": device}  # quantized weights cannot be moved later
     adapter_file = find_adapter_config_file(model_id, revision=revision)
     if adapter_file is None:
-        model = _load_full(model_id, revision, dtype)
-        processor = _load_processor(model_id, revision)
+        model, processor_class = _load_full(model_id, revision, options)
+        processor = processor_class.from_pretrained(model_id, revision=revision or "main")
     else:
         base, base_revision = _base_of(model_id, adapter_file)
-        model = _load_adapter(_load_full(base, base_revision, dtype), base, model_id, revision)
-        processor = _adapter_processor(model_id, revision) or _load_processor(base, base_revision)
+        model, processor_class = _load_full(base, base_revision, options)
+        if has_file(model_id, "generation_config.json", revision):  # how its captions were searched when it was scored
+            model.generation_config = GenerationConfig.from_pretrained(model_id, revision=revision or "main")
+        model = _load_adapter(model, base, model_id, revision)
+        # one that was saved with an adapter knows the canvas that it was trained on
+        own = has_file(model_id, "processor_config.json", revision)
+        where = (model_id, revision) if own else (base, base_revision)
+        processor = processor_class.from_pretrained(where[0], revision=where[1] or "main")
     # Checkpoints from before the <image> token name neither of these.
     if processor.num_query_tokens is None:
         processor.num_query_tokens = model.config.num_query_tokens
@@ -68,7 +98,9 @@ def load_idc(
             # its embedding is never read: the image features stand in its place
             model.resize_token_embeddings(processor.image_token_id + 1, mean_resizing=False)
     _stop_where_captions_do(model, processor)
-    return model.to(device).eval() if device is not None else model.eval(), processor
+    if device is not None and quantization_config is None:
+        model = model.to(device)
+    return model.eval(), processor
 
 
 def _check_folder(model_id: str) -> None:
@@ -83,29 +115,42 @@ def _check_folder(model_id: str) -> None:
         raise FileNotFoundError(f"No such folder: {model_id!r}.")
 
 
-def _load_full(model_id: str, revision: str | None, dtype) -> Blip2IDCForConditionalGeneration:
-    options = {} if dtype is None else {"dtype": dtype}
-    model, info = Blip2IDCForConditionalGeneration.from_pretrained(
-        model_id, revision=revision or "main", output_loading_info=True, **options
-    )
+def _load_full(model_id: str, revision: str | None, options: dict) -> tuple[Captioner, type[Processor]]:
+    """The model, and the class of its processor."""
+    revision = revision or "main"
+    options = {name: value for name, value in options.items() if value is not None}
+    config_dict, _ = PreTrainedConfig.get_config_dict(model_id, revision=revision)
+    model_type = config_dict.get("model_type")
+    if model_type not in CAPTIONERS:
+        raise ValueError(
+            f"{model_id!r} is no BLIP-2 model and no InstructBLIP: the model_type in its config.json is "
+            f"{model_type!r}, it must be one of {', '.join(map(repr, CAPTIONERS))}."
+        )
+    model_class, processor_class = CAPTIONERS[model_type]
+    if isinstance(attention := options.get("attn_implementation"), str):
+        config = model_class.config_class.from_pretrained(model_id, revision=revision)
+        options["attn_implementation"] = _attention_by_part(attention, config)
+    model, info = model_class.from_pretrained(model_id, revision=revision, output_loading_info=True, **options)
     if missing := sorted(info["missing_keys"]):
         raise ValueError(
             f"{model_id!r} lacks {len(missing)} of the weights that its config.json asks for, such as {missing[0]!r}; "
             "they are those of another model."
         )
-    return model
+    return model, processor_class
 
 
-def _load_processor(model_id: str, revision: str | None) -> Blip2IDCProcessor:
-    return Blip2IDCProcessor.from_pretrained(model_id, revision=revision or "main")
+def _attention_by_part(attn_implementation: str, config) -> str | dict[str, str]:
+    """One flash attention for a whole model is refused by transformers where one part cannot do it."""
+    if not attn_implementation.startswith("flash_attention"):
+        return attn_implementation
+    decoder_only = config.use_decoder_only_language_model
+    classes = MODEL_FOR_CAUSAL_LM_MAPPING if decoder_only else MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+    text_can = classes[type(config.text_config)]._supports_flash_attn
+    parts = {"vision_config": True, "qformer_config": False, "text_config": text_can}
+    return {part: attn_implementation if can else "sdpa" for part, can in parts.items()}
 
 
-def _adapter_processor(adapter: str, revision: str | None) -> Blip2IDCProcessor | None:
-    """The processor saved with an adapter, which knows the canvas that it was trained on."""
-    return _load_processor(adapter, revision) if has_file(adapter, "processor_config.json", revision) else None
-
-
-def _stop_where_captions_do(model, processor: Blip2IDCProcessor) -> None:
+def _stop_where_captions_do(model, processor: Processor) -> None:
     """Generation must end at the token that captions are trained to end with, else it runs on to its limit."""
     generation_config = model.generation_config
     eos = generation_config.eos_token_id

@@ -1,18 +1,13 @@
-"""BLIP-2 for image difference captioning: the stock model, made safe for canvases of two images."""
-
-import copy
+"""BLIP-2 and InstructBLIP for image difference captioning: the stock models, made safe for canvases of two images."""
 
 import torch
-from transformers import Blip2ForConditionalGeneration, GenerationConfig
-from transformers.utils import ModelOutput
+from transformers import Blip2ForConditionalGeneration, InstructBlipForConditionalGeneration
 
-from .configuration_blip2idc import Blip2IDCConfig
-
-# Used only where neither the call nor a generation config limits the length; the stock limit of 20 cuts captions.
-DEFAULT_MAX_NEW_TOKENS = 77
+from .captioner_blip2idc import CanvasCaptionerMixin
+from .configuration_blip2idc import Blip2IDCConfig, InstructBlipIDCConfig
 
 
-class Blip2IDCForConditionalGeneration(Blip2ForConditionalGeneration):
+class Blip2IDCForConditionalGeneration(CanvasCaptionerMixin, Blip2ForConditionalGeneration):
     r"""
     A `Blip2ForConditionalGeneration` that reads the canvas of [`Blip2IDCProcessor`] and writes what changed.
 
@@ -41,21 +36,37 @@ class Blip2IDCForConditionalGeneration(Blip2ForConditionalGeneration):
     config_class = Blip2IDCConfig
     config: Blip2IDCConfig
 
-    def get_image_features(self, pixel_values, interpolate_pos_encoding: bool | None = None, **kwargs):
+
+class InstructBlipIDCForConditionalGeneration(CanvasCaptionerMixin, InstructBlipForConditionalGeneration):
+    r"""
+    An `InstructBlipForConditionalGeneration` that reads the canvas of [`InstructBlipIDCProcessor`] and writes what
+    changed: as [`Blip2IDCForConditionalGeneration`], and the Q-Former reads the instruction, too.
+
+    Without an instruction there is nothing to start from, so `forward` and `generate` need both `input_ids` and
+    `qformer_input_ids`; the processor makes them.
+    """
+
+    config_class = InstructBlipIDCConfig
+    config: InstructBlipIDCConfig
+
+    def get_image_features(self, pixel_values, qformer_input_ids: torch.LongTensor | None = None, **kwargs):
         """
-        Stock `get_image_features`, for a canvas of any size.
+        As [`~CanvasCaptionerMixin.get_image_features`], with the instruction.
 
         Args:
             pixel_values (`torch.Tensor` of shape `(batch_size, 3, height, width)`):
                 The canvas. Height and width are multiples of the patch size.
-            interpolate_pos_encoding (`bool`, *optional*):
-                By default, whatever the canvas needs.
+            qformer_input_ids (`torch.LongTensor` of shape `(batch_size, instruction_length)`):
+                The instruction, in tokens of the Q-Former.
+            kwargs:
+                `qformer_attention_mask`, and as for the stock method.
 
         Raises:
-            `ValueError`: if the size is no multiple of the patch, or `interpolate_pos_encoding=False` does not fit it.
+            `ValueError`: without an instruction, and for a canvas that does not fit.
         """
-        flag = self._check_canvas(pixel_values, interpolate_pos_encoding)
-        return super().get_image_features(pixel_values, interpolate_pos_encoding=flag, **kwargs)
+        if qformer_input_ids is None:
+            raise ValueError(_NO_INSTRUCTION.format("qformer_input_ids"))
+        return super().get_image_features(pixel_values, qformer_input_ids=qformer_input_ids, **kwargs)
 
     def forward(
         self,
@@ -64,221 +75,41 @@ class Blip2IDCForConditionalGeneration(Blip2ForConditionalGeneration):
         attention_mask: torch.LongTensor | None = None,
         *,
         labels: torch.LongTensor | None = None,
-        interpolate_pos_encoding: bool | None = None,
+        qformer_input_ids: torch.LongTensor | None = None,
+        qformer_attention_mask: torch.LongTensor | None = None,
         **kwargs,
     ):
         """
-        Stock `forward`; without `input_ids` (and `inputs_embeds`) the prompt is the image tokens and BOS.
+        As [`~CanvasCaptionerMixin.forward`], with the instruction.
 
         Args:
-            pixel_values (`torch.Tensor` of shape `(batch_size, 3, height, width)`):
-                The canvas. Height and width are multiples of the patch size.
-            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
-                `num_query_tokens` image tokens per row, BOS, and the text so far.
-            attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
+            pixel_values, input_ids, attention_mask, labels, kwargs:
+                As for [`~CanvasCaptionerMixin.forward`]; `input_ids` are needed.
+            qformer_input_ids (`torch.LongTensor` of shape `(batch_size, instruction_length)`):
+                The instruction, in tokens of the Q-Former.
+            qformer_attention_mask (`torch.LongTensor` of shape `(batch_size, instruction_length)`, *optional*):
                 0 on padding.
-            labels (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
-                As the processor makes them; -100 is not learned.
-            interpolate_pos_encoding (`bool`, *optional*):
-                By default, whatever the canvas needs.
-            kwargs:
-                As for `Blip2ForConditionalGeneration.forward`.
 
         Raises:
-            `ValueError`: if the size is no multiple of the patch, `interpolate_pos_encoding=False` does not fit it, or
-                a row has not exactly `num_query_tokens` image tokens.
+            `ValueError`: without an instruction, and as for [`~CanvasCaptionerMixin.forward`].
         """
-        if pixel_values is not None:
-            interpolate_pos_encoding = self._check_canvas(pixel_values, interpolate_pos_encoding)
-        if input_ids is not None:
-            self._check_image_tokens(input_ids)
-        elif pixel_values is not None and kwargs.get("inputs_embeds") is None:
-            input_ids = self._bare_prompt(pixel_values)
         return super().forward(
-            pixel_values=pixel_values,
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            labels=labels,
-            interpolate_pos_encoding=bool(interpolate_pos_encoding),
-            **kwargs,
-        )
-
-    @torch.no_grad()
-    def generate(
-        self,
-        pixel_values: torch.Tensor,
-        input_ids: torch.LongTensor | None = None,
-        attention_mask: torch.LongTensor | None = None,
-        inputs_embeds: torch.Tensor | None = None,
-        interpolate_pos_encoding: bool | None = None,
-        generation_config: GenerationConfig | None = None,
-        **kwargs,
-    ) -> torch.LongTensor | ModelOutput:
-        """
-        Caption each canvas.
-
-        Args:
-            pixel_values (`torch.Tensor` of shape `(batch_size, 3, height, width)`):
-                The canvas. Height and width are multiples of the patch size.
-            input_ids (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
-                The prompt; by default the image tokens and BOS (OPT) or `</s>` (T5), as the processor makes it.
-            attention_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`, *optional*):
-                0 on padding.
-            inputs_embeds (`torch.Tensor` of shape `(batch_size, sequence_length, hidden_size)`, *optional*):
-                Instead of `input_ids`.
-            interpolate_pos_encoding (`bool`, *optional*):
-                By default, whatever the canvas needs.
-            generation_config ([`GenerationConfig`], *optional*):
-                What it leaves open is filled from `model.generation_config`.
-            kwargs:
-                Any argument of `generate`; they win over both generation configs.
-
-        Returns:
-            `torch.LongTensor` of shape `(batch_size * num_return_sequences, length)`, prompt included for decoder-only
-            models as in stock BLIP-2; or a `ModelOutput` with `return_dict_in_generate=True`.
-
-        Raises:
-            `ValueError`: as for `forward`, and if `labels` are given: the `input_ids` beside them hold the caption.
-        """
-        if "labels" in kwargs:
-            raise ValueError(
-                "generate() got labels: these inputs were made for training and hold the caption. Make them with "
-                "processor(images=pairs), without text."
-            )
-        if input_ids is not None:
-            self._check_image_tokens(input_ids)
-        elif inputs_embeds is None:
-            input_ids = self._bare_prompt(pixel_values)
-        generation_config, kwargs = self._merge_generation_config(generation_config, kwargs)
-        if generation_config.max_new_tokens is None and generation_config.max_length is None:
-            room = DEFAULT_MAX_NEW_TOKENS
-            if self.config.use_decoder_only_language_model and input_ids is not None:
-                room = getattr(self.config.text_config, "max_position_embeddings", 2**31) - input_ids.shape[1]
-            generation_config.max_new_tokens = max(1, min(room, DEFAULT_MAX_NEW_TOKENS))
-        # Stock BLIP-2 hands over to the language model, whose own generation config nobody saves or sets.
-        output = super().generate(
             pixel_values,
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            inputs_embeds=inputs_embeds,
-            interpolate_pos_encoding=self._check_canvas(pixel_values, interpolate_pos_encoding),
-            generation_config=generation_config,
+            input_ids,
+            attention_mask,
+            labels=labels,
+            qformer_input_ids=qformer_input_ids,
+            qformer_attention_mask=qformer_attention_mask,
             **kwargs,
         )
-        if isinstance(output, ModelOutput):
-            output.eos_token_id = generation_config.eos_token_id  # an attribute, no entry: for sequence_confidence
-        return output
-
-    def sequence_confidence(
-        self, generate_output: ModelOutput, eos_token_id: int | list[int] | None = None
-    ) -> torch.Tensor:
-        """
-        Length-normalised probability of each generated caption, `exp(mean(log p))` over its new tokens, stop token
-        included; under the model itself, that is before temperature, top-p and the like.
-
-        Args:
-            generate_output (`ModelOutput`):
-                From `generate(..., return_dict_in_generate=True, output_logits=True)`: greedy, sampling or beams, any
-                `num_return_sequences`.
-            eos_token_id (`int` or `list[int]`, *optional*):
-                What ends a caption; by default what ended those of that call.
-
-        Returns:
-            `torch.Tensor` of shape `(batch_size * num_return_sequences,)`: float32 in (0, 1].
-
-        Raises:
-            `ValueError`: if the output holds no logits.
-        """
-        logits = getattr(generate_output, "logits", None)
-        if not logits:
-            raise ValueError(
-                "The generate output holds no logits: call generate(..., return_dict_in_generate=True, "
-                "output_logits=True)."
-            )
-        beam_indices = getattr(generate_output, "beam_indices", None)  # (N, T), -1 once a beam has ended
-        # beams may have been searched for longer than the best ones turned out to be
-        steps = len(logits) if beam_indices is None else beam_indices.shape[1]
-        tokens = generate_output.sequences[:, -steps:]  # (N, T)
-        for known in (generate_output, self.generation_config, self.language_model.generation_config):
-            if eos_token_id is None:
-                eos_token_id = getattr(known, "eos_token_id", None)
-        eos = torch.tensor(eos_token_id if eos_token_id is not None else [], device=tokens.device).view(-1)
-        log_p = []
-        for step in range(steps):
-            rows = logits[step].float()  # (N or N * num_beams, V)
-            if beam_indices is not None:
-                rows = rows[beam_indices[:, step].clamp_min(0)]
-            chosen = tokens[:, step, None].to(rows.device)
-            log_p.append(rows.gather(1, chosen).squeeze(1) - rows.logsumexp(1))
-        log_p = torch.stack(log_p, dim=1)  # (N, T)
-        if beam_indices is not None:
-            counted = beam_indices >= 0
-        else:
-            is_eos = torch.isin(tokens, eos)
-            counted = is_eos.cumsum(1) - is_eos.long() == 0  # up to and with the first stop token
-        counted = counted.to(log_p.device)
-        return (log_p.masked_fill(~counted, 0).sum(1) / counted.sum(1).clamp_min(1)).exp()
-
-    def _check_canvas(self, pixel_values: torch.Tensor, interpolate_pos_encoding: bool | None) -> bool:
-        """Whether position embeddings must be interpolated; stock BLIP-2 floors and truncates without a word."""
-        height, width = pixel_values.shape[-2:]
-        size, patch = self.config.vision_config.image_size, self.config.vision_config.patch_size
-        if height % patch or width % patch or not height or not width:
-            raise ValueError(
-                f"pixel_values are {height}x{width} (height x width), which is no multiple of the patch size {patch}. "
-                f"Set the processor's image_processor.size accordingly, for example to {size}x{size}."
-            )
-        needed = (height, width) != (size, size)
-        if needed and interpolate_pos_encoding is False:
-            raise ValueError(
-                f"interpolate_pos_encoding=False, but pixel_values are {height}x{width} and the position embeddings "
-                f"are for {size}x{size}. Leave interpolate_pos_encoding out."
-            )
-        return needed
-
-    def _check_image_tokens(self, input_ids: torch.LongTensor) -> None:
-        """With none, stock BLIP-2 ignores the image; with too few, it drops features; both silently."""
-        if torch.compiler.is_compiling() or torch.jit.is_tracing() or input_ids.device.type == "meta":
-            return
-        expected, image_token = self.config.num_query_tokens, self.config.image_token_index
-        if image_token is None:
-            raise ValueError("config.image_token_index is None: set it to the id of the tokenizer's '<image>' token.")
-        counts = (input_ids == image_token).sum(1)
-        wrong = (counts != expected).nonzero()
-        if len(wrong):
-            row = int(wrong[0])
-            raise ValueError(
-                f"Row {row} of input_ids has {int(counts[row])} image tokens (id {image_token}), the model needs "
-                f"exactly num_query_tokens={expected}. Make the inputs with a processor whose num_query_tokens is "
-                f"{expected}."
-            )
 
     def _bare_prompt(self, pixel_values: torch.Tensor) -> torch.LongTensor:
-        """Image tokens, and BOS (decoder-only) or the end of the encoder's text: what the processor makes."""
-        text = self.config.text_config
-        last = text.bos_token_id if self.config.use_decoder_only_language_model else text.eos_token_id
-        if self.config.image_token_index is None:
-            raise ValueError("config.image_token_index is None: set it to the id of the tokenizer's '<image>' token.")
-        ids = [self.config.image_token_index] * self.config.num_query_tokens + [last]
-        return torch.tensor([ids], device=pixel_values.device).repeat(pixel_values.shape[0], 1)  # (N, Q + 1)
-
-    def _merge_generation_config(
-        self, generation_config: GenerationConfig | None, kwargs: dict
-    ) -> tuple[GenerationConfig, dict]:
-        """Arguments over the given config over the model's own; returns what is no generation setting as well."""
-        own = self.generation_config if self.generation_config is not None else GenerationConfig()
-        merged = copy.deepcopy(own if generation_config is None else generation_config)
-        if generation_config is not None:
-            limited = merged.max_new_tokens is not None or merged.max_length is not None
-            defaults = own.to_dict()
-            for name in ("max_new_tokens", "max_length") if limited else ():
-                defaults.pop(name, None)  # one limit at a time, the nearer one
-            merged.update(**defaults, defaults_only=True)
-        for name, other in (("max_new_tokens", "max_length"), ("max_length", "max_new_tokens")):
-            if kwargs.get(name) is not None and kwargs.get(other) is None:
-                setattr(merged, other, None)
-        unused = merged.update(**kwargs)
-        return merged, unused
+        raise ValueError(_NO_INSTRUCTION.format("input_ids"))
 
 
-__all__ = ["Blip2IDCForConditionalGeneration"]
+_NO_INSTRUCTION = (
+    "{} is missing: InstructBLIP reads an instruction, once with the language model and once with the Q-Former. Make "
+    "the inputs with InstructBlipIDCProcessor."
+)
+
+__all__ = ["Blip2IDCForConditionalGeneration", "InstructBlipIDCForConditionalGeneration"]

@@ -12,11 +12,10 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from .auto_blip2idc import AutoModelForImageDifferenceCaptioning, adapters_own_processor
+from .auto_blip2idc import CAPTIONERS, AutoModelForImageDifferenceCaptioning, adapters_own_processor
 from .configuration_blip2idc import NO_CHANGE_CAPTIONS
 from .inputs_blip2idc import Row, as_rows, describe
-from .modeling_blip2idc import Blip2IDCForConditionalGeneration
-from .processing_blip2idc import Blip2IDCProcessor
+from .processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
 
 TASK = "image-difference-captioning"
 _PREPROCESS_ARGUMENTS = ("prompt", "concat_axis", "draft", "size", "on_error")
@@ -44,21 +43,22 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
     ...     print(captions[0]["generated_text"])
     ```
 
-    The model may be a [`Blip2IDCForConditionalGeneration`], a plain `Blip2ForConditionalGeneration`, or either with an
-    adapter (also as a `PeftModel`); the weights are used where they are, without a copy.
+    The model may be a [`Blip2IDCForConditionalGeneration`], an [`InstructBlipIDCForConditionalGeneration`], the stock
+    model that one of them extends, or any of these with an adapter (also as a `PeftModel`); the weights are used where
+    they are, without a copy.
 
     Args:
         model (`PreTrainedModel` or `PeftModel`):
             The captioner.
-        processor ([`Blip2IDCProcessor`] or `Blip2Processor`):
-            The processor; a plain BLIP-2 processor gets the canvas of two images put before it. For an adapter that
+        processor ([`Blip2IDCProcessor`], [`InstructBlipIDCProcessor`] or the stock one):
+            The processor; a stock processor gets the canvas of two images put before it. For an adapter that
             `pipeline` loads, one saved beside it wins over that of its base model (with `trust_remote_code` and
             without this package it does not: pass `processor=` the adapter as well).
         kwargs:
             As for `transformers.Pipeline`; and everything that `__call__` takes, as the default of each call.
 
     Raises:
-        ValueError: if the model is no BLIP-2, or if the processor is missing or of another kind.
+        ValueError: if the model is neither BLIP-2 nor InstructBLIP, or if the processor is missing or of another kind.
     """
 
     _load_processor = True
@@ -89,7 +89,7 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
             batch_size (`int`, *optional*, defaults to 1):
                 Pairs at a time. A pair's caption does not depend on it.
             prompt (`str`, *optional*):
-                Start of the caption, to be continued; by default none, or the processor's own.
+                Start of the caption, to be continued, or InstructBLIP's instruction; by default the processor's own.
             concat_axis (`str`, *optional*), draft (`bool`, *optional*), size (`dict`, *optional*):
                 The canvas, as for [`Blip2IDCProcessor`]; by default as the processor has it.
             on_error (`str`, *optional*, defaults to `"raise"`):
@@ -148,7 +148,7 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
         return {**self._read(Row(None, (blank, blank)), **processor_kwargs), "error": error}
 
     def _read(self, row: Row, **processor_kwargs) -> dict[str, torch.Tensor]:
-        # pixel_values (1, 3, H, W), input_ids and attention_mask (1, L)
+        # pixel_values (1, 3, H, W), input_ids and attention_mask (1, L), for InstructBLIP also those of the Q-Former
         images = row.value if row.index is None else [row.value]
         return dict(self.processor(images=images, return_tensors="pt", **processor_kwargs))
 
@@ -244,19 +244,20 @@ def register() -> None:
 
 def _captioner(model) -> Any:
     """
-    The model as one with our `generate` and `sequence_confidence`: itself, or, for a plain BLIP-2 (which has the same
-    modules), a [`Blip2IDCForConditionalGeneration`] over the same parameters, adapter layers included.
+    The model as one with our `generate` and `sequence_confidence`: itself, or, for a stock model (which has the same
+    modules), one of our class over the same parameters, adapter layers included.
     """
     if hasattr(model, "sequence_confidence"):
         return model
-    if getattr(model.config, "model_type", None) not in ("blip-2", "blip2idc"):
+    model_type = getattr(model.config, "model_type", None)
+    if model_type not in CAPTIONERS:
         raise ValueError(
-            f"{TASK} needs a BLIP-2 model; got a {type(model).__name__} "
-            f"(model type {getattr(model.config, 'model_type', None)!r})"
+            f"{TASK} needs a BLIP-2 model; got a {type(model).__name__} (model type {model_type!r}, which is none of "
+            f"{', '.join(CAPTIONERS)})"
         )
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     captioner = copy.copy(base)  # shares the modules and parameters
-    captioner.__class__ = Blip2IDCForConditionalGeneration
+    captioner.__class__ = CAPTIONERS[model_type][0]
     return captioner
 
 
@@ -267,10 +268,11 @@ def _pair_processor(processor, config) -> Any:
         return processor
     if not (hasattr(processor, "image_processor") and hasattr(processor, "tokenizer")):
         raise ValueError(f"{TASK} needs a BLIP-2 processor; got a {type(processor).__name__}")
+    num_query_tokens = processor.num_query_tokens or config.num_query_tokens
     tokenizer, eos = processor.tokenizer, config.text_config.eos_token_id
-    return Blip2IDCProcessor(
-        processor.image_processor,
-        tokenizer,
-        num_query_tokens=processor.num_query_tokens or config.num_query_tokens,
-        stop_token=tokenizer.decode([eos]) if isinstance(eos, int) and eos < len(tokenizer) else None,
-    )
+    if hasattr(processor, "qformer_tokenizer"):
+        return InstructBlipIDCProcessor(
+            processor.image_processor, tokenizer, processor.qformer_tokenizer, num_query_tokens
+        )
+    stop_token = tokenizer.decode([eos]) if isinstance(eos, int) and eos < len(tokenizer) else None
+    return Blip2IDCProcessor(processor.image_processor, tokenizer, num_query_tokens, stop_token=stop_token)

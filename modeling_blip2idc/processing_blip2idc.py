@@ -1,21 +1,15 @@
-"""The processor: pairs of images and captions to what the model takes, and the model's ids back to captions.
+"""The processors of BLIP-2 and InstructBLIP for pairs of images. What both do: pair_processing_blip2idc."""
 
-It is the only code that knows image tokens, the stop token and -100.
-"""
+from transformers import Blip2Processor, InstructBlipProcessor
 
-from transformers import BatchFeature, Blip2Processor
-from transformers.processing_utils import ProcessingKwargs, Unpack
+from .configuration_blip2idc import Blip2IDCConfig, InstructBlipIDCConfig
+from .pair_processing_blip2idc import PairProcessorMixin
 
-from .configuration_blip2idc import Blip2IDCConfig
-from .image_processing_blip2idc import as_pair, make_canvas
-from .padding_blip2idc import pad_rows
-
-IGNORED = -100  # torch's cross entropy skips this label
-# what else than the path finds a file on the Hub
-_LOADING_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
+# InstructBLIP was trained on questions; the authors' own model, BLIP-2, has none.
+DEFAULT_INSTRUCTION = "What changed between the two images?"
 
 
-class Blip2IDCProcessor(Blip2Processor):
+class Blip2IDCProcessor(PairProcessorMixin, Blip2Processor):
     r"""
     Processor of [`Blip2IDCForConditionalGeneration`]: a `Blip2Processor` for pairs of images.
 
@@ -44,6 +38,8 @@ class Blip2IDCProcessor(Blip2Processor):
         `ValueError`: if the canvas has no size, or `concat_axis` or `stop_token` is unusable.
     """
 
+    _config_class = Blip2IDCConfig
+
     def __init__(
         self,
         image_processor,
@@ -55,227 +51,66 @@ class Blip2IDCProcessor(Blip2Processor):
         prompt=None,
     ):
         super().__init__(image_processor, tokenizer, num_query_tokens=num_query_tokens)
-        if concat_axis not in ("vertical", "horizontal"):
-            raise ValueError(f"concat_axis is 'vertical' or 'horizontal', got {concat_axis!r}")
-        self.concat_axis = concat_axis
-        self.draft = draft
-        self.stop_token = _guess_stop_token(tokenizer) if stop_token is None else stop_token
-        self.prompt = prompt
-        self.stop_token_id  # noqa: B018  an unusable stop token is refused here rather than in training
+        self._set_options(
+            concat_axis, draft, _guess_stop_token(tokenizer) if stop_token is None else stop_token, prompt
+        )
 
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
-        processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        loading = {k: v for k, v in kwargs.items() if k in _LOADING_ARGUMENTS}
-        saved, _ = cls.get_processor_dict(pretrained_model_name_or_path, **loading)
-        saved = {**saved, **kwargs}
-        if saved.get("num_query_tokens") is not None and saved.get("stop_token") is not None:
-            return processor
-        try:  # a plain BLIP-2 folder: its config.json knows better than the tokenizer
-            config, _ = Blip2IDCConfig.get_config_dict(pretrained_model_name_or_path, **loading)
-        except OSError:
-            return processor  # a processor saved on its own
-        if saved.get("num_query_tokens") is None:
-            processor.num_query_tokens = config.get("num_query_tokens")
-        eos = (config.get("text_config") or {}).get("eos_token_id")
-        eos = eos[0] if isinstance(eos, list) else eos
-        if saved.get("stop_token") is None and eos is not None and eos < len(processor.tokenizer):
-            processor.stop_token = processor.tokenizer.decode([eos])
-        return processor
+    def _learn_stop_token(self, eos_token_id):
+        eos = eos_token_id[0] if isinstance(eos_token_id, list) else eos_token_id
+        if eos is not None and eos < len(self.tokenizer):
+            self.stop_token = self.tokenizer.decode([eos])
 
-    @property
-    def image_token_id(self) -> int:
-        """Id of the `<image>` token, which the model replaces by the Q-Former's output."""
-        return self.tokenizer.convert_tokens_to_ids(str(self.image_token))
 
-    @property
-    def is_encoder_decoder(self) -> bool:
-        """Whether captions are labels of a decoder (T5), rather than the continuation of the prompt (OPT)."""
-        return self.tokenizer.bos_token_id is None
+class InstructBlipIDCProcessor(PairProcessorMixin, InstructBlipProcessor):
+    r"""
+    Processor of [`InstructBlipIDCForConditionalGeneration`]: an `InstructBlipProcessor` for pairs of images.
 
-    @property
-    def stop_token_id(self) -> int:
-        """Id of the token that ends a caption."""
-        known = self.tokenizer.convert_tokens_to_ids(self.stop_token)
-        if known is not None and self.tokenizer.convert_ids_to_tokens(known) == self.stop_token:
-            return known
-        ids = self._ids(self.stop_token)  # a byte-level tokenizer writes "\n" in another way
-        if len(ids) != 1 or self.tokenizer.decode(ids) != self.stop_token:
-            raise ValueError(
-                f"stop_token {self.stop_token!r} is not one token of the tokenizer (ids {ids}); give one that is, "
-                f"such as its EOS token {self.tokenizer.eos_token!r}."
-            )
-        return ids[0]
+    As [`Blip2IDCProcessor`], but there always is a prompt: the instruction, which the language model reads and, in
+    tokens of its own, the Q-Former (`qformer_input_ids`, `qformer_attention_mask`). A saved processor can be loaded as
+    a plain `InstructBlipProcessor`, and `from_pretrained` takes a plain InstructBLIP folder or Hub id.
 
-    def __call__(
+    Args:
+        image_processor (`BlipImageProcessor`):
+            Its `size` (`height` and `width`, in pixels) is the size of the canvas.
+        tokenizer (`PreTrainedTokenizerBase`):
+            The language model's. One without a BOS token belongs to an encoder-decoder (T5).
+        qformer_tokenizer (`PreTrainedTokenizerBase`):
+            The Q-Former's (BERT).
+        num_query_tokens (`int`, *optional*), concat_axis (`str`, *optional*), draft (`bool`, *optional*):
+            As for [`Blip2IDCProcessor`].
+        stop_token (`str`, *optional*):
+            The token that ends a caption, by default the tokenizer's EOS token. (The configs of the Vicuna checkpoints
+            have been seen to name another one: github.com/huggingface/transformers/issues/25426.)
+        prompt (`str`, *optional*, defaults to `"What changed between the two images?"`):
+            The instruction.
+
+    Raises:
+        `ValueError`: if the canvas has no size, or `concat_axis` or `stop_token` is unusable.
+    """
+
+    _config_class = InstructBlipIDCConfig
+
+    def __init__(
         self,
-        images: tuple | dict | list | None = None,
-        text: str | list[str] | None = None,
-        prompt: str | None = None,
-        concat_axis: str | None = None,
-        draft: bool | None = None,
-        **kwargs: Unpack[ProcessingKwargs],
-    ) -> BatchFeature:
-        """
-        Make the model's inputs: without `text`, those for `generate`; with it, those for training.
+        image_processor,
+        tokenizer,
+        qformer_tokenizer,
+        num_query_tokens=None,
+        concat_axis="vertical",
+        draft=True,
+        stop_token=None,
+        prompt=DEFAULT_INSTRUCTION,
+    ):
+        super().__init__(image_processor, tokenizer, qformer_tokenizer, num_query_tokens=num_query_tokens)
+        self._set_options(concat_axis, draft, tokenizer.eos_token if stop_token is None else stop_token, prompt)
 
-        A caption is written on one line (line breaks would be stop tokens), and ends with exactly one stop token. With
-        `max_length`, which counts all of a row (image tokens, BOS, prompt, caption, stop token), a caption that is too
-        long loses its end, never its stop token. T5: image tokens and prompt go to the encoder, captions to the
-        labels, whose limit `max_length` then is.
-
-        Args:
-            images (`tuple`, `dict` or `list` of them):
-                A pair, `(before, after)` or `{"before": ..., "after": ...}`; or a list of pairs. An image is anything
-                that `load_image` takes: PIL, path, URL, bytes, numpy, torch; of any size.
-            text (`str` or `list[str]`, *optional*):
-                The caption of each pair.
-            prompt (`str`, *optional*, defaults to `self.prompt`):
-                Text before the caption, to be continued; it is not learned.
-            concat_axis (`str`, *optional*), draft (`bool`, *optional*):
-                By default those of the processor.
-            kwargs:
-                `size` (of the canvas), `max_length`, `padding` (defaults to `True`),
-                `padding_side` (defaults to `"right"`), `return_tensors` (defaults to `"pt"`), and whatever else the
-                image processor takes.
-
-        Returns:
-            `BatchFeature`: with N pairs
-
-            - **pixel_values** (N, 3, H, W);
-            - **input_ids** (N, L): `num_query_tokens` image tokens, BOS, prompt, and, in training, caption and stop
-              token, padded on the right;
-            - **attention_mask** (N, L): 0 on padding;
-            - **labels** (N, L), with `text` only: `input_ids` with -100 on image tokens, BOS, prompt and padding. T5:
-              (N, T), caption and `</s>`.
-
-        Raises:
-            `ValueError`: for anything but pairs; an empty caption, or one with control tokens; another number of
-                captions than of pairs; `num_query_tokens=None`; a `max_length` without room for a caption.
-            `ImageLoadError`: a `ValueError` that names the pair and the image that cannot be used.
-        """
-        if images is None:
-            raise ValueError("images is missing: give a pair (before, after), or a list of pairs.")
-        if self.num_query_tokens is None:
-            raise ValueError(
-                "The processor's num_query_tokens is None, so that the model would ignore the images. Set it to "
-                "model.config.num_query_tokens (32 for the released checkpoints)."
-            )
-        options = self._merge_kwargs(ProcessingKwargs, **kwargs)
-        text_options, image_options = options["text_kwargs"], options["images_kwargs"]
-        return_tensors = text_options.get("return_tensors", "pt")
-
-        single = isinstance(images, (tuple, dict))
-        pairs = self._pairs(images)
-        prompt = (self.prompt if prompt is None else prompt) or ""
-        concat_axis = self.concat_axis if concat_axis is None else concat_axis
-        draft = self.draft if draft is None else draft
-        captions = None if text is None else self._captions(text, len(pairs), prompt)
-        inputs = self._text_inputs(captions, prompt, len(pairs), text_options)
-        size = image_options.pop("size", None) or self.image_processor.size
-        resample = image_options.get("resample") or self.image_processor.resample
-        canvases = [
-            make_canvas(*pair, size, concat_axis, draft, resample, "" if single else name)[0]
-            for name, pair in pairs.items()
-        ]
-        # The canvas has its final size already.
-        image_options.update(do_resize=False, return_tensors=return_tensors)
-        pixel_values = self.image_processor(canvases, **image_options)["pixel_values"]
-        return BatchFeature({"pixel_values": pixel_values, **inputs}, tensor_type=return_tensors)
-
-    def post_process_captions(self, ids) -> list[str]:
-        """
-        Generated ids to captions.
-
-        Args:
-            ids (`torch.Tensor`, `np.ndarray` or `list` of shape `(N, T)`):
-                *New* tokens: for OPT, what `generate` returns without the prompt, `[:, prompt_length:]`. Negative ids
-                (the padding of a `Trainer`) count as padding.
-
-        Returns:
-            `list[str]`: N captions, cut at the first stop token, without special tokens or outer white space.
-        """
-        rows = ids.tolist() if hasattr(ids, "tolist") else [list(row) for row in ids]
-        stop, captions = self.stop_token_id, []
-        for row in rows:
-            # a decoder's own start token (T5) comes before the caption and is special
-            row = row[: row.index(stop)] if stop in row else row
-            captions.append([token for token in row if token >= 0])
-        return [text.strip() for text in self.tokenizer.batch_decode(captions, skip_special_tokens=True)]
-
-    def _pairs(self, images) -> dict[str, tuple]:
-        """The pairs by the name that messages call them."""
-        if isinstance(images, (tuple, dict)):
-            return {"images": as_pair(images)}
-        if not isinstance(images, list):
-            raise ValueError(f"images is a {type(images).__name__}; give a pair (before, after), or a list of pairs.")
-        if not images:
-            raise ValueError("images is an empty list; give at least one pair (before, after).")
-        if len(images) == 2 and not any(isinstance(pair, (tuple, list, dict)) for pair in images):
-            raise ValueError("images is a list of two images; write a pair as a tuple, (before, after).")
-        return {f"images[{i}]": as_pair(pair, f"images[{i}]") for i, pair in enumerate(images)}
-
-    def _captions(self, text, count: int, prompt: str) -> list[list[int]]:
-        """Ids of each caption, without stop token."""
-        captions = [text] if isinstance(text, str) else list(text)
-        if len(captions) != count:
-            raise ValueError(f"text has {len(captions)} captions for {count} pairs; give one caption for each pair.")
-        tokenizer = self.tokenizer
-        control = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
-        control |= {self.stop_token_id, self.image_token_id}
-        continues = bool(prompt) and not self.is_encoder_decoder
-        rows = []
-        for i, caption in enumerate(captions):
-            if not isinstance(caption, str):
-                raise ValueError(f"text[{i}] is a {type(caption).__name__}, a caption is a string.")
-            caption = " ".join(caption.split())  # on one line: "\n" is a stop token
-            if not caption:
-                raise ValueError(f"text[{i}] is empty. To generate a caption, leave text out.")
-            # after a prompt, the first word has a space before it
-            ids = self._ids(f" {caption}" if continues else caption)
-            if found := control.intersection(ids):
-                tokens = ", ".join(map(repr, tokenizer.convert_ids_to_tokens(sorted(found))))
-                raise ValueError(
-                    f"text[{i}] contains control tokens ({tokens}), which a caption must not: {caption!r}"
-                )
-            rows.append(ids)
-        return rows
-
-    def _text_inputs(self, captions: list[list[int]] | None, prompt: str, count: int, options: dict) -> dict:
-        """`input_ids`, `attention_mask` and, with captions, `labels`."""
-        prefix = [self.image_token_id] * self.num_query_tokens
-        if self.is_encoder_decoder:
-            prefix += self.tokenizer(prompt)["input_ids"]  # ends in </s>
-        else:
-            prefix += [self.tokenizer.bos_token_id, *self._ids(prompt.rstrip())]
-        if prefix.count(self.image_token_id) != self.num_query_tokens:
-            raise ValueError(f"The prompt contains the image token {str(self.image_token)!r}: {prompt!r}")
-        if captions is None:
-            return self._padded({"input_ids": [prefix] * count}, options)
-        limit = options.get("max_length")
-        if limit is not None and options.get("truncation", True) not in (False, "do_not_truncate"):
-            taken = 1 + (0 if self.is_encoder_decoder else len(prefix))
-            if limit <= taken:
-                raise ValueError(
-                    f"max_length={limit} leaves no room for a caption: image tokens, BOS, prompt and stop token take "
-                    f"{taken}."
-                )
-            captions = [ids[: limit - taken] for ids in captions]
-        targets = [[*ids, self.stop_token_id] for ids in captions]
-        if self.is_encoder_decoder:
-            options = {**options, "padding_side": "right"}  # a decoder starts at the left
-            return {**self._padded({"input_ids": [prefix] * count}, {}), **self._padded({"labels": targets}, options)}
-        rows = {
-            "input_ids": [prefix + target for target in targets],
-            "labels": [[IGNORED] * len(prefix) + target for target in targets],
+    def _text_inputs(self, captions, prompt, count, options):
+        instruction = self.qformer_tokenizer(prompt)["input_ids"]  # the same for every row: nothing to pad
+        return {
+            **super()._text_inputs(captions, prompt, count, options),
+            "qformer_input_ids": [instruction] * count,
+            "qformer_attention_mask": [[1] * len(instruction)] * count,
         }
-        return self._padded(rows, options)
-
-    def _padded(self, columns: dict, options: dict) -> dict:
-        return pad_rows(columns, {"input_ids": self.tokenizer.pad_token_id, "labels": IGNORED}, options)
-
-    def _ids(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
 
 
 def _guess_stop_token(tokenizer) -> str:
@@ -288,4 +123,4 @@ def _guess_stop_token(tokenizer) -> str:
     return tokenizer.eos_token
 
 
-__all__ = ["Blip2IDCProcessor"]
+__all__ = ["DEFAULT_INSTRUCTION", "Blip2IDCProcessor", "InstructBlipIDCProcessor"]

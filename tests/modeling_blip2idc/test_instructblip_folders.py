@@ -1,0 +1,204 @@
+"""InstructBLIP on disk: `load_idc`, the stock classes, adapters, the pipeline, a process without this package."""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from peft import PeftModel, get_peft_model
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    InstructBlipForConditionalGeneration,
+    InstructBlipProcessor,
+    pipeline,
+)
+
+from modeling_blip2idc import (
+    Blip2IDCConfig,
+    ImageDifferenceCaptioningPipeline,
+    InstructBlipIDCConfig,
+    InstructBlipIDCForConditionalGeneration,
+    InstructBlipIDCProcessor,
+    export_remote_code,
+    load_idc,
+    lora_config,
+)
+from tests.modeling_blip2idc.test_export import STRANGER
+from tests.tiny_blip2 import CAPTIONS, random_pairs, tiny_instructblip
+
+TASK = "image-difference-captioning"
+
+
+@torch.no_grad()
+def logits(model, inputs):
+    return model(**inputs).logits
+
+
+def edit(file, **changes):
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+@pytest.fixture(params=["ours", "plain"])
+def folder(request, instructblip_dir, plain_instructblip_dir):
+    return instructblip_dir if request.param == "ours" else plain_instructblip_dir
+
+
+def test_load_idc(folder, caplog):
+    with caplog.at_level(logging.WARNING):
+        model, processor = load_idc(folder)
+    assert caplog.messages == []
+    assert type(model) is InstructBlipIDCForConditionalGeneration and type(processor) is InstructBlipIDCProcessor
+    assert not model.training
+    assert (processor.num_query_tokens, processor.stop_token) == (4, "</s>")
+    assert processor.image_token_id == model.config.image_token_index
+    expected, same = tiny_instructblip()
+    inputs = processor(images=random_pairs(2), text=CAPTIONS[:2])
+    for name, tensor in same(images=random_pairs(2), text=CAPTIONS[:2]).items():
+        assert torch.equal(inputs[name], tensor), name
+    inputs = processor(images=random_pairs(2))
+    assert torch.equal(model.generate(**inputs), expected.generate(**inputs))
+    assert {p.dtype for p in load_idc(folder, dtype="bfloat16")[0].parameters()} == {torch.bfloat16}
+
+
+def test_t5(tmp_path):
+    expected, processor = tiny_instructblip(t5=True)
+    for part in (expected, processor):
+        part.save_pretrained(tmp_path)
+    model, processor = load_idc(tmp_path)
+    assert model.config.is_encoder_decoder  # else the Trainer counts labels as for a decoder alone
+    inputs = processor(images=random_pairs(2))
+    assert torch.equal(model.generate(**inputs), expected.generate(**inputs))
+
+
+def test_the_released_vicuna_checkpoints_of_2023(plain_instructblip_dir, tmp_path):
+    """Their config has neither the image token nor the tokenizer's ids, and -1 for padding (transformers #25426)."""
+    folder = shutil.copytree(plain_instructblip_dir, tmp_path / "copy")
+    stock = InstructBlipForConditionalGeneration.from_pretrained(folder)
+    size = stock.config.text_config.vocab_size
+    stock.resize_token_embeddings(size - 1, mean_resizing=False)
+    stock.config.image_token_index = None
+    for ids in (stock.config.text_config, stock.generation_config):
+        ids.bos_token_id, ids.eos_token_id = 0, 1
+    stock.config.text_config.pad_token_id = -1
+    stock.save_pretrained(folder)
+    edit(folder / "generation_config.json", pad_token_id=-1)
+    edit(folder / "processor_config.json", num_query_tokens=None)
+
+    model, processor = load_idc(folder)
+    assert processor.num_query_tokens == 4 and processor.stop_token_id == 2
+    assert model.config.image_token_index == processor.image_token_id == size - 1
+    assert model.get_input_embeddings().weight.shape == (size, 32)
+    inputs = processor(images=random_pairs(2))
+    expected = tiny_instructblip()[0].generate(**inputs, max_new_tokens=8, eos_token_id=2)
+    assert torch.equal(model.generate(**inputs, max_new_tokens=8), expected)
+    # one row ends before the other and is filled up
+    prompt = inputs["input_ids"].shape[1]
+    stop = int(expected[0, prompt + 1])
+    assert stop not in expected[1, prompt:]
+    sequences = model.generate(**inputs, max_new_tokens=8, eos_token_id=stop)
+    assert sequences[0, prompt + 1 :].tolist() == [stop] * 7
+    assert torch.equal(sequences[1], expected[1])
+
+
+def test_weights_are_interchangeable_with_the_stock_class(instructblip_dir, plain_instructblip_dir):
+    processor = InstructBlipProcessor.from_pretrained(instructblip_dir)
+    assert type(processor) is InstructBlipProcessor and processor.num_query_tokens == 4
+    stock = InstructBlipForConditionalGeneration.from_pretrained(instructblip_dir)
+    ours = InstructBlipIDCForConditionalGeneration.from_pretrained(plain_instructblip_dir)
+    assert stock.state_dict().keys() == ours.state_dict().keys()
+    assert all(torch.equal(tensor, ours.state_dict()[name]) for name, tensor in stock.state_dict().items())
+
+
+def test_auto_classes(instructblip_dir):
+    assert (
+        type(AutoModelForImageTextToText.from_pretrained(instructblip_dir)) is InstructBlipIDCForConditionalGeneration
+    )
+    assert type(AutoProcessor.from_pretrained(instructblip_dir)) is InstructBlipIDCProcessor
+
+
+def test_another_model_type_is_refused(instructblip_dir, tiny_model_dir, tmp_path):
+    with pytest.raises(ValueError, match="is no BLIP-2 model.*'instructblipidc', it must be 'blip-2' or 'blip2idc'"):
+        Blip2IDCConfig.from_pretrained(instructblip_dir)
+    with pytest.raises(ValueError, match="is no InstructBLIP model.*'blip2idc', it must be 'instructblip' or"):
+        InstructBlipIDCConfig.from_pretrained(tiny_model_dir)
+    (tmp_path / "config.json").write_text('{"model_type": "git"}')
+    with pytest.raises(ValueError, match="no BLIP-2 model and no InstructBLIP.*'git', it must be one of 'blip-2', "):
+        load_idc(tmp_path)
+
+
+class TestPipeline:
+    def captions(self, pipe):
+        return pipe(random_pairs(3), batch_size=2, max_new_tokens=6)
+
+    def expected(self, model, processor):
+        inputs = processor(images=random_pairs(3))
+        output = model.generate(**inputs, max_new_tokens=6, return_dict_in_generate=True, output_logits=True)
+        texts = processor.post_process_captions(output.sequences[:, inputs["input_ids"].shape[1] :])
+        return texts, pytest.approx(model.sequence_confidence(output).tolist(), rel=1e-5)
+
+    def check(self, results, model, processor):
+        found = [result[0]["generated_text"] for result in results], [result[0]["score"] for result in results]
+        assert found == self.expected(model, processor)
+
+    def test_of_a_folder(self, folder):
+        pipe = pipeline(TASK, model=str(folder), device="cpu")
+        assert type(pipe.processor) is InstructBlipIDCProcessor
+        self.check(self.captions(pipe), *load_idc(folder))
+
+    def test_with_another_instruction(self, instructblip_dir):
+        pipe = pipeline(TASK, model=str(instructblip_dir), device="cpu")
+        model, processor = load_idc(instructblip_dir)
+        processor.prompt = "the change:"
+        self.check(pipe(random_pairs(3), prompt="the change:", max_new_tokens=6), model, processor)
+        assert pipe(random_pairs(3), max_new_tokens=6) != pipe(random_pairs(3), prompt="what", max_new_tokens=6)
+
+    def test_of_an_adapter(self, folder, tmp_path):
+        model, processor = load_idc(folder)
+        torch.manual_seed(0)
+        adapted = get_peft_model(model, lora_config(init_lora_weights=False)).eval()
+        adapted.peft_config["default"].base_model_name_or_path = str(folder)
+        adapted.save_pretrained(tmp_path)
+        processor.prompt = "the change:"
+        processor.save_pretrained(tmp_path)
+
+        again, own = load_idc(tmp_path)
+        assert isinstance(again, PeftModel) and type(own) is InstructBlipIDCProcessor and own.prompt == "the change:"
+        inputs = own(images=random_pairs(2))
+        assert torch.equal(logits(again, inputs), logits(adapted, inputs))
+        assert not torch.equal(logits(again, inputs), logits(load_idc(folder)[0], inputs))
+        self.check(self.captions(pipeline(TASK, model=str(tmp_path), device="cpu")), again, own)
+        merged = again.merge_and_unload()
+        assert type(merged) is InstructBlipIDCForConditionalGeneration
+        torch.testing.assert_close(logits(merged, inputs), logits(adapted, inputs), rtol=1e-3, atol=1e-3)
+
+
+def test_in_a_process_without_this_package(instructblip_dir, tmp_path):
+    model, processor = load_idc(instructblip_dir)
+    export_remote_code(model, processor, tmp_path / "exported")
+    for part in (model, processor):
+        part.save_pretrained(tmp_path / "bare")
+    (tmp_path / "stranger").mkdir()
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    folders = [str(tmp_path / name) for name in ("exported", "bare", "again")]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", STRANGER, *folders],
+        cwd=tmp_path / "stranger", env=env, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    pipe = ImageDifferenceCaptioningPipeline(model=model, processor=processor, device="cpu")
+    expected = pipe(random_pairs(3), max_new_tokens=6)
+    captions = [result[0]["generated_text"] for result in expected]
+    scores = pytest.approx([result[0]["score"] for result in expected], rel=1e-5)
+    for name in ("loaded exported", "loaded bare", "saved again"):
+        assert found[name] == [captions, scores], name
+    results = found[f"pipeline {TASK}"]
+    assert [result[0]["generated_text"] for result in results] == captions
+    names = ["InstructBlipIDCForConditionalGeneration", "InstructBlipIDCProcessor", "transformers_modules"]
+    assert found["classes"] == names and found["model_type"] == "instructblipidc"
