@@ -37,8 +37,8 @@ quality: $(DEV) ## lint, formatting, dependencies that fit together
 	$(BIN)/python -m pip check
 
 mini: $(DEV) ## train the embedded model from nothing, about 2 hours on two cores; run again to resume
-	@echo "== training the embedded model (recipes/mini.yaml)"
-	$(BIN)/python train_trainer.py recipes/mini.yaml
+	@echo "== training the embedded model (recipes/embedded.yaml)"
+	$(BIN)/python train_trainer.py recipes/embedded.yaml
 
 bench: $(DEV) ## run every measurement of benchmarks/
 	@set -e; for file in benchmarks/*.py; do \
