@@ -1,178 +1,63 @@
-"""Trains a model for image difference captioning, scores it, and leaves it ready to load.
+"""Fine-tunes a BLIP-2 for image difference captioning, scores it, and leaves it ready to load or publish.
 
     python train_trainer.py recipes/mini.yaml
-    python train_trainer.py recipes/scenes_lora.yaml --rank 16 --output_dir runs/lora16
+    python train_trainer.py recipes/spot_the_diff.yaml --data_dir std/ --seeds 1 2 3 --push_to_hub
 
 A recipe is a YAML file of the arguments below and of those of `Seq2SeqTrainingArguments`; what is given on the command
-line wins. A run that was interrupted, at any moment, is continued by the same command. `<output_dir>/final` then holds
-the model (or the adapter) with its card, `results.json` and the test captions in `predictions.jsonl`.
+line wins. `accelerate launch train_trainer.py ...` and `torchrun` train on several devices. The same command continues
+a run that was interrupted, at any moment. `<output_dir>` then holds `report.json`, `report.md`, `gallery.html`,
+`predictions.jsonl`, `curves.png` and `metrics.jsonl`, and `final/` the model or the adapter with its card.
 """
 
-import json
+import copy
 import shutil
 import sys
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import evaluate
-import yaml
-from transformers import HfArgumentParser, Seq2SeqTrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, set_seed
 
 from datasets_syned import BlurJPEG, IDCCollator, lessons, training_data
 from datasets_syned.scenes import NO_CHANGE_CAPTIONS
 from datasets_syned.scorer import Scorer
+from datasets_syned.specs import place_spec
+from metrics.report import build_report, draw_curves, summarize_seeds, write_predictions, write_report
+from modeling_blip2idc.about_blip2idc import about_run
 from modeling_blip2idc.card_blip2idc import write_card
 from modeling_blip2idc.compact_blip2idc import name_base, save_compact
+from modeling_blip2idc.dry_run_blip2idc import describe, dry_run
 from modeling_blip2idc.image_processing_blip2idc import make_canvas
 from modeling_blip2idc.loading_blip2idc import EMBEDDED, load_idc
-from modeling_blip2idc.peft_blip2idc import TOWERS, count_trainable, lora_config
+from modeling_blip2idc.peft_blip2idc import count_trainable
+from modeling_blip2idc.publish_blip2idc import publish
+from modeling_blip2idc.run_blip2idc import RunLog
 from modeling_blip2idc.scratch_blip2idc import add_auxiliary, build_from_scratch, remove_auxiliary
+from modeling_blip2idc.trainable_blip2idc import load_trainable
 from modeling_blip2idc.trainer_blip2idc import IDCTrainer, last_checkpoint
+from train_arguments import parse, preflight, repo_name, runs
 
 METRIC = Path(__file__).parent / "metrics" / "cider"
-CURVES = {
-    "eval_cider": ("CIDEr-D / 10", 10),
-    "eval_category_accuracy": ("kind of change", 1),
-    "eval_exact": ("equals a reference", 1),
-    "eval_attributes_accuracy": ("attribute words", 1),
-    "eval_no_change_f1": ("F1 of no change", 1),
-}
 
 
-@dataclass
-class ModelArguments:
-    """What is trained."""
-
-    model: str | None = field(default=None, metadata={"help": "Hub id or folder; the embedded model by default"})
-    revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the model"})
-    dtype: str | None = field(default=None, metadata={"help": "such as bfloat16; the checkpoint's by default"})
-    scratch: dict | None = field(default=None, metadata={"help": "geometry of a small model trained from nothing"})
-    tuning: Literal["lora", "full"] = field(default="lora", metadata={"help": "an adapter, or all weights"})
-    towers: list[str] = field(default_factory=lambda: [*TOWERS], metadata={"help": "of LoRA", "choices": TOWERS})
-    targets: Literal["paper", "authors"] = field(default="paper", metadata={"help": "all Q, K, V; or as released"})
-    rank: int = field(default=8, metadata={"help": "of LoRA"})
-    lora_alpha: int = field(default=16, metadata={"help": "scale of LoRA"})
-    lora_dropout: float = field(default=0.05, metadata={"help": "dropout of LoRA"})
-
-
-@dataclass
-class DataArguments:
-    """What it learns from. A data set is a dict of arguments of `datasets.load_dataset`, as JSON on a command line."""
-
-    train_data: list[dict] = field(default_factory=list, metadata={"help": "data sets, one after the other"})
-    eval_data: dict | None = field(default=None, metadata={"help": "scored during training"})
-    test_data: dict | None = field(default=None, metadata={"help": "scored at the end"})
-    augment: bool = field(default=False, metadata={"help": "blur and JPEG on training images (paper, section 5.1)"})
-    max_length: int | None = field(default=None, metadata={"help": "tokens of a row, image tokens included"})
-    num_proc: int | None = field(default=None, metadata={"help": "processes that prepare data"})
-    lessons: bool = field(default=False, metadata={"help": "dense labels of the embedded scenes; needs `scratch`"})
-    curriculum: list[list] | None = field(default=None, metadata={"help": "lessons: [until, [parts]] of each phase"})
-
-
-@dataclass
-class IDCTrainingArguments(Seq2SeqTrainingArguments):
-    """As `Seq2SeqTrainingArguments`, with defaults for this task."""
-
-    output_dir: str = field(default="runs/idc", metadata={"help": "where checkpoints and results go"})
-    remove_unused_columns: bool = field(default=False, metadata={"help": "the collator reads the columns"})
-    predict_with_generate: bool = field(default=True, metadata={"help": "score generated captions"})
-    metric_for_best_model: str | None = field(default="cider", metadata={"help": "of the evaluation"})
-    muon_lr: float | None = field(default=None, metadata={"help": "Muon for the matrices, at this learning rate"})
-    auxiliary_weights: list[float] = field(default_factory=lambda: [0.5, 0.3], metadata={"help": "of patches, pairs"})
-    embed: bool = field(default=False, metadata={"help": "replace the model embedded in the package by the result"})
-
-
-def parse(argv):
-    """Arguments from `[recipe.yaml] [--name value ...]`, as the dataclasses above. A mistake ends the program."""
-    usage = "%(prog)s recipe.yaml [--argument value ...]"
-    parser = HfArgumentParser((ModelArguments, DataArguments, IDCTrainingArguments), usage=usage, description=__doc__)
-    for action in parser._actions:
-        if action.dest in ("train_data", "eval_data", "test_data", "scratch", "curriculum"):
-            action.type, action.nargs = json.loads, None
-    arguments = {action.dest: action for action in parser._actions if action.dest != "help"}
-    parser.add_argument("recipe", nargs="?", help="a YAML file with any of the arguments below; comes first")
-    recipe = argv[0] if argv and not argv[0].startswith("-") else None
-    try:
-        if recipe is not None:
-            parser.set_defaults(**read_recipe(recipe, arguments))
-        *groups, rest = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
-        if rest.recipe != recipe:
-            raise ValueError(f"the recipe comes first: {rest.recipe!r}")
-        check(*groups)
-    except (ValueError, TypeError) as error:
-        parser.error(str(error))
-    return groups
-
-
-def read_recipe(path, arguments):
-    """Values of a YAML file, each of the type that the command line would give it (YAML takes `1e-3` for a text)."""
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"recipe {path!r}: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"recipe {path!r} must hold lines of the form `argument: value`")
-    if unknown := sorted(str(name) for name in set(values) - set(arguments)):
-        raise ValueError(f"recipe {path!r}: unknown argument {', '.join(unknown)}")
-    for name, value in values.items():
-        try:
-            values[name] = typed(arguments[name], value)
-        except Exception as error:  # whatever the argument's own type raises
-            raise ValueError(f"recipe {path!r}: {name}: {value!r} is no valid value: {error}") from error
-    return values
-
-
-def typed(action, value):
-    """A value of a recipe as an argument of the command line would be read."""
-    if value is None or isinstance(value, dict) or action.type is json.loads:
-        return value
-    if isinstance(value, list):
-        return [typed(action, item) for item in value]
-    read = action.type(str(value))
-    if action.choices and read not in action.choices:
-        raise ValueError(f"choose from {', '.join(map(str, action.choices))}")
-    return value if read == value else read
-
-
-def check(model_args, data_args, training_args):
-    """Raises a `ValueError` for what would otherwise fail after minutes of preparation or hours of training."""
-    if not data_args.train_data:
-        raise ValueError("train_data is empty: name a recipe, such as recipes/mini.yaml")
-    for name in ("train_data", "eval_data", "test_data"):
-        if (specs := getattr(data_args, name)) is not None:
-            training_data.check(name, specs, masks=data_args.lessons and name == "train_data")
-    if data_args.lessons and (model_args.scratch is None or training_args.max_steps <= 0):
-        raise ValueError("lessons need scratch (they label the patches of a small model's canvas) and max_steps")
-    if data_args.curriculum is not None:
-        if not data_args.lessons:
-            raise ValueError("curriculum orders lessons: it needs `lessons: true`")
-        lessons.check_curriculum(data_args.curriculum, len(data_args.train_data))
-    if model_args.scratch is not None and model_args.model is not None:
-        raise ValueError("give scratch or model, not both")
-    if training_args.eval_strategy != "no" and data_args.eval_data is None:
-        raise ValueError(f"eval_strategy is {training_args.eval_strategy.value!r}, and there is no eval_data")
-
-
-def make_model(args, with_auxiliary):
+def make_model(args, training_args, with_auxiliary):
     """The model to be trained and its processor."""
     if args.scratch is not None:
         words = lessons.vocabulary()
         model, processor = build_from_scratch(words, no_change_captions=NO_CHANGE_CAPTIONS, **args.scratch)
         if with_auxiliary:
             add_auxiliary(model, lessons.PATCH_CLASSES, lessons.PAIR_CLASSES, lessons.CLASS_WEIGHTS)
-        return model, processor
-    model, processor = load_idc(args.model, args.revision, args.dtype)
-    is_adapter = hasattr(model, "merge_and_unload")
-    if args.tuning == "full":
-        return (model.merge_and_unload() if is_adapter else model).requires_grad_(True), processor
-    if is_adapter:
-        raise ValueError(f"{args.model!r} is an adapter already: give its base model, or use --tuning full")
-    from peft import get_peft_model
-
-    size = {"r": args.rank, "lora_alpha": args.lora_alpha, "lora_dropout": args.lora_dropout}
-    return get_peft_model(model, lora_config(args.towers, args.targets, **size, revision=args.revision)), processor
+    else:
+        names = ("revision", "dtype", "attn_implementation", "tuning", "towers", "targets", "rank", "lora_alpha")
+        options = {name: getattr(args, name) for name in (*names, "lora_dropout")}
+        options["activation_checkpointing"] = training_args.activation_checkpointing
+        model, processor = load_trainable(args.model, device=training_args.device, **options)
+    if args.prompt is not None:
+        processor.prompt = args.prompt
+    for name in ("max_new_tokens", "num_beams"):
+        if (value := getattr(training_args, name)) is not None:
+            setattr(model.generation_config, name, value)
+    return model, processor
 
 
 def canvas(before, after, size, concat_axis):
@@ -180,9 +65,8 @@ def canvas(before, after, size, concat_axis):
     return make_canvas(before, after, size, concat_axis)[0]
 
 
-def make_train_data(args, training_args, processor, config):
+def make_train_data(args, training_args, parts, processor, config):
     """Rows to train on, and what collates them."""
-    parts = [training_data.load(spec) for spec in args.train_data]
     if args.lessons:
         training_args.train_sampling_strategy = "sequential"  # the order is drawn inside
         rows_per_step = training_args.train_batch_size * training_args.gradient_accumulation_steps
@@ -198,33 +82,24 @@ def make_train_data(args, training_args, processor, config):
         return rows, lessons.LessonCollator(processor)
     augment = BlurJPEG() if args.augment else None
     collator = IDCCollator(processor, seed=training_args.seed, max_length=args.max_length, augment=augment)
-    return training_data.concatenate(parts), collator
+    rows = training_data.concatenate(parts, training_args.seed, args.shuffle_buffer)
+    if training_args.train_sampling_strategy == "group_by_length":
+        rows = training_data.with_lengths(rows, lambda captions: processor.tokenizer(captions)["input_ids"])
+    return rows, collator
 
 
-def draw_curve(history, path):
-    """Draws the scores of the evaluations over the steps of the run, as a PNG."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel="step", ylabel="score on the evaluation split", ylim=(0, 1))
-    for name, (label, unit) in CURVES.items():
-        if points := [(entry["step"], entry[name] / unit) for entry in history if name in entry]:
-            axes.plot(*zip(*points, strict=True), label=label)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=110)
-
-
-def main(model_args, data_args, training_args):
-    """Trains, saves and scores. Returns what `results.json` holds."""
+def make_trainer(model_args, data_args, training_args, parts, eval_rows):
+    """The Trainer of one run."""
     set_seed(training_args.seed)
+    training_args = copy.copy(training_args)
+    training_args.push_to_hub = False  # the Trainer would publish its checkpoints
+    model, processor = make_model(model_args, training_args, data_args.lessons)
+    train_rows, collator = make_train_data(data_args, training_args, parts, processor, model.config)
+    callbacks = [RunLog(draw_curves)]
+    if training_args.early_stopping_patience is not None:
+        callbacks.append(EarlyStoppingCallback(training_args.early_stopping_patience))
     metric = evaluate.load(str(METRIC))
-    model, processor = make_model(model_args, data_args.lessons)
-    trainable = {part: n for part, n in count_trainable(model).items() if n}
-    print("trainable parameters:", trainable)
-    eval_rows, test_rows = (spec and training_data.load(spec) for spec in (data_args.eval_data, data_args.test_data))
-    train_rows, collator = make_train_data(data_args, training_args, processor, model.config)
-    trainer = IDCTrainer(
+    return IDCTrainer(
         model,
         training_args,
         data_collator=collator,
@@ -233,36 +108,122 @@ def main(model_args, data_args, training_args):
         eval_dataset=eval_rows,
         processing_class=processor,
         compute_metrics=None if eval_rows is None else Scorer(eval_rows, processor.post_process_captions, metric),
+        callbacks=callbacks,
         muon_lr=training_args.muon_lr,
         auxiliary_weights=training_args.auxiliary_weights,
     )
+
+
+def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
+    """One run: trains, saves, scores what was saved, writes report and card. Returns the report."""
+    trainer = make_trainer(model_args, data_args, training_args, parts, eval_rows)
+    trainable = {part: n for part, n in count_trainable(trainer.model).items() if n}
+    if trainer.is_world_process_zero():
+        print("trainable parameters:", ", ".join(f"{part} {n:,}" for part, n in trainable.items()), flush=True)
     trainer.train(resume_from_checkpoint=last_checkpoint(training_args.output_dir))
 
-    out = Path(training_args.output_dir) / "final"
-    if model_args.scratch is not None:
-        save_compact(remove_auxiliary(trainer.model), processor, out)
+    folder = Path(training_args.output_dir)
+    save(trainer, model_args, folder / "final")
+    report = {"about": about_run(model_args, data_args, training_args, trainer.state, trainable)}
+    if test_rows is not None:
+        scorer = score(trainer, model_args, folder / "final", test_rows)
+        if trainer.is_world_process_zero():
+            report = build_report(
+                scorer.captions,
+                scorer.references,
+                ids=list(test_rows["id"]),
+                categories=scorer.categories,
+                changed=list(test_rows["changed"]),
+                benchmark=data_args.test_data.get("name"),
+                about=report["about"],
+                extra=scorer.of_the_scenes(),
+            )
+            write_report(folder, report, test_rows)
+            shutil.copyfile(folder / "report.json", folder / "final" / "report.json")
+            write_predictions(folder / "predictions.jsonl", report["pairs"])
+            cider = 100 * report["scores"]["cider"]
+            print(f"CIDEr {cider:.1f} on {report['count']:,} test pairs; see {folder / 'report.md'}", flush=True)
+    if trainer.is_world_process_zero():
+        write_card(folder / "final", report, folder / "curves.png")
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.free_memory()
+    return report
+
+
+def save(trainer, args, out):
+    """Writes what is published: the model or the adapter, and its processor."""
+    if args.scratch is not None:
+        if trainer.is_world_process_zero():
+            save_compact(remove_auxiliary(trainer.model), trainer.processing_class, out)
     else:
         trainer.save_model(out)
-        (out / "training_args.bin").unlink()  # a pickle, and full of this machine
-        name_base(out, EMBEDDED if model_args.model is None else model_args.model)
-    # what is scored is what was written, read back as anybody would
-    trainer.model = trainer.model_wrapped = load_idc(out, dtype=model_args.dtype)[0].to(training_args.device)
-    results = {"steps": trainer.state.global_step, "trainable_parameters": trainable}
-    results["history"] = [entry for entry in trainer.state.log_history if "eval_cider" in entry]
-    if test_rows is not None:
-        trainer.compute_metrics = scorer = Scorer(test_rows, processor.post_process_captions, metric)
-        trainer.predict(test_rows)
-        results["test"] = scorer.report()
-        scorer.write_predictions(out / "predictions.jsonl")
-        print(json.dumps(results["test"], indent=1))
-    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    if results["history"]:
-        draw_curve(results["history"], out / "curve.png")
-    write_card(out, results, {**vars(model_args), **vars(data_args), "embed": training_args.embed})
-    if training_args.embed:
-        shutil.copytree(out, EMBEDDED, dirs_exist_ok=True, ignore=shutil.ignore_patterns("predictions.jsonl"))
-    return results
+        if trainer.is_world_process_zero():
+            (out / "training_args.bin").unlink()  # a pickle, and full of this machine
+            name_base(out, EMBEDDED if args.model is None else args.model)
+            trainer.model.generation_config.save_pretrained(out)
+    trainer.accelerator.wait_for_everyone()
+
+
+def score(trainer, args, out, rows):
+    """Captions rows with what was written, read back as anybody would. Returns the scorer that holds them."""
+    trainer.model = trainer.model_wrapped = load_idc(out, dtype=args.dtype)[0].to(trainer.args.device)
+    trainer.compute_metrics = scorer = Scorer(
+        rows, trainer.processing_class.post_process_captions, evaluate.load(str(METRIC))
+    )
+    trainer.predict(rows)
+    return scorer
+
+
+def main(model_args, data_args, training_args):
+    """Trains once, or once for each of the seeds. Returns what `report.json` holds."""
+    preflight(model_args, data_args, training_args)
+    parts, (eval_rows, test_rows) = (
+        [spec and training_data.load(place_spec(spec, data_args.data_dir)) for spec in specs]
+        for specs in (data_args.train_data, (data_args.eval_data, data_args.test_data))
+    )
+    if training_args.dry_run:
+        result = dry_run(
+            lambda args: make_trainer(model_args, data_args, args, parts, eval_rows),
+            training_args,
+            test_rows if eval_rows is None else eval_rows,
+        )
+        if training_args.process_index == 0:
+            print(describe(result), flush=True)
+        return result
+    reports = {
+        args.seed: train(model_args, data_args, args, parts, eval_rows, test_rows) for args in runs(training_args)
+    }
+    report, folder = next(iter(reports.values())), Path(training_args.output_dir)
+    if training_args.process_index == 0:
+        if training_args.seeds:
+            report = combine(reports, model_args, folder, training_args.greater_is_better)
+        if training_args.push_to_hub:
+            hub = (training_args.hub_token, training_args.hub_private_repo, training_args.hub_revision)
+            print("published as", publish(folder / "final", repo_name(training_args), *hub), flush=True)
+        if training_args.embed:
+            shutil.copytree(folder / "final", EMBEDDED, dirs_exist_ok=True)
+    return report
+
+
+def combine(reports, args, folder, greater_is_better):
+    """The report of several seeds: the best one's by its evaluation split, and how much the seeds differ."""
+    choose = max if greater_is_better else min
+    best = choose(reports, key=lambda seed: reports[seed]["about"]["evaluation"] or 0.0)
+    shutil.copytree(folder / f"seed-{best}" / "final", folder / "final", dirs_exist_ok=True)
+    name_base(folder / "final", EMBEDDED if args.model is None else args.model)
+    report = {**reports[best], "about": {**reports[best]["about"], "model": folder.resolve().name}}
+    if "scores" in report:
+        report["seeds"] = summarize_seeds(reports)
+        write_report(folder, report)
+        shutil.copyfile(folder / "report.json", folder / "final" / "report.json")
+    write_card(folder / "final", report, folder / f"seed-{best}" / "curves.png")
+    return report
 
 
 if __name__ == "__main__":
-    main(*parse(sys.argv[1:]))
+    arguments = parse(sys.argv[1:], __doc__)
+    try:
+        preflight(*arguments)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    main(*arguments)

@@ -17,9 +17,10 @@ class IDCCollator:
     `labels`. All other columns are dropped here, so the Trainer needs `remove_unused_columns=False`.
 
     Which of a row's references is learned is drawn at each visit, from `(seed, epoch, visit, id)` alone: not from the
-    order of the rows, the batch size or the number of workers. A visit is counted where the collator runs, and
-    [`~IDCCollator.set_epoch`] starts the count anew. Worker processes of a data loader hold copies: with
-    `num_workers > 0` call `set_epoch` before each epoch, else every epoch repeats the first one's draws.
+    order of the rows, the batch size or the number of workers and processes. A visit is counted where the collator
+    runs, and [`~IDCCollator.set_epoch`] starts the count anew. Worker processes of a data loader hold copies: with
+    `num_workers > 0` call `set_epoch` before each epoch, else every epoch repeats the first one's draws. Rows of a
+    stream that is read again and again may bring the number of the pass instead, as the column `epoch` (`int`).
 
     Args:
         processor (`Callable`):
@@ -125,6 +126,8 @@ class IDCCollator:
 
     def _rng(self, row: Mapping[str, Any], name: str) -> np.random.Generator:
         key = str(_column(row, "id", name))
+        if row.get("epoch", self.epoch) != self.epoch:
+            self.set_epoch(row["epoch"])
         visit = self._visits[key]
         self._visits[key] += 1
         digest = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")

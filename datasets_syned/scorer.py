@@ -1,9 +1,10 @@
 """Scores of generated captions against the rows that they describe."""
 
 import json
-import os
 from collections.abc import Callable
 from typing import Any
+
+from datasets import IterableDataset
 
 from .scene_scores import of_the_grammar, oracle_captions, score_scene_captions
 
@@ -20,9 +21,15 @@ class Scorer:
         decode (`Callable`): ids `(n, length)` to `n` captions; negative ids are padding.
         metric (`evaluate.Metric`): with `compute(predictions=, references=, scorers=, categories=)`, whose result
             has the key `cider`.
+
+    Raises:
+        ValueError: the rows are a stream. Each evaluation reads them all, in order, and scores them as one corpus, for
+            which they have to be there.
     """
 
     def __init__(self, rows, decode: Callable, metric):
+        if isinstance(rows, IterableDataset):
+            raise ValueError("rows to be scored cannot be a stream: load them without `streaming: true`")
         self.rows, self.decode, self.metric = rows, decode, metric
         self.references = list(rows["captions"])
         self.categories = list(rows["category"]) if "category" in rows.column_names else None
@@ -50,30 +57,16 @@ class Scorer:
         scores = self.metric.compute(predictions=captions, references=self.references, scorers=("cider",))
         return float(scores["cider"])
 
-    def report(self) -> dict[str, Any]:
-        """All scores of the captions that were scored last, by category, as a `dict` for JSON."""
-        by_category = {} if self.categories is None else {"categories": self.categories}
-        report = dict(
-            self.metric.compute(
-                predictions=self.captions,
-                references=self.references,
-                scorers=("cider", "bleu", "rouge_l"),
-                **by_category,
-            )
-        )
-        if self.of_scenes:
-            report["scenes"] = score_scene_captions(self.captions, self.references, self.categories)
-            if "scene" in self.rows.column_names:
-                oracle = oracle_captions([json.loads(scene) for scene in self.rows["scene"]], self.categories)
-                report["oracle_cider"] = self._cider(oracle)
-        report["count"] = len(self.captions)
-        return report
-
-    def write_predictions(self, path: str | os.PathLike) -> None:
-        """Writes one JSON line per row: id, category (if the rows have it), caption, references."""
-        categories = self.categories or [None] * len(self.references)
-        with open(path, "w", encoding="utf-8") as file:
-            rows = zip(self.rows["id"], categories, self.captions, self.references, strict=True)
-            for name, category, caption, references in rows:
-                line = {"id": name, "category": category, "caption": caption, "references": references}
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    def of_the_scenes(self) -> dict[str, Any]:
+        """
+        What only the embedded scenes have, of the captions that were scored last: `scenes`, as
+        [`score_scene_captions`] returns it, and, for rows with the column scene, `oracle_cider`, what a perfect
+        describer would get. Empty for other rows.
+        """
+        if not self.of_scenes:
+            return {}
+        found = {"scenes": score_scene_captions(self.captions, self.references, self.categories)}
+        if "scene" in self.rows.column_names:
+            oracle = oracle_captions([json.loads(scene) for scene in self.rows["scene"]], self.categories)
+            found["oracle_cider"] = self._cider(oracle)
+        return found

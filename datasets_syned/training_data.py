@@ -39,33 +39,98 @@ def check(name: str, specs: Any, masks: bool = False) -> None:
         raise ValueError(f"{name}: lessons are made from object masks; give the data set `masks: true`")
 
 
-def load(spec: Mapping[str, Any]) -> datasets.Dataset:
+def load(spec: Mapping[str, Any]) -> datasets.Dataset | datasets.IterableDataset:
     """
     Loads one data set of a recipe.
 
     Args:
-        spec (`dict`): arguments of `datasets.load_dataset`, `split` among them.
+        spec (`dict`): arguments of `datasets.load_dataset`, `split` among them; with `streaming: true` nothing is read
+            before it is needed.
 
     Returns:
-        `datasets.Dataset`
+        `datasets.Dataset`, or `datasets.IterableDataset`: that one with its images not decoded, as many are only
+        passed by (by other processes, by a shuffle buffer, by a run that is resumed).
 
     Raises:
         ValueError: `path` or `split` is missing, or the rows lack a column that training reads.
     """
     check("data set", spec)
     rows = datasets.load_dataset(**spec)
-    if missing := [name for name in NEEDED if name not in rows.column_names]:
+    names = rows.column_names
+    if names is None:  # a stream whose files do not say
+        names = [name for row in rows.take(1) for name in row]
+    if missing := [name for name in NEEDED if name not in names]:
         raise ValueError(
-            f"data set {dict(spec)}: no column {', '.join(missing)}; it has {', '.join(rows.column_names)}, and a row "
+            f"data set {dict(spec)}: no column {', '.join(missing)}; it has {', '.join(names)}, and a row "
             f"is {', '.join(FEATURES)}"
         )
+    if isinstance(rows, datasets.IterableDataset):
+        for name, feature in (rows.features or {}).items():
+            if isinstance(feature, datasets.Image):
+                rows = rows.cast_column(name, datasets.Image(decode=False))
     return rows
 
 
-def concatenate(parts: Sequence[datasets.Dataset]) -> datasets.Dataset:
-    """One data set of several, with the columns that all of them have."""
-    common = [name for name in parts[0].column_names if all(name in part.column_names for part in parts)]
-    return datasets.concatenate_datasets([part.select_columns(common) for part in parts])
+def is_stream(specs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a list of data sets asks for streams, of which a run needs to be told its `max_steps`."""
+    return any(spec.get("streaming") for spec in specs)
+
+
+def concatenate(
+    parts: Sequence[datasets.Dataset] | Sequence[datasets.IterableDataset], seed: int = 0, buffer_size: int = 1000
+) -> datasets.Dataset | datasets.IterableDataset:
+    """
+    One data set of several, with the columns that all of them have.
+
+    Args:
+        parts (`Sequence[datasets.Dataset]` or `Sequence[datasets.IterableDataset]`): all of one kind. Streams take
+            turns, each row once, and are shuffled; the others come one after the other, as they are.
+        seed (`int`, *optional*, defaults to 0): of the shuffled streams; with `set_epoch` each pass has another order.
+        buffer_size (`int`, *optional*, defaults to 1000): rows from which the next one of a stream is drawn.
+
+    Returns:
+        `datasets.Dataset` or `datasets.IterableDataset`
+
+    Raises:
+        ValueError: some parts are streams and some are not.
+    """
+    streams = [isinstance(part, datasets.IterableDataset) for part in parts]
+    if any(streams) != all(streams):
+        raise ValueError("some data sets have `streaming: true` and some have not: give it to all or to none")
+    columns = [part.column_names or [name for row in part.take(1) for name in row] for part in parts]
+    common = [name for name in columns[0] if all(name in other for other in columns)]
+    parts = [part.select_columns(common) for part in parts]
+    if not all(streams):
+        return datasets.concatenate_datasets(parts)
+    if len(parts) > 1:
+        parts = [datasets.interleave_datasets(parts, stopping_strategy="all_exhausted_without_replacement")]
+    return parts[0].shuffle(seed=seed, buffer_size=buffer_size)
+
+
+def with_lengths(rows: datasets.Dataset, tokenize: Callable[[list[str]], Sequence[Sequence[int]]]) -> datasets.Dataset:
+    """
+    Adds the column `length`, by which a Trainer groups rows (`train_sampling_strategy: group_by_length`). No image is
+    read.
+
+    Args:
+        rows (`datasets.Dataset`): with the column captions.
+        tokenize (`Callable`): `n` captions to their ids.
+
+    Returns:
+        `datasets.Dataset`: with `length` (`float`), the mean number of tokens of a row's references: which of them is
+        learned is drawn at each visit.
+
+    Raises:
+        ValueError: the rows are a stream, which is read in its own order.
+    """
+    if isinstance(rows, datasets.IterableDataset):
+        raise ValueError("a stream is read in its own order, not by length: load it without `streaming: true`")
+
+    lengths = []
+    for batch in rows.select_columns("captions").iter(1000):
+        counts = iter([len(ids) for ids in tokenize([caption for group in batch["captions"] for caption in group])])
+        lengths += [sum(next(counts) for _ in group) / len(group) for group in batch["captions"]]
+    return rows.add_column("length", lengths)
 
 
 def lessons(

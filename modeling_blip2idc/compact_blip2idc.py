@@ -39,8 +39,7 @@ def save_compact(model, processor, folder: str | os.PathLike) -> None:
     save_file(halves, weights, metadata={"format": "pt"})
     for file in folder.glob("*_blip2idc.py"):
         file.unlink()
-    for name in ("config.json", "processor_config.json", "tokenizer_config.json"):
-        path = folder / name
+    for path in (folder / "config.json", folder / "processor_config.json", *folder.rglob("tokenizer_config.json")):
         if path.exists():
             _write(path, _without_code(path))
 

@@ -1,11 +1,19 @@
 """Folders of tiny random BLIP-2 models, made once per run, and the models in them."""
 
 import pytest
-from transformers import Blip2ForConditionalGeneration, Blip2Processor
+import torch
+import yaml
+from transformers import (
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
+    InstructBlipForConditionalGeneration,
+    InstructBlipProcessor,
+)
 from transformers.utils import logging
 
 from modeling_blip2idc import Blip2IDCForConditionalGeneration, Blip2IDCProcessor
-from tests.tiny_blip2 import tiny_pair
+from tests.tiny_blip2 import tiny_instructblip, tiny_pair
+from tests.training import lora_recipe, scenes_in, toy_recipe
 
 logging.disable_progress_bar()
 
@@ -60,6 +68,27 @@ def plain_dir(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def instructblip_dir(tmp_path_factory):
+    """Folder of a tiny InstructBLIP with LLaMA and its processor."""
+    folder = tmp_path_factory.mktemp("tiny_instructblip")
+    for part in tiny_instructblip():
+        part.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plain_instructblip_dir(tmp_path_factory):
+    """Folder of a tiny InstructBLIP with LLaMA as stock transformers saves it."""
+    folder = tmp_path_factory.mktemp("plain_instructblip")
+    model, ours = tiny_instructblip(InstructBlipForConditionalGeneration)
+    model.save_pretrained(folder)
+    InstructBlipProcessor(
+        ours.image_processor, ours.tokenizer, ours.qformer_tokenizer, num_query_tokens=ours.num_query_tokens
+    ).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def transformers_logging():
     """The command quietens transformers, which is of no use to the other tests."""
@@ -67,3 +96,27 @@ def transformers_logging():
     yield
     logging.set_verbosity(verbosity)
     logging.enable_progress_bar() if bars else logging.disable_progress_bar()
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory):
+    """Makes the spec of rows of one split of the rendered scenes, in a cache of this run."""
+    return scenes_in(tmp_path_factory.mktemp("datasets"))
+
+
+@pytest.fixture(scope="session")
+def recipes(scenes, tmp_path_factory):
+    """Folder of toy.yaml (a model from nothing) and lora.yaml."""
+    folder = tmp_path_factory.mktemp("recipes")
+    for name, recipe in (("toy", toy_recipe(scenes)), ("lora", lora_recipe(scenes))):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Sums of floats depend on how many threads share them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -106,7 +106,7 @@ def test_the_bars_on_two_thousand_pairs(tmp_path):
     assert told["attributes_accuracy"] >= 0.85
     assert told["no_change_f1"] >= 0.95
     assert cider >= 0.92 * score(oracle, references, scorers=("cider",))["cider"]
-    recorded = json.loads((EMBEDDED / "results.json").read_text())["test"]
-    assert recorded["cider"] == pytest.approx(cider)
+    recorded = json.loads((EMBEDDED / "report.json").read_text())
+    assert recorded["scores"]["cider"] == pytest.approx(cider)
     assert recorded["scenes"]["category_accuracy"] == told["category_accuracy"]
     assert recorded["scenes"]["attributes_accuracy"] == told["attributes_accuracy"]

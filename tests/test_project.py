@@ -221,7 +221,7 @@ def test_wheel_holds_the_code_and_its_data(wheel):
     expected = {
         path.relative_to(ROOT).as_posix()
         for path in versioned_files()
-        if path.relative_to(ROOT).parts[0] in {*PACKAGES, "train_trainer.py"}
+        if path.relative_to(ROOT).parts[0] in {*PACKAGES, "train_trainer.py", "train_arguments.py", "evaluate_idc.py"}
     }
     assert {name for name in packed if ".dist-info/" not in name} == expected
     assert {"modeling_blip2idc/mini/config.json", "modeling_blip2idc/mini/model.safetensors"} <= packed

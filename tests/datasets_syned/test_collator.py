@@ -92,6 +92,11 @@ def test_sampling_depends_on_seed_epoch_and_visit_only(rows):
     assert texts(used, rows) == list(whole.values()), "what came before the epoch matters"
     assert texts(used, rows) != list(whole.values()), "a second visit repeats the first"
 
+    passes = [[{**row, "epoch": number} for row in rows] for number in range(3)]
+    mixed = [*passes[0][:3], *passes[1], *passes[2]]
+    expected = [*epoch([rows], number=1).values(), *whole.values()]
+    assert texts(IDCCollator(Recorder()), mixed)[3:] == expected, "rows bring their epoch"
+
 
 def test_augmentation_in_training_and_not_in_evaluation(rows):
     recorder = Recorder()

@@ -1,5 +1,6 @@
 """Data sets that a recipe names: loaded, concatenated, made into lessons, or refused."""
 
+import io
 import json
 
 import datasets
@@ -65,6 +66,73 @@ def test_concatenate_keeps_common_columns_and_order():
     two = datasets.Dataset.from_dict({"captions": [["y"]], "id": ["b"]})
     rows = training_data.concatenate([one, two])
     assert rows.column_names == ["id", "captions"] and list(rows["id"]) == ["a", "b"]
+
+
+class TestStreams:
+    @pytest.fixture
+    def spec(self, cache):
+        return {**SCENES, "cache_dir": cache, "streaming": True}
+
+    def test_load(self, spec, cache):
+        """The rows of the same data set that is not a stream, their images as files."""
+        rows = training_data.load(spec)
+        assert isinstance(rows, datasets.IterableDataset)
+        for row, expected in zip(rows, training_data.load({**SCENES, "cache_dir": cache}), strict=True):
+            assert (row["id"], row["captions"]) == (expected["id"], expected["captions"])
+            assert Image.open(io.BytesIO(row["before"]["bytes"])).tobytes() == expected["before"].tobytes()
+
+    def test_files_that_do_not_say_their_columns(self, tmp_path):
+        file = tmp_path / "rows.jsonl"
+        lines = [{"id": f"r{i}", "before": "b.png", "after": "a.png", "captions": ["x"], "more": i} for i in range(4)]
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        spec = {"path": "json", "data_files": str(file), "split": "train", "streaming": True}
+        rows = training_data.concatenate([training_data.load(spec)])
+        assert sorted(row["id"] for row in rows) == ["r0", "r1", "r2", "r3"]
+        file.write_text(json.dumps({"id": "a", "before": "x"}) + "\n")
+        with pytest.raises(ValueError, match="no column after, captions; it has id, before"):
+            training_data.load(spec)
+
+    def parts(self, *sizes):
+        names = "ab"
+        return [
+            datasets.Dataset.from_dict({"id": [f"{names[k]}{i}" for i in range(n)], names[k]: [0] * n})
+            .to_iterable_dataset(num_shards=2)
+            for k, n in enumerate(sizes)
+        ]  # fmt: skip
+
+    def test_parts_take_turns_and_are_shuffled_by_seed_and_pass(self):
+        def order(epoch, **options):
+            rows = training_data.concatenate(self.parts(40, 20), buffer_size=4, **options)
+            assert rows.column_names == ["id"]
+            rows.set_epoch(epoch)
+            return [row["id"] for row in rows]
+
+        first = order(0)
+        assert sorted(first) == sorted([f"a{i}" for i in range(40)] + [f"b{i}" for i in range(20)])
+        assert 5 <= sum(name[0] == "b" for name in first[:20]) <= 15, "not one part after the other"
+        assert order(0) == first and order(1) != first and order(0, seed=1) != first
+
+    def test_what_is_refused(self, spec, cache):
+        stream, rows = training_data.load(spec), training_data.load({**SCENES, "cache_dir": cache})
+        with pytest.raises(ValueError, match="some data sets have `streaming: true` and some have not"):
+            training_data.concatenate([stream, rows])
+        with pytest.raises(ValueError, match="a stream is read in its own order"):
+            training_data.with_lengths(stream, str.split)
+        assert training_data.is_stream([SCENES, spec]) and not training_data.is_stream([SCENES])
+
+
+def test_with_lengths(tmp_path):
+    """The mean of the references' numbers of tokens; no image is there to be read."""
+    rows = datasets.Dataset.from_dict(
+        {
+            "id": ["a", "b", "c"],
+            "captions": [["one two", "one two three four"], ["one"], ["one two"] * 3],
+            "before": [str(tmp_path / "missing.png")] * 3,
+        }
+    ).cast_column("before", datasets.Image())
+    rows = training_data.with_lengths(rows, lambda captions: [caption.split() for caption in captions])
+    assert list(rows["length"]) == [3, 1, 2]
+    assert rows.column_names == ["id", "captions", "before", "length"]
 
 
 def test_lessons(cache):

@@ -1,117 +1,244 @@
-"""The card of a run: it says what results.json says, and nothing of this machine."""
+"""The card of a run: it says what the report says, and nothing of this machine."""
 
 import re
 
 import pytest
+from datasets import load_dataset
 from huggingface_hub import ModelCard
+from transformers import TrainerState
 
+from datasets_syned.scene_scores import score_scene_captions
+from metrics.report import build_report, summarize_seeds
+from modeling_blip2idc.about_blip2idc import about_run
 from modeling_blip2idc.card_blip2idc import write_card
+from tests.hub_store import card_problems
+from train_arguments import DataArguments, IDCTrainingArguments, ModelArguments
 
-RATES = {"category_accuracy": 0.975, "attributes_accuracy": 0.5, "exact": 0.25}
-SCORES = {"cider": 4.56789, "bleu_4": 0.61237, "rouge_l": 0.71239, "count": 12}
-SCENES = {
-    **RATES,
-    "no_change_precision": 0.5,
-    "no_change_recall": 1.0,
-    "no_change_f1": 2 / 3,
-    "by_category": {"color": {**RATES, "count": 10}, "none": {**RATES, "attributes_accuracy": None, "count": 2}},
-}
-TEST = {
-    **SCORES,
-    "by_category": {"color": {**SCORES, "count": 10, "cider": 5.0}, "none": {**SCORES, "count": 2, "cider": 1.0}},
-    "scenes": SCENES,
-    "oracle_cider": 5.0,
-}
-DATA = {"path": "syned", "name": "scenes", "split": "train", "train": 100, "seed": 1, "masks": True}
-RECIPE = {
-    "model": None, "scratch": None, "tuning": "lora", "rank": 8, "towers": ["vit", "llm"], "targets": "paper",
-    "train_data": [DATA], "test_data": {**DATA, "split": "test"}, "lessons": False, "embed": False,
-}  # fmt: skip
+TRAIN = {"path": "syned", "name": "scenes", "split": "train", "train": 100, "seed": 1, "masks": True}
+TEST = {"path": "syned", "name": "scenes", "split": "test", "test": 12}
+TRAINABLE = {"vit": 1024, "llm": 976, "total": 2000}
 
 
-def card(folder, test=None, **recipe):
-    folder.mkdir(parents=True, exist_ok=True)
-    results = {"steps": 1200, **({} if test is None else {"test": test})}
-    write_card(folder, results, {**RECIPE, **recipe})
-    return ModelCard.load(folder / "README.md")
+def about(folder, model=None, data=None, history=(), **options):
+    """As a run makes it whose arguments are these; `model` and `data` are dicts of the first two groups."""
+    arguments = IDCTrainingArguments(str(folder), report_to="none", bf16=False, use_cpu=True, **options)
+    state = TrainerState(epoch=2.5, global_step=1200, log_history=[*history], best_global_step=900, best_metric=4.5)
+    data = DataArguments(**{"train_data": [TRAIN], "test_data": TEST, **(data or {})})
+    return about_run(ModelArguments(**(model or {})), data, arguments, state, TRAINABLE)
+
+
+@pytest.fixture(scope="module")
+def rows(scenes):
+    return load_dataset(**scenes("test", 12))
+
+
+@pytest.fixture(scope="module")
+def report(rows):
+    """Of a describer who is right every second time, and who once says that nothing changed."""
+    references, categories = list(rows["captions"]), list(rows["category"])
+    captions = [references[i - i % 2][0] for i in range(12)]
+    captions[0] = references[categories.index("none")][1]
+    scenes = score_scene_captions(captions, references, categories)
+    options = {"ids": list(rows["id"]), "categories": categories, "changed": list(rows["changed"])}
+    extra = {"scenes": scenes, "oracle_cider": 5.0}
+    return build_report(captions, references, **options, extra=extra, resamples=20, meteor=False)
 
 
 @pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "my_run" / "final"
+def card(tmp_path):
+    """Writes the card of a run into `my_run/final`, with what is replaced in its report."""
+
+    def write(report=None, curves=None, replaced=(), **options):
+        folder = tmp_path / "my_run" / "final"
+        folder.mkdir(parents=True, exist_ok=True)
+        facts = about(folder.parent, **options)
+        write_card(folder, {**(report or {}), "about": facts, **dict(replaced)}, curves)
+        return ModelCard.load(folder / "README.md")
+
+    return write
 
 
 def table(text):
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line[:1] == "|"]
 
 
-def test_header(folder):
-    data = card(folder, TEST).data
-    assert data.library_name == "peft" and data.base_model is None and "lora" in data.tags
-    assert data.model_name == "my_run"
-    values = {result.metric_type: result.metric_value for result in data.eval_results}
-    assert values == {"cider": 456.789, "bleu": 0.6124, "rouge": 0.7124}
-    assert {(r.dataset_type, r.dataset_name, r.dataset_split) for r in data.eval_results} == {
-        ("syned", "syned scenes", "test")
-    }
+class TestTable:
+    def test_it_is_the_report(self, card, report):
+        head, _, *lines = table(card(report).text)
+        assert head == ["category", "pairs", "CIDEr", "own", "BLEU-4", "ROUGE-L", "kind", "words", "exact"]
+        assert [line[0] for line in lines] == ["all", *report["by_category"]] and len(lines) > 5
+        for name, *cells in lines:
+            scores = report["scores"] if name == "all" else report["by_category"][name]
+            read = report["scenes"] if name == "all" else report["scenes"]["by_category"][name]
+            low, high = scores["cider_interval"]
+            own, words = scores.get("cider_idf_category"), read["attributes_accuracy"]
+            assert cells == [
+                str(report["count"] if name == "all" else scores["count"]),
+                f"{100 * scores['cider']:.1f} ({100 * low:.1f} to {100 * high:.1f})",
+                "" if name == "all" else f"{100 * own:.1f}",
+                f"{scores['bleu_4']:.3f}",
+                f"{scores['rouge_l']:.3f}",
+                f"{read['category_accuracy']:.1%}",
+                "" if words is None else f"{words:.1%}",
+                f"{read['exact']:.1%}",
+            ]
+        assert {line[7] for line in lines if line[0] == "none"} == {""}  # an unchanged pair has no attribute words
+
+    def test_with_meteor_and_without_categories_or_scenes(self, card, report):
+        plain = {name: report[name] for name in report if name not in ("scenes", "oracle_cider")}
+        scores = {**report["scores"], "meteor": 0.25}
+        made = card({**plain, "scores": scores, "by_category": None})
+        head, _, line = table(made.text)
+        assert head == ["category", "pairs", "CIDEr", "BLEU-4", "METEOR", "ROUGE-L"] and line[4] == "0.250"
+        assert "*own*" not in made.text and "*Kind*" not in made.text and "perfect describer" not in made.text
+        assert {r.metric_type: r.metric_value for r in made.data.eval_results}["meteor"] == 0.25
+
+    def test_names_are_shown_as_they_are(self, card, report):
+        part = next(iter(report["by_category"].values()))
+        plain = {name: report[name] for name in report if name not in ("scenes", "oracle_cider")}
+        text = card({**plain, "by_category": {"add|drop": part, "*new*": part}}).text
+        assert "\n| add\\|drop | " in text and "\n| \\*new\\* | " in text
 
 
-def test_table(folder):
-    head, _, *rows = table(card(folder, TEST).text)
-    assert head == ["category", "pairs", "CIDEr", "BLEU-4", "ROUGE-L", "kind", "words", "exact"]
-    assert rows == [
-        ["all", "12", "456.8", "0.612", "0.712", "97.5%", "50.0%", "25.0%"],
-        ["color", "10", "500.0", "0.612", "0.712", "97.5%", "50.0%", "25.0%"],
-        ["none", "2", "100.0", "0.612", "0.712", "97.5%", "", "25.0%"],
-    ]
+class TestReading:
+    def test_what_it_says(self, card, report):
+        text = card(report).text
+        references = sum(len(pair["references"]) for pair in report["pairs"])
+        assert f"On syned scenes test test=12: 12 pairs with {references} references." in text
+        assert "CIDEr-D as pycocoevalcap computes it, times 100" in text and "the 95 % interval of a bootstrap" in text
+        floor, people, unchanged = report["constant_caption"], report["leave_one_out"], report["no_change"]
+        assert f"(*{floor['caption']}*), has a CIDEr of {100 * floor['cider']:.1f}." in text
+        assert f"as people would score, has {100 * people['cider']:.1f}." in text
+        assert unchanged["recall"] != unchanged["precision"]
+        assert (
+            f"Of {unchanged['unchanged']} unchanged pairs, {unchanged['recall']:.1%} were called unchanged; of those "
+            f"called so, {unchanged['precision']:.1%} are (F1 {unchanged['f1']:.3f})."
+        ) in text
+        share = report["scores"]["cider"] / 5
+        assert f"has a CIDEr of 500.0; the model has {share:.1%} of that" in text
+        assert "Over the seeds" not in text
+
+    def test_another_confidence(self, card, report):
+        assert "brackets the 90 % interval" in card({**report, "confidence": 0.9}).text
+
+    def test_where_there_is_nothing_to_say(self, card, report):
+        unchanged = {**report["no_change"], "unchanged": 0, "precision": None, "recall": None, "f1": None}
+        text = card({**report, "no_change": unchanged, "leave_one_out": None}).text
+        assert "unchanged pairs" not in text and "as people would score" not in text
+
+    def test_seeds(self, card, report):
+        reports = {
+            seed: {**report, "scores": {**report["scores"], "cider": cider}}
+            for seed, cider in ((1, 1.0), (22, 2.0), (3, 1.5))
+        }
+        seeds = summarize_seeds(reports)
+        evaluated = {"history": [{"eval_cider": 1.25, "step": 1200}], "seed": 22}
+        text = card({**report, "seeds": seeds}, **evaluated).text
+        spread = "Over the seeds 1, 22, 3 CIDEr is 150.0 with a standard deviation of 50.0 (100.0 to 200.0)."
+        assert f"{spread} This is the model of seed 22, the best of them on the evaluation split." in text
+        text = card({**report, "seeds": seeds}).text
+        assert spread in text and "the best of them" not in text  # nothing was evaluated to choose by
+
+    def test_one_seed_has_no_spread(self, card, report):
+        assert "Over the seeds" not in card({**report, "seeds": summarize_seeds({1: report})}).text
 
 
-def test_reading(folder):
-    text = card(folder, TEST).text
-    assert "CIDEr of 500.0; the model has 91.4% of that" in text
-    assert "F1 is 0.667 (precision 0.500, recall 1.000)" in text
+class TestHeader:
+    def test_model_index(self, card, report):
+        data = card(report).data
+        assert data.model_name == "my_run" and data.library_name == "peft"
+        assert data.base_model is None and data.license == "apache-2.0" and "lora" in data.tags
+        scores = report["scores"]
+        assert {(r.metric_type, r.metric_name): r.metric_value for r in data.eval_results} == {
+            ("cider", "CIDEr-D (x100)"): round(100 * scores["cider"], 4),
+            ("bleu", "BLEU-4"): round(scores["bleu_4"], 4),
+            ("rouge", "ROUGE-L"): round(scores["rouge_l"], 4),
+        }
+        for result in data.eval_results:
+            assert (result.dataset_type, result.dataset_name) == ("syned", "syned scenes")
+            assert (result.dataset_config, result.dataset_split) == ("scenes", "test")
+            assert (result.task_type, result.task_name) == ("image-to-text", "Image difference captioning")
+
+    def test_another_data_set(self, card, report):
+        data = card(report, data={"test_data": {"path": "someone/pairs", "split": "validation[:10]"}}).data
+        result = data.eval_results[0]
+        assert (result.dataset_type, result.dataset_name) == ("someone/pairs", "someone/pairs")
+        assert (result.dataset_config, result.dataset_split) == (None, "validation[:10]")
+
+    def test_the_hub_takes_it(self, card, report, tmp_path):
+        card(report, model={"model": "Salesforce/blip2-opt-2.7b"})
+        assert card_problems((tmp_path / "my_run" / "final" / "README.md").read_text(encoding="utf-8")) == ([], [])
+
+    def test_not_scored(self, card):
+        made = card(data={"test_data": None})
+        assert "Not scored on a test split." in made.text and made.data.eval_results is None
+        assert "It was scored on" not in made.text and table(made.text) == []
+        assert made.data.model_name is None
 
 
-def test_without_masks_there_is_no_oracle(folder):
-    text = card(folder, {name: value for name, value in TEST.items() if name != "oracle_cider"}).text
-    assert "has a CIDEr of" not in text and "F1 is 0.667" in text
+OPT, STEPS = "Salesforce/blip2-opt-2.7b", "1,200 steps of 8 pairs (2.5 epochs) on: "
 
 
-def test_of_another_data_set(folder):
-    text = card(folder, SCORES).text
-    assert [len(row) for row in table(text)] == [5] * 3
-    assert "*Kind*" not in text and "CIDEr-D as pycocoevalcap" in text
+class TestHowItWasMade:
+    @pytest.mark.parametrize(
+        ("model", "says"),
+        [
+            ({}, f"LoRA of rank 8 (alpha 16, dropout 0.05) on vit, qformer, llm (paper targets) of the embedded model, {STEPS}"),
+            (
+                {"model": OPT, "revision": "5157", "rank": 4, "towers": ["llm"], "targets": "authors"},
+                f"LoRA of rank 4 (alpha 16, dropout 0.05) on llm (authors targets) of {OPT} (revision 5157), {STEPS}",
+            ),
+            ({"model": OPT, "tuning": "qlora"}, f" of {OPT}, quantized to four bits, {STEPS}"),
+            ({"model": OPT, "tuning": "full", "revision": "v1"}, f"All weights of {OPT} (revision v1) were trained, {STEPS}"),
+            ({"tuning": "full"}, f"All weights of the embedded model were trained, {STEPS}"),
+            ({"scratch": {}}, f"Trained from nothing by `train_trainer.py`, {STEPS}"),
+        ],
+    )  # fmt: skip
+    def test_kinds(self, card, report, model, says):
+        made = card(report, model=model)
+        assert says + "syned scenes train train=100 seed=1 masks=True." in made.text
+        adapter = "scratch" not in model and model.get("tuning") != "full"
+        assert made.data.library_name == ("peft" if adapter else "transformers")
+        assert made.data.base_model == model.get("model") and ("lora" in made.data.tags) == adapter
+        assert made.data.license == (None if "model" in model else "apache-2.0")
+        assert 'model="<this repository>"' in made.text and "Two images in" in made.text
+        assert ("a few shapes and colors" in made.text) == ("scratch" in model)
+        assert "scratch" in model or "2,000 trained parameters; learning rate " in made.text
+
+    def test_the_embedded_model(self, card, report):
+        made = card(report, model={"scratch": {}}, data={"lessons": True}, embed=True)
+        assert "# BLIP2IDC mini: the embedded model" in made.text
+        assert "by `make mini` (recipes/embedded.yaml)" in made.text and "linear heads on the vision" in made.text
+        assert 'pipeline("image-difference-captioning")' in made.text
+
+    def test_rates_and_checkpoints(self, card, report):
+        best = {"load_best_model_at_end": True, "eval_strategy": "steps", "save_strategy": "steps"}
+        options = {"learning_rate": 1e-4, "lr_scheduler_type": "cosine", "seed": 3}
+        text = card(report, data={"augment": True}, **best, **options).text
+        assert "learning rate 0.0001, cosine schedule, seed 3; the checkpoint of step 900 was the best one." in text
+        assert "Training images were blurred" in text
+        text = card(report, **options).text
+        assert "cosine schedule, seed 3." in text and "was the best one" not in text and "blurred" not in text
+
+    def test_curves(self, card, report, tmp_path):
+        assert "curves.png" not in card(report, curves=tmp_path / "nowhere.png").text
+        (tmp_path / "drawn.png").write_bytes(b"a picture")
+        assert "![Loss and scores during training](curves.png)" in card(report, curves=tmp_path / "drawn.png").text
+        assert (tmp_path / "my_run" / "final" / "curves.png").read_bytes() == b"a picture"
 
 
-def test_not_scored(folder):
-    made = card(folder, test_data=None)
-    assert "Not scored on a test split." in made.text and made.data.eval_results is None
-
-
-@pytest.mark.parametrize(
-    ("recipe", "says"),
-    [
-        ({}, "LoRA of rank 8 on vit, llm (paper targets) of the embedded model, 1,200 steps on: syned scenes train "),
-        ({"model": "Salesforce/blip2-opt-2.7b"}, "(paper targets) of Salesforce/blip2-opt-2.7b, 1,200 steps"),
-        ({"tuning": "full"}, "All weights of the embedded model were trained, 1,200 steps"),
-        ({"scratch": {}}, "by `train_trainer.py`, 1,200 steps on: syned scenes train train=100 seed=1."),
-        ({"scratch": {}, "lessons": True}, "linear heads on the vision tokens"),
-        ({"scratch": {}, "embed": True}, "Trained from nothing by `make mini` (recipes/mini.yaml)"),
-    ],
-)  # fmt: skip
-def test_how_it_was_made(folder, recipe, says):
-    made = card(folder, **recipe)
-    assert says in made.text
-    adapter = not {"scratch", "tuning"} & set(recipe)
-    assert made.data.library_name == ("peft" if adapter else "transformers")
-    assert made.data.base_model == recipe.get("model")
-    assert ('model="<this repository>"' in made.text) == ("embed" not in recipe)
-
-
-def test_no_path_of_this_machine(folder, tmp_path):
-    local = {**DATA, "path": str(tmp_path), "cache_dir": str(tmp_path), "split": "test"}
-    for tuning in ("lora", "full"):
-        made = card(folder, TEST, model=str(tmp_path), tuning=tuning, train_data=[local], test_data=local)
-        content = (folder / "README.md").read_text()
-        assert str(tmp_path) not in content and not re.search(r"(?<![\w./])/(tmp|home|root|work)/", content)
-        assert f" of {tmp_path.name}" in content and made.data.base_model is None
+@pytest.mark.parametrize("tuning", ["lora", "full"])
+def test_nothing_of_this_machine(card, report, tuning, tmp_path):
+    base, file = tmp_path / "my_base", tmp_path / "paraphrases.json"
+    base.mkdir()
+    file.touch()
+    places = {"cache_dir": str(tmp_path), "data_dir": str(tmp_path), "num_proc": 2, "token": "hf_secret"}
+    local = {"path": str(base), "split": "test", "data_files": [str(file)], "references": str(file), **places}
+    data = {"train_data": [{**local, "split": "train"}], "test_data": local}
+    made = card(report, model={"model": str(base), "tuning": tuning}, data=data)
+    content = (tmp_path / "my_run" / "final" / "README.md").read_text(encoding="utf-8")
+    assert str(tmp_path) not in content and "hf_secret" not in content and "num_proc" not in content
+    assert not re.search(r"(?<![\w./<])/(tmp|home|root|work|Users)/", content)
+    assert " of my_base" in made.text and made.data.base_model is None and made.data.license is None
+    assert "on: my_base train references=paraphrases.json." in made.text
+    assert made.data.eval_results[0].dataset_type == "my_base"

@@ -1,4 +1,4 @@
-"""`IDCTrainer`: no reference reaches `generate`, nothing that is not finite reaches the weights, runs go on."""
+"""`IDCTrainer`: no reference reaches `generate`, and an interrupted run goes on as if it had not been."""
 
 import json
 import math
@@ -6,38 +6,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from transformers import Blip2ForConditionalGeneration, Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
+from transformers import Blip2ForConditionalGeneration, Seq2SeqTrainer, TrainerCallback
 
 from datasets_syned import IDCCollator
 from modeling_blip2idc import Blip2IDCProcessor, load_idc
 from modeling_blip2idc.optimizer_blip2idc import MuonWithAdamW
-from modeling_blip2idc.scratch_blip2idc import add_auxiliary, build_from_scratch
 from modeling_blip2idc.trainer_blip2idc import IDCTrainer, last_checkpoint
+from tests.modeling_blip2idc.training import arguments, rows_of, trainer_of, weights_of
 from tests.tiny_blip2 import CAPTIONS, random_pairs
-
-
-def rows_of(count, captions=CAPTIONS):
-    pairs = random_pairs(count)
-    return [
-        {"id": f"row-{i}", "before": before, "after": after, "captions": [captions[i % len(captions)]]}
-        for i, (before, after) in enumerate(pairs)
-    ]
-
-
-def arguments(folder, **kwargs):
-    options = {"max_steps": 4, "per_device_train_batch_size": 2, "per_device_eval_batch_size": 2, "save_steps": 2}
-    options |= {"logging_steps": 1, "learning_rate": 1e-3, "use_cpu": True, "report_to": "none", "disable_tqdm": True}
-    options |= {"remove_unused_columns": False, "predict_with_generate": True, "dataloader_pin_memory": False}
-    return Seq2SeqTrainingArguments(str(folder), **{**options, **kwargs})
-
-
-def trainer_of(model, processor, folder, rows=None, **kwargs):
-    ours = {name: kwargs.pop(name) for name in ("muon_lr", "auxiliary_weights", "callbacks") if name in kwargs}
-    collator = IDCCollator(processor)
-    return IDCTrainer(
-        model, arguments(folder, **kwargs), data_collator=collator, eval_collator=collator.for_evaluation(),
-        train_dataset=rows_of(6) if rows is None else rows, processing_class=processor, **ours,
-    )  # fmt: skip
 
 
 @pytest.fixture(params=["tiny_model_dir", "tiny_t5_dir"])
@@ -107,101 +83,6 @@ class TestLeak:
         assert math.isfinite(trainer.evaluate(rows_of(2))["eval_loss"])
 
 
-class TestAccumulation:
-    """Four equal rows: one batch of four is two batches of two."""
-
-    def step(self, model, processor, folder, rows, collator=None, **kwargs):
-        trainer = trainer_of(
-            model, processor, folder, rows, max_steps=1, optim="sgd", learning_rate=0.1, max_grad_norm=0.0,
-            save_strategy="no", lr_scheduler_type="constant", **kwargs,
-        )  # fmt: skip
-        trainer.data_collator = collator or trainer.data_collator
-        trainer.train()
-        return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
-
-    @pytest.mark.parametrize("kind", ["tiny_model_dir", "tiny_t5_dir"])
-    def test_captions(self, kind, request, tmp_path):
-        folder = request.getfixturevalue(kind)
-        rows, results = rows_of(1) * 4, []
-        for size, batches in ((4, 1), (2, 2), (4, 2)):
-            model, processor = load_idc(folder)
-            start = torch.cat([p.detach().flatten() for p in model.parameters()])
-            options = {"per_device_train_batch_size": size, "gradient_accumulation_steps": batches}
-            results.append(self.step(model, processor, tmp_path, rows * batches, **options) - start)
-        assert results[0].abs().max() > 1e-3
-        for other in results[1:]:
-            assert torch.allclose(results[0], other, atol=1e-6)
-
-    def test_auxiliary(self, tmp_path):
-        words, results = sorted({word for caption in CAPTIONS for word in caption.split()}), []
-        for size, batches in ((4, 1), (2, 2)):
-            geometry = {"vision_layers": 1, "qformer_layers": 1, "text_layers": 1, "num_query_tokens": 2}
-            model, processor = build_from_scratch(words, 32, patch_size=8, width=32, heads=2, **geometry)
-            torch.manual_seed(0)
-            add_auxiliary(model, {"present": 2}, {"category": 3})
-            inner = IDCCollator(processor)
-
-            def collator(rows, inner=inner):
-                batch = inner(rows)
-                batch["patch_labels"] = torch.ones(len(rows), 16, 1, dtype=torch.long)
-                batch["pair_labels"] = torch.full((len(rows), 1), 2)
-                return batch
-
-            options = {"per_device_train_batch_size": size, "gradient_accumulation_steps": batches}
-            results.append(self.step(model, processor, tmp_path, rows_of(1) * 4, collator, **options))
-            heads = model.auxiliary.pair_head.bias
-            assert heads[2] > heads[0], "they learn"
-        assert torch.allclose(*results, atol=1e-6)
-
-
-class Break(TrainerCallback):
-    """Makes a weight, or what flows back into it, infinite from a step on."""
-
-    def __init__(self, step, in_gradient):
-        self.step, self.in_gradient = step, in_gradient
-
-    def on_step_begin(self, args, state, control, model=None, **kwargs):
-        if state.global_step == self.step:
-            weight = model.language_projection.weight
-            if self.in_gradient:
-                weight.register_hook(lambda gradient: gradient * math.inf)
-            else:
-                weight.data.fill_(math.inf)
-
-
-class TestFinite:
-    @pytest.mark.parametrize(("in_gradient", "what"), [(False, "loss is nan"), (True, "norm of the gradient is inf")])
-    def test_the_run_stops_and_its_last_checkpoint_is_good(
-        self, tiny_model, tiny_processor, tmp_path, in_gradient, what
-    ):
-        trainer = trainer_of(
-            tiny_model, tiny_processor, tmp_path, callbacks=[Break(3, in_gradient)], save_steps=1, max_steps=6,
-            train_sampling_strategy="sequential",
-        )  # fmt: skip
-        with pytest.raises(
-            FloatingPointError, match=rf"the {what} at step 4, rows row-0, row-1; .* {str(tmp_path)!r}"
-        ):
-            trainer.train()
-        checkpoint = last_checkpoint(tmp_path)
-        assert checkpoint.endswith("checkpoint-3")
-        assert all(p.isfinite().all() for p in load_idc(checkpoint)[0].parameters())
-
-    def test_without_clipping(self, tiny_model, tiny_processor, tmp_path):
-        trainer = trainer_of(
-            tiny_model, tiny_processor, tmp_path, callbacks=[Break(0, True)], max_grad_norm=0.0, save_strategy="no"
-        )
-        with pytest.raises(FloatingPointError, match="gradient is .* at step 1, rows "):
-            trainer.train()
-
-    def test_all_rows_of_a_step_are_named(self, tiny_model, tiny_processor, tmp_path):
-        trainer = trainer_of(
-            tiny_model, tiny_processor, tmp_path, callbacks=[Break(1, True)], save_strategy="no",
-            gradient_accumulation_steps=2, train_sampling_strategy="sequential", rows=rows_of(8),
-        )  # fmt: skip
-        with pytest.raises(FloatingPointError, match="at step 2, rows row-4, row-5, row-6, row-7;"):
-            trainer.train()
-
-
 class TestResume:
     def weights(self, folder, directory, stop=None, **kwargs):
         model, processor = load_idc(folder)
@@ -213,7 +94,7 @@ class TestResume:
             trainer.train(resume_from_checkpoint=last_checkpoint(directory))
         except KeyboardInterrupt:
             return None
-        return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+        return weights_of(trainer.model)
 
     @pytest.mark.parametrize("muon", [None, 1e-3])
     def test_an_interrupted_run_goes_on_as_if_it_had_not_been(self, tiny_model_dir, tmp_path, muon):
@@ -254,12 +135,6 @@ class TestResume:
         assert (decayed["lr"], decayed["eps"], decayed["betas"]) == (1e-3, 1e-5, (0.9, 0.999))
         plain = trainer_of(tiny_model, tiny_processor, tmp_path).create_optimizer()
         assert isinstance(plain, torch.optim.AdamW)
-
-    def test_workers_that_would_repeat_the_first_epoch(self, tiny_model, tiny_processor, tmp_path):
-        with pytest.raises(ValueError, match="dataloader_persistent_workers"):
-            trainer_of(
-                tiny_model, tiny_processor, tmp_path, dataloader_num_workers=1, dataloader_persistent_workers=True
-            )
 
 
 class Stop(TrainerCallback):

@@ -1,0 +1,111 @@
+"""The arguments of `train_trainer.py`: recipes, the command line, and what is refused before anything is read."""
+
+import json
+
+import pytest
+import yaml
+
+import train_arguments
+from tests.source_tree import ROOT
+
+
+def write(folder, recipe):
+    (folder / "recipe.yaml").write_text(recipe if isinstance(recipe, str) else yaml.safe_dump(recipe))
+    return folder / "recipe.yaml"
+
+
+DATA = {"path": "syned", "split": "train", "masks": True}
+LESSONS = {"train_data": [DATA], "lessons": True, "scratch": {}, "max_steps": 1}
+
+
+class TestParse:
+    @pytest.mark.parametrize(
+        ("recipe", "words", "message"),
+        [
+            (None, [], "train_data is empty: name a recipe, such as recipes/mini.yaml"),
+            (None, ["nowhere.yaml"], "recipe 'nowhere.yaml': [Errno 2] No such file or directory"),
+            (None, ["--rank", "4", "{}"], "the recipe comes first: "),
+            ("a: [", [], "while parsing a flow node"),
+            ("- a\n- b", [], "must hold lines of the form `argument: value`"),
+            ("", [], "must hold lines of the form `argument: value`"),
+            ({"max_step": 3, "lr": 1}, [], "unknown argument lr, max_step"),
+            ({"help": 3}, [], "unknown argument help"),
+            ({"recipe": 3}, [], "unknown argument recipe"),
+            ({"max_steps": 10.5}, [], "max_steps: 10.5 is no valid value"),
+            ({"max_steps": "many"}, [], "max_steps: 'many' is no valid value"),
+            ({"embed": "perhaps"}, [], "embed: 'perhaps' is no valid value"),
+            ({"max_steps": [3]}, ["--max_steps", "x"], "argument --max_steps"),
+            ({"tuning": "lara"}, [], "tuning: 'lara' is no valid value: choose from lora, full, qlora"),
+            ({"towers": ["vit", "lm"]}, [], "choose from vit, qformer, llm"),
+            ({"targets": "all"}, [], "choose from paper, authors"),
+            ({}, ["--tuning", "lara"], "argument --tuning: invalid choice: 'lara'"),
+            ({}, ["--no_such_argument", "1"], "--no_such_argument"),
+            ({"train_data": [{"path": "syned"}]}, [], "train_data[0]: {'path': 'syned'} has no 'split'"),
+            ({"train_data": [DATA], "test_data": {"split": "test"}}, [], "test_data: {'split': 'test'} has no 'path'"),
+            ({"train_data": [DATA], "lessons": True}, [], "lessons need scratch"),
+            ({"train_data": [DATA], "lessons": True, "scratch": {}}, [], "and max_steps"),
+            (
+                {**LESSONS, "train_data": [{**DATA, "masks": False}]}, [],
+                "lessons are made from object masks; give the data set `masks: true`",
+            ),
+            ({"train_data": [DATA], "curriculum": [[1, [0]]]}, [], "curriculum orders lessons"),
+            ({**LESSONS, "curriculum": [0.5, [0]]}, [], "must be a list of [until, [numbers of parts]]"),
+            ({**LESSONS, "curriculum": [[1.0, 0]]}, [], "curriculum, phase until 1.0: 0 must name parts from 0 to 0"),
+            ({**LESSONS, "curriculum": [[0.5, [0]]]}, [], "phases end in rising order, the last one at 1.0"),
+            ({"train_data": [DATA], "scratch": {}, "model": "x"}, [], "give scratch or model, not both"),
+            ({"train_data": [DATA], "eval_strategy": "epoch"}, [], "is 'epoch', and there is no eval_data"),
+            ({"train_data": [DATA], "load_best_model_at_end": True}, [], "load_best_model_at_end requires"),
+            ({"train_data": [DATA], "early_stopping_patience": 3}, [], "needs load_best_model_at_end: true"),
+            ({"train_data": [DATA], "seeds": [1, 2, 1]}, [], "seeds [1, 2, 1]: one of them is there twice"),
+            ({"train_data": [{**DATA, "streaming": True}]}, [], "train_data is a stream, whose end nobody knows"),
+            (
+                {"train_data": [DATA], "test_data": {**DATA, "streaming": True}}, [],
+                "test_data: rows to be scored cannot be a stream",
+            ),
+        ],
+    )  # fmt: skip
+    def test_one_clear_error(self, recipe, words, message, tmp_path, capsys):
+        path = write(tmp_path, recipe if recipe is not None else {"train_data": [DATA]})
+        if recipe is not None and "{}" not in words:
+            words = ["{}", *words]
+        with pytest.raises(SystemExit) as exit:
+            train_arguments.parse([word.replace("{}", str(path)) for word in words])
+        assert exit.value.code == 2
+        usage, error = capsys.readouterr().err.strip().split("\n", 1)
+        assert usage.startswith("usage: ") and message in error
+        assert "Traceback" not in error and error.count("\n") < 3
+
+    def test_numbers_that_yaml_takes_for_text(self, tmp_path):
+        text = (
+            "learning_rate: 1e-3\nmuon_lr: 3e-3\nauxiliary_weights: [5e-1, 0.3]\nweight_decay: 0\nmax_steps: 1_000\n"
+        )
+        path = write(tmp_path, text + yaml.safe_dump({"train_data": [DATA]}))
+        _, _, args = train_arguments.parse([str(path)])
+        assert (args.learning_rate, args.muon_lr, args.auxiliary_weights) == (1e-3, 3e-3, [0.5, 0.3])
+        assert args.weight_decay == 0 and args.max_steps == 1000
+
+    def test_the_command_line_wins(self, tmp_path):
+        path = write(tmp_path, {"train_data": [DATA], "rank": 4, "towers": ["vit"], "embed": True, "model": "a/b"})
+        words = ["--rank", "16", "--towers", "llm", "qformer", "--embed", "false", "--test_data", json.dumps(DATA)]
+        model, data, args = train_arguments.parse([str(path), *words])
+        assert (model.rank, model.towers, model.model) == (16, ["llm", "qformer"], "a/b")
+        assert data.test_data == DATA and args.embed is False
+
+    def test_without_a_recipe(self):
+        model, data, args = train_arguments.parse(["--train_data", json.dumps([DATA]), "--output_dir", "x"])
+        assert data.train_data == [DATA] and model.towers == ["vit", "qformer", "llm"]
+        assert args.predict_with_generate and not args.remove_unused_columns
+
+    def test_what_the_embedded_model_is_made_with(self):
+        model, data, args = train_arguments.parse([str(ROOT / "recipes" / "embedded.yaml")])
+        assert model.scratch["num_query_tokens"] == 8 and model.model is None
+        assert (args.learning_rate, args.muon_lr, args.warmup_steps, args.seed) == (1e-3, 3e-3, 200, 0)
+        assert data.lessons and data.curriculum[0] == [0.15, [1]] and args.auxiliary_weights == [0.5, 0.3]
+        assert args.lr_scheduler_kwargs == {"num_decay_steps": 9500, "decay_type": "linear"}
+
+    def test_help_names_the_arguments(self, capsys):
+        with pytest.raises(SystemExit) as exit:
+            train_arguments.parse(["--help"])
+        assert exit.value.code == 0
+        shown = capsys.readouterr().out
+        assert all(f"--{name}" in shown for name in ("towers", "train_data", "muon_lr", "learning_rate"))

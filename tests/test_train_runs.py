@@ -1,0 +1,201 @@
+"""`train_trainer.py`: several seeds, early stopping, dry runs, streams, publishing, and what it refuses."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file
+
+from modeling_blip2idc import load_idc
+from tests.datasets_syned import layouts
+from tests.hub_server import HubServer
+from tests.source_tree import ROOT
+from tests.training import lines_of, train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def seeds(one_thread, recipes, tiny_model_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("seeds")
+    words = ["--seeds", 1, 2, "--max_steps", 4, "--eval_steps", 2]
+    return folder, train(recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", folder, *words)
+
+
+class TestSeeds:
+    def test_mean_and_spread(self, seeds):
+        folder, report = seeds
+        each = [json.loads((folder / f"seed-{seed}" / "report.json").read_text()) for seed in (1, 2)]
+        cider = [one["scores"]["cider"] for one in each]
+        assert report["seeds"]["seeds"] == [1, 2] and report["seeds"]["scores"]["cider"]["values"] == cider
+        assert report["seeds"]["scores"]["cider"]["mean"] == pytest.approx(sum(cider) / 2)
+        assert [one["about"]["seed"] for one in each] == [1, 2]
+        assert "## 2 seeds" in (folder / "report.md").read_text(encoding="utf-8")
+
+    def test_seeds_differ(self, seeds):
+        a, b = (load_file(seeds[0] / f"seed-{seed}" / "final" / "adapter_model.safetensors") for seed in (1, 2))
+        assert any((a[name] != b[name]).any() for name in a)
+
+    def test_the_best_by_its_evaluation_is_kept(self, seeds):
+        folder, report = seeds
+        reached = {
+            seed: [
+                line["eval_cider"]
+                for line in lines_of(folder / f"seed-{seed}" / "metrics.jsonl")
+                if "eval_cider" in line
+            ]
+            for seed in (1, 2)
+        }
+        best = max(reached, key=lambda seed: reached[seed][-1])
+        assert report["about"]["seed"] == best and report["about"]["evaluation"] == reached[best][-1]
+        for name in ("adapter_model.safetensors", "curves.png"):
+            kept = (folder / "final" / name).read_bytes()
+            assert kept == (folder / f"seed-{best}" / "final" / name).read_bytes()
+        load_idc(folder / "final")  # its base is found from there as well
+        card = ModelCard.load(folder / "final" / "README.md")
+        assert card.data.model_name == folder.name and "Over the seeds 1, 2 CIDEr is" in card.text
+
+    def test_a_seed_alone_is_the_same_run(self, seeds, recipes, tiny_model_dir, tmp_path):
+        words = ["--seed", 2, "--max_steps", 4, "--eval_steps", 2]
+        train(recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path, *words)
+        name = "final/adapter_model.safetensors"
+        assert (tmp_path / name).read_bytes() == (seeds[0] / "seed-2" / name).read_bytes()
+
+
+class TestEarlyStopping:
+    @pytest.mark.parametrize("metric", ["cider", "loss"])
+    def test_no_better_checkpoint(self, metric, recipes, tiny_model_dir, tmp_path):
+        """Nothing is learned at a learning rate of 0: the first evaluation stays the best."""
+        report = train(
+            recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path, "--learning_rate", 0,
+            "--eval_steps", 1, "--save_steps", 1, "--load_best_model_at_end", "true", "--early_stopping_patience", 2,
+            "--metric_for_best_model", metric,
+        )  # fmt: skip
+        assert (report["about"]["steps"], report["about"]["best_step"]) == (3, 1)
+        evaluations = [line for line in lines_of(tmp_path / "metrics.jsonl") if "eval_loss" in line]
+        assert len(evaluations) == 3 and report["about"]["evaluation"] == evaluations[0][f"eval_{metric}"]
+
+
+class TestDryRun:
+    def test_what_it_says_and_leaves(self, recipes, tiny_model_dir, tmp_path, capsys):
+        result = train(
+            recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path / "run", "--dry_run", "true",
+            "--max_steps", 1000, "--eval_steps", 100,
+        )  # fmt: skip
+        assert not (tmp_path / "run").exists()
+        assert result["steps"] == 1000 and result["step_samples"] == 2 and result["evaluations"] == 11
+        assert result["training_seconds"] == pytest.approx(1000 * result["seconds_per_step"])
+        assert len(result["captions"]) == 5 and result["image_size"] == (56, 28)
+        assert result["memory_bytes"] > 10**8
+        shown = capsys.readouterr().out
+        assert "2 pairs a step, canvas 56x28" in shown and "(1,000 steps)" in shown and "trained parameters" in shown
+
+    def test_epochs(self, recipes, tiny_model_dir, tmp_path):
+        result = train(
+            recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path / "run", "--dry_run", "true",
+            "--max_steps", -1, "--num_train_epochs", 3, "--eval_strategy", "epoch", "--save_strategy", "epoch",
+            "--gradient_accumulation_steps", 2,
+        )  # fmt: skip
+        assert result["step_samples"] == 4 and result["steps"] == 9 and result["evaluations"] == 4
+
+
+class TestData:
+    def test_a_stream(self, recipes, scenes, tiny_model_dir, tmp_path):
+        data = json.dumps([scenes("train", 10, streaming=True)])
+        report = train(
+            recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path, "--train_data", data,
+            "--shuffle_buffer", 4, "--eval_strategy", "no",
+        )  # fmt: skip
+        assert report["about"]["steps"] == 8 and report["about"]["train_data"][0]["streaming"]
+
+    def test_rows_of_like_length_together(self, recipes, tiny_model_dir, tmp_path):
+        words = ["--train_sampling_strategy", "group_by_length", "--max_steps", 3, "--eval_strategy", "no"]
+        report = train(recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path, *words)
+        assert report["about"]["steps"] == 3
+
+
+def refused(*words):
+    """What a real process says to these words."""
+    command = [sys.executable, "train_trainer.py", *map(str, words)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+class TestRefusals:
+    def test_in_a_real_process(self, recipes, tiny_model_dir, tmp_path):
+        said = refused(recipes / "lora.yaml", "--model", tiny_model_dir, "--tuning", "qlora", "--output_dir", tmp_path)
+        assert said.startswith("error: tuning qlora quantizes with bitsandbytes, which needs a CUDA GPU")
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["--dtype", "float16"], "dtype float16: weights of 16 bits overflow"),
+            (["--dtype", "int9"], "dtype 'int9' is no type of PyTorch"),
+            (["--fp16", "true"], "fp16 needs a GPU"),
+            (["--model", "/no/such/folder"], "No such folder: '/no/such/folder'"),
+        ],
+    )
+    def test_before_anything_is_read(self, words, message, recipes, tiny_model_dir, tmp_path):
+        with pytest.raises((ValueError, OSError), match=message):
+            train(recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path / "run", *words)
+        assert not (tmp_path / "run").exists()
+
+    def test_an_adapter_as_base(self, seeds, recipes, tmp_path):
+        with pytest.raises(ValueError, match="is an adapter already"):
+            train(recipes / "lora.yaml", "--model", seeds[0] / "final", "--output_dir", tmp_path)
+
+    def test_a_benchmark_that_is_incomplete(self, recipes, tiny_model_dir, tmp_path):
+        record = {"img_id": "1", "sentences": ["a car left"]}
+        root = layouts.spot_the_diff(tmp_path / "std", {split: [record] for split in ("train", "val", "test")})
+        (root / "1_2.png").unlink()
+        data = json.dumps([{"path": "syned", "name": "spot_the_diff", "split": "train"}])
+        words = ["--model", tiny_model_dir, "--output_dir", tmp_path / "run", "--train_data", data]
+        with pytest.raises(ValueError, match="1_2.png is missing"):
+            train(recipes / "lora.yaml", *words, "--data_dir", root)
+        with pytest.raises(ValueError, match="give data_dir=<the folder that holds them>"):
+            train(recipes / "lora.yaml", *words)
+
+    def test_a_column_that_is_missing(self, recipes, tiny_model_dir, tmp_path):
+        (tmp_path / "rows.jsonl").write_text('{"id": "1", "captions": ["a car left"]}\n')
+        data = json.dumps([{"path": "json", "data_files": str(tmp_path / "rows.jsonl"), "split": "train"}])
+        words = ["--model", tiny_model_dir, "--output_dir", tmp_path / "run", "--train_data", data]
+        with pytest.raises(ValueError, match="no column before, after; it has id, captions"):
+            train(recipes / "lora.yaml", *words)
+
+    def test_a_folder_of_another_run(self, seeds, recipes, tiny_model_dir):
+        folder = seeds[0] / "seed-1"
+        with pytest.raises(ValueError, match=r"learning_rate 0.01 there, 0.5 now"):
+            train(recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", folder, "--learning_rate", 0.5)
+
+
+class TestPublishing:
+    def test_push_to_hub(self, recipes, tiny_model_dir, tmp_path):
+        command = [sys.executable, "train_trainer.py", recipes / "lora.yaml", "--model", tiny_model_dir]
+        command += ["--output_dir", tmp_path / "run", "--max_steps", 1, "--eval_strategy", "no"]
+        command += ["--push_to_hub", "--hub_model_id", "ann/idc"]
+        with HubServer() as hub:
+            done, refused = (
+                subprocess.run(
+                    [str(word) for word in command],
+                    cwd=ROOT,
+                    env={**hub.env(tmp_path / token, token), "OMP_NUM_THREADS": "1"},
+                    capture_output=True,
+                    text=True,
+                    timeout=300,
+                )
+                for token in ("ann-write", "bob-write")
+            )
+            assert done.returncode == 0, done.stderr
+            assert "published as ann/idc" in done.stdout and "ann-write" not in done.stdout + done.stderr
+            files = hub.repo("model", "ann/idc").at().files
+        local = {path.name for path in (tmp_path / "run" / "final").iterdir()}
+        assert local <= set(files) <= local | {".gitattributes"}
+        # who may not publish is told before anything is trained
+        assert refused.returncode == 1 and "trainable parameters" not in refused.stdout
+        assert refused.stderr.strip().splitlines()[-1].startswith("error: ")

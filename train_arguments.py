@@ -1,0 +1,145 @@
+"""The arguments of `train_trainer.py`: three dataclasses, what must go together, and what a folder is for."""
+
+import copy
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from transformers import Seq2SeqTrainingArguments
+
+from datasets_syned import lessons
+from datasets_syned.specs import check_files, check_spec, place_spec
+from modeling_blip2idc.peft_blip2idc import TOWERS
+from modeling_blip2idc.publish_blip2idc import claim_repo
+from modeling_blip2idc.recipe_blip2idc import parse_recipe
+from modeling_blip2idc.run_blip2idc import claim_run
+from modeling_blip2idc.trainable_blip2idc import check_trainable
+
+
+@dataclass
+class ModelArguments:
+    """What is trained."""
+
+    model: str | None = field(default=None, metadata={"help": "Hub id or folder; the embedded model by default"})
+    revision: str | None = field(default=None, metadata={"help": "branch, tag or commit of the model"})
+    dtype: str | None = field(default=None, metadata={"help": "of the weights; see load_trainable for the default"})
+    attn_implementation: str | None = field(default=None, metadata={"help": "sdpa, eager, flash_attention_2"})
+    prompt: str | None = field(default=None, metadata={"help": "text before every caption; the checkpoint's, or none"})
+    scratch: dict | None = field(default=None, metadata={"help": "geometry of a small model trained from nothing"})
+    tuning: Literal["lora", "full", "qlora"] = field(default="lora", metadata={"help": "an adapter, or all weights"})
+    towers: list[str] = field(default_factory=lambda: [*TOWERS], metadata={"help": "of LoRA", "choices": TOWERS})
+    targets: Literal["paper", "authors"] = field(default="paper", metadata={"help": "all Q, K, V; or as released"})
+    rank: int = field(default=8, metadata={"help": "of LoRA"})
+    lora_alpha: int = field(default=16, metadata={"help": "scale of LoRA"})
+    lora_dropout: float = field(default=0.05, metadata={"help": "dropout of LoRA"})
+
+
+@dataclass
+class DataArguments:
+    """What it learns from. A data set is a dict of arguments of `datasets.load_dataset`, as JSON on a command line."""
+
+    train_data: list[dict] = field(default_factory=list, metadata={"help": "data sets, one after the other"})
+    eval_data: dict | None = field(default=None, metadata={"help": "scored during training"})
+    test_data: dict | None = field(default=None, metadata={"help": "scored at the end"})
+    data_dir: list[str] = field(
+        default_factory=list, metadata={"help": "folder of the files; name=folder for one of several"}
+    )
+    augment: bool = field(default=False, metadata={"help": "blur and JPEG on training images (paper, section 5.1)"})
+    max_length: int | None = field(default=None, metadata={"help": "tokens of a row, image tokens included"})
+    shuffle_buffer: int = field(default=1000, metadata={"help": "rows among which streamed ones are shuffled"})
+    num_proc: int | None = field(default=None, metadata={"help": "processes that prepare data"})
+    lessons: bool = field(default=False, metadata={"help": "dense labels of the embedded scenes; needs `scratch`"})
+    curriculum: list[list] | None = field(default=None, metadata={"help": "lessons: [until, [parts]] of each phase"})
+
+
+@dataclass
+class IDCTrainingArguments(Seq2SeqTrainingArguments):
+    """As `Seq2SeqTrainingArguments`, with defaults for this task."""
+
+    output_dir: str = field(default="runs/idc", metadata={"help": "where checkpoints and results go"})
+    bf16: bool | None = field(default=None, metadata={"help": "mixed precision; by default where a GPU has bfloat16"})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "the collator reads the columns"})
+    predict_with_generate: bool = field(default=True, metadata={"help": "score generated captions"})
+    metric_for_best_model: str | None = field(default="cider", metadata={"help": "cider, loss, ..."})
+    early_stopping_patience: int | None = field(default=None, metadata={"help": "evaluations without a better one"})
+    max_new_tokens: int | None = field(default=None, metadata={"help": "of a caption"})
+    num_beams: int | None = field(default=None, metadata={"help": "of the search for a caption; 1 is greedy"})
+    seeds: list[int] = field(default_factory=list, metadata={"help": "a run for each, and their mean and spread"})
+    dry_run: bool = field(default=False, metadata={"help": "take two steps, say what the run would take, stop"})
+    muon_lr: float | None = field(default=None, metadata={"help": "Muon for the matrices, at this learning rate"})
+    auxiliary_weights: list[float] = field(default_factory=lambda: [0.5, 0.3], metadata={"help": "of patches, pairs"})
+    embed: bool = field(default=False, metadata={"help": "replace the model embedded in the package by the result"})
+
+    def __post_init__(self):
+        if self.bf16 is None:
+            cuda = not self.use_cpu and torch.cuda.is_available()
+            self.bf16 = not self.fp16 and cuda and torch.cuda.is_bf16_supported()
+        super().__post_init__()
+
+
+def parse(argv, description=None):
+    """Arguments from `[recipe.yaml] [--name value ...]`, as the dataclasses above. A mistake ends the program."""
+    groups = (ModelArguments, DataArguments, IDCTrainingArguments)
+    as_json = ("train_data", "eval_data", "test_data", "scratch", "curriculum")
+    return parse_recipe(groups, argv, check, as_json, description)
+
+
+def check(model_args, data_args, training_args):
+    """Raises a `ValueError` for arguments that do not go together."""
+    if not data_args.train_data:
+        raise ValueError("train_data is empty: name a recipe, such as recipes/mini.yaml")
+    for name in ("train_data", "eval_data", "test_data"):
+        if (specs := getattr(data_args, name)) is not None:
+            check_spec(name, specs, masks=data_args.lessons and name == "train_data")
+    if any(spec.get("streaming") for spec in data_args.train_data) and training_args.max_steps <= 0:
+        raise ValueError("train_data is a stream, whose end nobody knows: give max_steps")
+    for name in ("eval_data", "test_data"):
+        if (getattr(data_args, name) or {}).get("streaming"):
+            raise ValueError(f"{name}: rows to be scored cannot be a stream: leave out `streaming: true`")
+    if data_args.lessons and (model_args.scratch is None or training_args.max_steps <= 0):
+        raise ValueError("lessons need scratch (they label the patches of a small model's canvas) and max_steps")
+    if data_args.curriculum is not None:
+        if not data_args.lessons:
+            raise ValueError("curriculum orders lessons: it needs `lessons: true`")
+        lessons.check_curriculum(data_args.curriculum, len(data_args.train_data))
+    if model_args.scratch is not None and model_args.model is not None:
+        raise ValueError("give scratch or model, not both")
+    if training_args.eval_strategy != "no" and data_args.eval_data is None:
+        raise ValueError(f"eval_strategy is {training_args.eval_strategy.value!r}, and there is no eval_data")
+    if training_args.early_stopping_patience is not None and not training_args.load_best_model_at_end:
+        raise ValueError("early_stopping_patience needs load_best_model_at_end: true, which keeps the best checkpoint")
+    if len(set(training_args.seeds)) < len(training_args.seeds):
+        raise ValueError(f"seeds {training_args.seeds}: one of them is there twice")
+
+
+def preflight(model_args, data_args, training_args):
+    """Raises a `ValueError` or `OSError`, from small files alone, for what would fail after minutes or days."""
+    precision = {"fp16": training_args.fp16, "use_cpu": training_args.use_cpu}
+    if model_args.scratch is None:
+        lora = (model_args.tuning, model_args.towers, model_args.targets)
+        check_trainable(model_args.model, model_args.revision, *lora, model_args.dtype, **precision)
+    for spec in (*data_args.train_data, data_args.eval_data, data_args.test_data):
+        if spec is not None:
+            check_files(place_spec(spec, data_args.data_dir))
+    if not training_args.dry_run and training_args.process_index == 0:
+        settings = {**asdict(model_args), **asdict(data_args), **training_args.to_dict()}
+        for args in runs(training_args):
+            claim_run(args.output_dir, {**settings, "seed": args.seed, "world_size": args.world_size})
+        if training_args.push_to_hub:
+            claim_repo(repo_name(training_args), training_args.hub_token, training_args.hub_private_repo)
+
+
+def repo_name(training_args):
+    """Of the repository that the result is published in."""
+    return training_args.hub_model_id or Path(training_args.output_dir).resolve().name
+
+
+def runs(training_args):
+    """The arguments of each seed's run."""
+    if not training_args.seeds:
+        return [training_args]
+    copies = [copy.copy(training_args) for _ in training_args.seeds]
+    for args, seed in zip(copies, training_args.seeds, strict=True):
+        args.seed, args.output_dir = seed, str(Path(training_args.output_dir, f"seed-{seed}"))
+    return copies
