@@ -109,25 +109,43 @@ def check(model_args, data_args, training_args):
         raise ValueError(f"eval_strategy is {training_args.eval_strategy.value!r}, and there is no eval_data")
     if training_args.early_stopping_patience is not None and not training_args.load_best_model_at_end:
         raise ValueError("early_stopping_patience needs load_best_model_at_end: true, which keeps the best checkpoint")
+    for name, ours in (("generation_num_beams", "num_beams"), ("generation_max_length", "max_new_tokens")):
+        if getattr(training_args, name) is not None:
+            raise ValueError(f"{name}: give {ours}, which the saved model keeps")
+    if not training_args.predict_with_generate:
+        if data_args.test_data is not None:
+            raise ValueError("predict_with_generate: false leaves no captions to score test_data by")
+        if training_args.eval_strategy != "no" and training_args.metric_for_best_model not in ("loss", "eval_loss"):
+            raise ValueError("predict_with_generate: false leaves the loss alone: give metric_for_best_model: loss")
     if len(set(training_args.seeds)) < len(training_args.seeds):
         raise ValueError(f"seeds {training_args.seeds}: one of them is there twice")
 
 
 def preflight(model_args, data_args, training_args):
     """Raises a `ValueError` or `OSError`, from small files alone, for what would fail after minutes or days."""
-    precision = {"fp16": training_args.fp16, "use_cpu": training_args.use_cpu}
+    how = {"fp16": training_args.fp16, "use_cpu": training_args.use_cpu}
+    how["attn_implementation"] = model_args.attn_implementation
     if model_args.scratch is None:
         lora = (model_args.tuning, model_args.towers, model_args.targets)
-        check_trainable(model_args.model, model_args.revision, *lora, model_args.dtype, **precision)
+        check_trainable(model_args.model, model_args.revision, *lora, model_args.dtype, **how)
+    local = model_args.model is None or Path(model_args.model).exists()
+    if training_args.push_to_hub and local and model_args.scratch is None and model_args.tuning != "full":
+        raise ValueError(
+            "push_to_hub: the adapter's base is not on the Hub, so that nobody could load it. Publish the base and "
+            "name it by its id, or use tuning full"
+        )
     for spec in (*data_args.train_data, data_args.eval_data, data_args.test_data):
         if spec is not None:
             check_files(place_spec(spec, data_args.data_dir))
     if not training_args.dry_run and training_args.process_index == 0:
         settings = {**asdict(model_args), **asdict(data_args), **training_args.to_dict()}
+        if training_args.seeds:  # the folder around theirs holds the result of no single run
+            claim_run(training_args.output_dir, {**settings, "seed": None, "world_size": training_args.world_size})
         for args in runs(training_args):
             claim_run(args.output_dir, {**settings, "seed": args.seed, "world_size": args.world_size})
         if training_args.push_to_hub:
-            claim_repo(repo_name(training_args), training_args.hub_token, training_args.hub_private_repo)
+            hub = (training_args.hub_token, training_args.hub_private_repo, training_args.hub_revision)
+            claim_repo(repo_name(training_args), *hub)
 
 
 def repo_name(training_args):

@@ -133,7 +133,7 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
                 scorer.references,
                 ids=list(test_rows["id"]),
                 categories=scorer.categories,
-                changed=list(test_rows["changed"]),
+                changed=list(test_rows["changed"]) if "changed" in test_rows.column_names else None,
                 benchmark=data_args.test_data.get("name"),
                 about=report["about"],
                 extra=scorer.of_the_scenes(),

@@ -11,6 +11,8 @@ from transformers.utils.peft_utils import find_adapter_config_file
 from .modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
 from .processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
 
+EMBEDDED = Path(__file__).parent / "mini"
+EMBEDDED_NAME = "modeling_blip2idc/mini"  # by which an adapter names it: every copy of this package has it
 _BLIP2 = (Blip2IDCForConditionalGeneration, Blip2IDCProcessor)
 _INSTRUCTBLIP = (InstructBlipIDCForConditionalGeneration, InstructBlipIDCProcessor)
 # Model and processor by the `model_type` of a config.json, stock and ours.
@@ -32,11 +34,11 @@ class AutoModelForImageDifferenceCaptioning(AutoModelForImageTextToText):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, **kwargs):
-        base = base_beside(pretrained_model_name_or_path)
+        where = {name: kwargs[name] for name in ("revision", "token") if kwargs.get(name) is not None}
+        base = base_beside(pretrained_model_name_or_path, **where)
         model = AutoModelForImageTextToText.from_pretrained(base or pretrained_model_name_or_path, *args, **kwargs)
         if base is not None:
-            model.load_adapter(str(pretrained_model_name_or_path))
-        where = {name: kwargs[name] for name in ("revision", "token") if kwargs.get(name) is not None}
+            model.load_adapter(str(pretrained_model_name_or_path), **where)
         if "revision" in where:
             where["revision"] = str(where["revision"])  # it remembers a commit, which is the base's
         if find_adapter_config_file(pretrained_model_name_or_path, **where) is not None:
@@ -46,22 +48,29 @@ class AutoModelForImageDifferenceCaptioning(AutoModelForImageTextToText):
         return model
 
 
-def base_beside(adapter) -> str | None:
+def base_beside(adapter, **where) -> str | None:
     """
-    The folder of the base model that a local adapter names by its path from there. transformers looks for that path
-    from the working folder only.
+    The folder of the base model of an adapter, if transformers would not find it: the embedded model, or one that a
+    local adapter names by its path from there. (transformers looks for that path from the working folder only.)
 
     Args:
         adapter (`str` or `os.PathLike`):
-            Folder of an adapter, with the `config.json` of its base; anything else gives `None`.
+            Hub id or folder of an adapter, with the `config.json` of its base; anything else gives `None`.
+        where:
+            `revision` and `token` of it on the Hub.
 
     Returns:
         `str` or `None`: the base's folder.
     """
-    folder = Path(adapter)
-    if not all((folder / name).is_file() for name in ("adapter_config.json", "config.json")):
+    file = find_adapter_config_file(adapter, **where)
+    if file is None:
         return None
-    named = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
+    named = json.loads(Path(file).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if named == EMBEDDED_NAME:
+        return str(EMBEDDED)
+    folder = Path(adapter)
+    if not (folder / "config.json").is_file():
+        return None
     base = folder / (named or "missing")
     return str(base.resolve()) if (base / "config.json").is_file() and base.resolve() != folder.resolve() else None
 

@@ -43,7 +43,7 @@ READING = (
 )
 EACH = "; of a category, *own* has those of its own pairs instead, as per-type tables of the field do"
 FLOORS = "One sentence for every pair, the best one of the references (*{sentence}*), has a CIDEr of {cider:.1f}."
-OTHERS = "A reference against the others of its pair has {cider:.1f}."
+OTHERS = "A reference against the others of its pair has {cider:.1f}{of}."
 NO_CHANGE = (
     "Of {actual} unchanged pairs, {recall:.1%} were called unchanged; of those called so, {precision:.1%} are "
     "(F1 {f1:.3f})."
@@ -67,10 +67,10 @@ ONLY_SCENES = (
 )
 TRIED = "It was scored on the data named above and tried on nothing else. "
 PHOTOGRAPHS = (
-    "Its English sentences inherit the biases of the "
-    "base model and of the people or programs that wrote the references; synthetic pairs also carry the mistakes of "
-    "the editor that made them (paper, section 5.5). It names one change per pair, may name one where there is none, "
-    "and its confidence is not calibrated: do not take its word as proof that a picture was manipulated, or was not."
+    "Its English sentences inherit the biases of the base model and of the people or programs that wrote the "
+    "references; synthetic pairs also carry the mistakes of the editor that made them (paper, section 5.5). It names "
+    "one change per pair, may name one where there is none, and its confidence is not calibrated: do not take its "
+    "word as proof that a picture was manipulated, or was not."
 )
 
 
@@ -214,7 +214,10 @@ def _reading(report):
     each = EACH if report["by_category"] else ""
     parts = [READING.format(each=each, confidence=100 * report["confidence"])]
     floors = FLOORS.format(sentence=_text(floor["caption"]), cider=100 * floor["cider"])
-    parts.append(floors + (" " + OTHERS.format(cider=100 * people["cider"]) if people else ""))
+    if people:
+        of = "" if people["count"] == report["count"] else f", on the {people['count']:,} pairs with several"
+        floors += " " + OTHERS.format(cider=100 * people["cider"], of=of)
+    parts.append(floors)
     if "seeds" in report and len(seeds := report["seeds"]["seeds"]) > 1:
         cider = report["seeds"]["scores"]["cider"]
         values = {name: 100 * cider[name] for name in ("mean", "std", "min", "max")}

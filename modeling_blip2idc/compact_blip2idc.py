@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from .auto_blip2idc import EMBEDDED, EMBEDDED_NAME
+
 CODE_KEYS = ("auto_map", "custom_pipelines")
 
 
@@ -47,8 +49,8 @@ def save_compact(model, processor, folder: str | os.PathLike) -> None:
 def name_base(folder: str | os.PathLike, base: str | os.PathLike) -> None:
     """
     Makes a saved adapter name its base so that another machine can find it: a Hub id as it is, a folder by its path
-    from the adapter's. In the latter case `config.json` of the base is put beside the adapter, from which `pipeline`
-    sees what kind of model it is. A folder without an adapter is left alone.
+    from the adapter's, the embedded model by `EMBEDDED_NAME`. Unless it is a Hub id, `config.json` of the base is put
+    beside the adapter, from which `pipeline` sees what kind of model it is. A folder without an adapter is left alone.
 
     Args:
         folder (`str` or `os.PathLike`):
@@ -61,7 +63,8 @@ def name_base(folder: str | os.PathLike, base: str | os.PathLike) -> None:
         return
     if os.path.isdir(base):
         _write(Path(folder) / "config.json", _without_code(Path(base) / "config.json"))
-        base = Path(os.path.relpath(base, folder)).as_posix()
+        embedded = Path(base).resolve() == EMBEDDED.resolve()
+        base = EMBEDDED_NAME if embedded else Path(os.path.relpath(base, folder)).as_posix()
     _write(file, {**json.loads(file.read_text(encoding="utf-8")), "base_model_name_or_path": os.fspath(base)})
 
 

@@ -46,7 +46,7 @@ def dry_run(make_trainer: Callable, args, eval_rows=None) -> dict[str, Any]:
         args (`Seq2SeqTrainingArguments`):
             Those of the whole run.
         eval_rows (`datasets.Dataset`, *optional*):
-            What the run would score; without it nothing is generated.
+            What the run would score; without it, or without `predict_with_generate`, nothing is generated.
 
     Returns:
         `dict`: `trainable_parameters`; `steps` of the whole run, `step_samples`, `seconds_per_step`,
@@ -88,7 +88,7 @@ def _measure(trainer, whole, eval_rows):
         "tokens_per_sample": tokens / len(batch["attention_mask"]),
         "padding": 1 - tokens / places,
     }
-    if eval_rows is not None:
+    if eval_rows is not None and args.predict_with_generate:
         result |= _generate(trainer, eval_rows, _evaluations(whole, steps, epoch) + 1)
     result["memory_bytes"] = _peak(args.device)
     return result

@@ -14,14 +14,12 @@ from transformers import (
 from transformers.utils import has_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from .auto_blip2idc import CAPTIONERS
+from .auto_blip2idc import CAPTIONERS, EMBEDDED, EMBEDDED_NAME
 from .modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
 from .processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
 
 Captioner = Blip2IDCForConditionalGeneration | InstructBlipIDCForConditionalGeneration
 Processor = Blip2IDCProcessor | InstructBlipIDCProcessor
-
-EMBEDDED = Path(__file__).parent / "mini"
 
 
 def load_idc(
@@ -71,7 +69,7 @@ def load_idc(
             )
         model_id = EMBEDDED
     model_id = os.fspath(model_id)
-    _check_folder(model_id)
+    check_folder(model_id)
     options = {"dtype": dtype, "attn_implementation": attn_implementation, "quantization_config": quantization_config}
     if quantization_config is not None and device is not None:
         options["device_map"] = {"": device}  # quantized weights cannot be moved later
@@ -80,7 +78,7 @@ def load_idc(
         model, processor_class = _load_full(model_id, revision, options)
         processor = processor_class.from_pretrained(model_id, revision=revision or "main")
     else:
-        base, base_revision = _base_of(model_id, adapter_file)
+        base, base_revision = base_of(model_id, adapter_file)
         model, processor_class = _load_full(base, base_revision, options)
         if has_file(model_id, "generation_config.json", revision):  # how its captions were searched when it was scored
             model.generation_config = GenerationConfig.from_pretrained(model_id, revision=revision or "main")
@@ -103,7 +101,7 @@ def load_idc(
     return model.eval(), processor
 
 
-def _check_folder(model_id: str) -> None:
+def check_folder(model_id: str) -> None:
     """transformers takes a missing folder for a Hub id, and answers with a network error."""
     path = Path(model_id)
     if path.is_dir():
@@ -129,7 +127,7 @@ def _load_full(model_id: str, revision: str | None, options: dict) -> tuple[Capt
     model_class, processor_class = CAPTIONERS[model_type]
     if isinstance(attention := options.get("attn_implementation"), str):
         config = model_class.config_class.from_pretrained(model_id, revision=revision)
-        options["attn_implementation"] = _attention_by_part(attention, config)
+        options["attn_implementation"] = attention_by_part(attention, config)
     model, info = model_class.from_pretrained(model_id, revision=revision, output_loading_info=True, **options)
     if missing := sorted(info["missing_keys"]):
         raise ValueError(
@@ -139,7 +137,7 @@ def _load_full(model_id: str, revision: str | None, options: dict) -> tuple[Capt
     return model, processor_class
 
 
-def _attention_by_part(attn_implementation: str, config) -> str | dict[str, str]:
+def attention_by_part(attn_implementation: str, config) -> str | dict[str, str]:
     """One flash attention for a whole model is refused by transformers where one part cannot do it."""
     if not attn_implementation.startswith("flash_attention"):
         return attn_implementation
@@ -159,7 +157,7 @@ def _stop_where_captions_do(model, processor: Processor) -> None:
         generation_config.eos_token_id = [processor.stop_token_id, *eos]
 
 
-def _base_of(adapter: str, adapter_file: str) -> tuple[str, str | None]:
+def base_of(adapter: str, adapter_file: str) -> tuple[str, str | None]:
     """Id or folder of the base model that an adapter names, and its revision."""
     try:
         config = json.loads(Path(adapter_file).read_text(encoding="utf-8"))
@@ -168,11 +166,13 @@ def _base_of(adapter: str, adapter_file: str) -> tuple[str, str | None]:
     base = config.get("base_model_name_or_path")
     if not base:
         raise ValueError(f"adapter_config.json of {adapter!r} names no base_model_name_or_path.")
+    if base == EMBEDDED_NAME:
+        return str(EMBEDDED), None
     beside = Path(adapter, base)
     if os.path.isdir(adapter) and beside.is_dir():
         return str(beside.resolve()), None
     try:
-        _check_folder(base)
+        check_folder(base)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"The base model of the adapter {adapter!r} is missing. {error}") from error
     return base, config.get("revision")
@@ -196,4 +196,4 @@ def _load_adapter(model, base: str, adapter: str, revision: str | None):
     return model
 
 
-__all__ = ["load_idc"]
+__all__ = ["attention_by_part", "base_of", "check_folder", "load_idc"]

@@ -109,8 +109,8 @@ def _typed(action, kinds, value):
             raise ValueError(f"it must be a {_named(kinds)}")
         return value
     if isinstance(value, (dict, list)) and type(value) not in kinds:
-        raise ValueError("it must be one value")
-    if isinstance(value, dict) or isinstance(value, bool) and bool in kinds:
+        raise ValueError("it must be a list" if several else "it must be one value")
+    if isinstance(value, dict) or value is True and action.const is True:
         return value
     if isinstance(value, list):
         return [_one(action, item) for item in value]

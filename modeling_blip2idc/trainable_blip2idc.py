@@ -7,7 +7,7 @@ import torch
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from .auto_blip2idc import CAPTIONERS
-from .loading_blip2idc import EMBEDDED, _attention_by_part, _base_of, _check_folder, load_idc
+from .loading_blip2idc import EMBEDDED, attention_by_part, base_of, check_folder, load_idc
 from .peft_blip2idc import TOWERS, check_towers, lora_config
 
 TUNINGS = ("lora", "full", "qlora")
@@ -70,18 +70,18 @@ def _without_weights(model_id, revision, tuning, attn_implementation):
     from transformers import AutoConfig
 
     model_id = os.fspath(EMBEDDED if model_id is None else model_id)
-    _check_folder(model_id)
+    check_folder(model_id)
     adapter_file = find_adapter_config_file(model_id, revision=revision)
     if adapter_file is not None:
         if tuning != "full":
             raise ValueError(f"{model_id!r} is an adapter already: give its base model, or use --tuning full")
-        model_id, revision = _base_of(model_id, adapter_file)
+        model_id, revision = base_of(model_id, adapter_file)
     config = AutoConfig.from_pretrained(model_id, revision=revision or "main")
     if config.model_type not in CAPTIONERS:
         raise ValueError(f"{model_id!r} is a {config.model_type!r}, neither BLIP-2 nor InstructBLIP")
     options = {}
     if attn_implementation is not None:
-        options["attn_implementation"] = _attention_by_part(attn_implementation, config)
+        options["attn_implementation"] = attention_by_part(attn_implementation, config)
     try:
         with torch.device("meta"):
             return CAPTIONERS[config.model_type][0]._from_config(config, **options)

@@ -34,7 +34,7 @@ class TestParse:
             ({"max_steps": 10.5}, [], "max_steps: 10.5 is no valid value"),
             ({"max_steps": "many"}, [], "max_steps: 'many' is no valid value"),
             ({"embed": "perhaps"}, [], "embed: 'perhaps' is no valid value"),
-            ({"max_steps": [3]}, ["--max_steps", "x"], "argument --max_steps"),
+            ({"max_steps": 3}, ["--max_steps", "x"], "argument --max_steps"),
             ({"tuning": "lara"}, [], "tuning: 'lara' is no valid value: choose from lora, full, qlora"),
             ({"towers": ["vit", "lm"]}, [], "choose from vit, qformer, llm"),
             ({"targets": "all"}, [], "choose from paper, authors"),

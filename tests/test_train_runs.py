@@ -146,6 +146,11 @@ class TestRefusals:
             train(recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path / "run", *words)
         assert not (tmp_path / "run").exists()
 
+    def test_publishing_an_adapter_whose_base_is_here(self, recipes, tiny_model_dir, tmp_path):
+        words = ["--model", tiny_model_dir, "--output_dir", tmp_path, "--push_to_hub", "true"]
+        with pytest.raises(ValueError, match="the adapter's base is not on the Hub"):
+            train(recipes / "lora.yaml", *words)
+
     def test_an_adapter_as_base(self, seeds, recipes, tmp_path):
         with pytest.raises(ValueError, match="is an adapter already"):
             train(recipes / "lora.yaml", "--model", seeds[0] / "final", "--output_dir", tmp_path)
@@ -178,7 +183,7 @@ class TestPublishing:
     def test_push_to_hub(self, recipes, tiny_model_dir, tmp_path):
         command = [sys.executable, "train_trainer.py", recipes / "lora.yaml", "--model", tiny_model_dir]
         command += ["--output_dir", tmp_path / "run", "--max_steps", 1, "--eval_strategy", "no"]
-        command += ["--push_to_hub", "--hub_model_id", "ann/idc"]
+        command += ["--push_to_hub", "--hub_model_id", "ann/idc", "--tuning", "full"]
         with HubServer() as hub:
             done, refused = (
                 subprocess.run(

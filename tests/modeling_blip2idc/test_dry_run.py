@@ -90,7 +90,9 @@ def test_nothing_stays(make_trainer, rows, tmp_path, monkeypatch):
     assert f"{result['trainable_parameters']['total']:,} trained parameters" in text
 
 
-def test_without_rows_to_score(make_trainer, tmp_path):
-    result = dry_run(make_trainer, arguments(tmp_path))
+@pytest.mark.parametrize("generates", [True, False])
+def test_without_captions(generates, make_trainer, rows, tmp_path):
+    args = arguments(tmp_path, predict_with_generate=generates)
+    result = dry_run(make_trainer, args, None if generates else rows)
     assert "captions" not in result and "generation" not in describe(result)
     assert 0 <= result["padding"] < 1 and result["tokens_per_sample"] > 4 and result["memory_bytes"] > 1e8

@@ -35,7 +35,7 @@ def adapter(tiny_model_dir, tmp_path_factory):
 
 
 @pytest.fixture
-def config_only(request, tmp_path):
+def config_only(tmp_path):
     """Copies a model's config into a folder of its own, without weights."""
 
     def copy(folder):
