@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import evaluate
+from torch import distributed
 from transformers import EarlyStoppingCallback, set_seed
 
 from datasets_syned import BlurJPEG, IDCCollator, lessons, training_data
@@ -227,3 +228,6 @@ if __name__ == "__main__":
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     main(*arguments)
+    if distributed.is_initialized():  # together: a process that ends first can take the others' connection with it
+        distributed.barrier()
+        distributed.destroy_process_group()

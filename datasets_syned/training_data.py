@@ -10,33 +10,9 @@ from datasets.fingerprint import Hasher
 
 from .lessons import Lessons, prepare_lesson
 from .schema import FEATURES
+from .specs import check_spec
 
 NEEDED = ("id", "before", "after", "captions")
-
-
-def check(name: str, specs: Any, masks: bool = False) -> None:
-    """
-    Refuses what [`load`] could not load, before anything is read.
-
-    Args:
-        name (`str`): of the argument, for the message.
-        specs (`dict` or `list[dict]`): arguments of `datasets.load_dataset`, of one data set or of several.
-        masks (`bool`, *optional*, defaults to `False`): the rows are to have object masks.
-
-    Raises:
-        ValueError: names the argument, and what is missing.
-    """
-    if isinstance(specs, list):
-        for i, spec in enumerate(specs):
-            check(f"{name}[{i}]", spec, masks)
-        return
-    if not isinstance(specs, Mapping):
-        raise ValueError(f"{name}: {specs!r} must be a dict of arguments of datasets.load_dataset")
-    for key in ("path", "split"):
-        if not isinstance(specs.get(key), str):
-            raise ValueError(f"{name}: {dict(specs)} has no {key!r}")
-    if masks and not specs.get("masks"):
-        raise ValueError(f"{name}: lessons are made from object masks; give the data set `masks: true`")
 
 
 def load(spec: Mapping[str, Any]) -> datasets.Dataset | datasets.IterableDataset:
@@ -54,7 +30,7 @@ def load(spec: Mapping[str, Any]) -> datasets.Dataset | datasets.IterableDataset
     Raises:
         ValueError: `path` or `split` is missing, or the rows lack a column that training reads.
     """
-    check("data set", spec)
+    check_spec("data set", spec)
     rows = datasets.load_dataset(**spec)
     names = rows.column_names
     if names is None:  # a stream whose files do not say
@@ -69,11 +45,6 @@ def load(spec: Mapping[str, Any]) -> datasets.Dataset | datasets.IterableDataset
             if isinstance(feature, datasets.Image):
                 rows = rows.cast_column(name, datasets.Image(decode=False))
     return rows
-
-
-def is_stream(specs: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a list of data sets asks for streams, of which a run needs to be told its `max_steps`."""
-    return any(spec.get("streaming") for spec in specs)
 
 
 def concatenate(

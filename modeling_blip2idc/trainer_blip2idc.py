@@ -175,7 +175,9 @@ class IDCTrainer(Seq2SeqTrainer):
             self.control.should_training_stop = True
             return
         sampler = sampler_of(kwargs["train_dataloader"])
-        if hasattr(sampler, "set_epoch"):  # stock: not reached in a resumed epoch of several processes
+        if hasattr(
+            sampler, "set_epoch"
+        ):  # stock: in a resumed epoch of several processes only those of accelerate are told
             sampler.set_epoch(kwargs["epoch"])
         if isinstance(self.train_dataset, EndlessStream) and kwargs["resume_from_checkpoint"] is not None:
             self._train_batches.skip_first(kwargs["steps_trained_in_current_epoch"])
@@ -267,15 +269,11 @@ class IDCTrainer(Seq2SeqTrainer):
         gen_kwargs = {k: v for k, v in {**getattr(self, "_gen_kwargs", {}), **gen_kwargs}.items() if v is not None}
         if self.args.generation_config is not None:
             gen_kwargs.setdefault("generation_config", self.args.generation_config)
-        unwrapped = self.accelerator.unwrap_model(model)
-        if is_sharded(unwrapped):
-            # all processes put a layer's weights together: none may end its captions before the others
-            gen_kwargs.setdefault("synced_gpus", self.args.world_size > 1)
         prompt = dict(inputs)
         length = prompt.pop("caption_start", 0)
         if self.decoder_only:
             prompt |= {name: prompt[name][:, :length] for name in ("input_ids", "attention_mask")}
-        return unwrapped.generate(**prompt, **gen_kwargs)[:, length:].contiguous()
+        return self.accelerator.unwrap_model(model).generate(**prompt, **gen_kwargs)[:, length:].contiguous()
 
     # --- checkpoints
 

@@ -83,6 +83,8 @@ def run(spec: dict) -> None:
     rows, eval_rows = rows_of(spec.pop("rows", 12)), rows_of(7, seed=1)
     if (shards := spec.pop("stream", None)) is not None:
         rows = training_data.concatenate([rows.to_iterable_dataset(num_shards=shards)], buffer_size=4)
+    if spec.get("train_sampling_strategy") == "group_by_length":
+        rows = training_data.with_lengths(rows, lambda captions: processor.tokenizer(captions)["input_ids"])
     collator = Collator(processor, folder, spec.pop("broken", None), tuning == "auxiliary")
     args = Seq2SeqTrainingArguments(folder, **{**STEPS, **spec})
     if args.fsdp:  # accelerate shards only where it sees more than one GPU; torch does it on CPUs as well

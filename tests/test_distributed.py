@@ -42,7 +42,10 @@ RUNS = {
 }  # fmt: skip
 KILLED = {"lora_dropout": 0.3, "max_steps": 8, **SAVED}
 # Runs of which another one's first part has fewer steps, and is continued by the same command with all of them.
-PARTS = {"fsdp": {**FSDP, **SHARDS, **KILLED}, "stream": {"stream": 2, **KILLED}}
+PARTS = {
+    "fsdp": {**FSDP, **SHARDS, **KILLED, "train_sampling_strategy": "group_by_length"},
+    "stream": {"stream": 2, **KILLED},
+}
 
 
 def start(file, runs):
@@ -110,10 +113,11 @@ def one(models, tmp_path_factory):
     torch.set_num_threads(1)
 
     def folder_of(name):
-        folder = base / name.removeprefix("fsdp-").removeprefix("accumulated")
         options = {key: value for key, value in RUNS[name].items() if not key.startswith("fsdp")}
-        run(spec(folder, models, {**options, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 1}))
-        return folder
+        options |= {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 1}
+        if not (base / name).exists():
+            run(spec(base / name, models, options))
+        return base / name
 
     yield folder_of
     torch.set_num_threads(threads)

@@ -176,14 +176,11 @@ class TestAccelerate:
         assert all((ROOT / recipe).is_file() for recipe in re.findall(r"recipes/[\w./-]+\.yaml", text))
 
 
-def test_fsdp_wraps_layers_of_every_tower(tiny_model):
-    wrapped = load_config_from_file(str(RECIPES / "accelerate" / "fsdp.yaml")).fsdp_config
-    assert wrapped["fsdp_version"] == 2
-    assert wrapped["fsdp_state_dict_type"] == "FULL_STATE_DICT", "the Trainer saves no model otherwise"
-    names = wrapped["fsdp_transformer_layer_cls_to_wrap"].split(",")
-    assert set(names) <= {type(module).__name__ for module in tiny_model.modules()}
-    towers = {type(module).__name__: name for name, module in tiny_model.named_modules()}
-    assert [towers[name].split(".")[0] for name in names] == ["vision_model", "qformer", "language_model"]
+def test_fsdp_leaves_the_layers_to_the_trainer():
+    """Which finds those of every tower; transformers' own list for BLIP-2 names classes that are in no captioner."""
+    settings = load_config_from_file(str(RECIPES / "accelerate" / "fsdp.yaml")).fsdp_config
+    assert settings["fsdp_version"] == 2 and settings["fsdp_auto_wrap_policy"] == "TRANSFORMER_BASED_WRAP"
+    assert "fsdp_transformer_layer_cls_to_wrap" not in settings
 
 
 def test_deepspeed_takes_the_batch_from_the_recipe():

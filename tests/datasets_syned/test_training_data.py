@@ -43,14 +43,6 @@ def test_load(cache):
 def test_a_spec_that_names_no_rows(spec, message):
     with pytest.raises(ValueError, match=message):
         training_data.load(spec)
-    with pytest.raises(ValueError, match=r"^train_data\[1\]: .*" + message):
-        training_data.check("train_data", [SCENES, spec])
-
-
-def test_masks_are_asked_for_before_anything_is_rendered():
-    training_data.check("train_data", [{**SCENES, "masks": True}], masks=True)
-    with pytest.raises(ValueError, match=r"^train_data\[0\]: .*`masks: true`"):
-        training_data.check("train_data", [SCENES], masks=True)
 
 
 def test_missing_columns(tmp_path):
@@ -118,7 +110,6 @@ class TestStreams:
             training_data.concatenate([stream, rows])
         with pytest.raises(ValueError, match="a stream is read in its own order"):
             training_data.with_lengths(stream, str.split)
-        assert training_data.is_stream([SCENES, spec]) and not training_data.is_stream([SCENES])
 
 
 def test_with_lengths(tmp_path):
