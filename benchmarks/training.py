@@ -84,7 +84,7 @@ class Ours:
 
     def __init__(self, geometry, folder, args):
         self.geometry, self.args, self.rows = geometry, args, load_rows(geometry, folder)
-        model, processor = build(geometry, args.device, args.bf16)
+        model, processor = build(geometry, args.device)
         self.collator = IDCCollator(processor, augment=BlurJPEG())
         self.model = get_peft_model(model, lora_config(r=RANK, lora_alpha=2 * RANK))
         self.batches = [
@@ -133,7 +133,7 @@ class Peer:
 
     def __init__(self, geometry, folder, args):
         self.geometry, self.workers = geometry, args.workers
-        model, processor = build(geometry, args.device, args.device == "cuda")
+        model, processor = build(geometry, args.device)
         self.loop = AuthorsLoop(model, processor, load_rows(geometry, folder), BATCH[geometry], args.workers)
 
     def training(self):

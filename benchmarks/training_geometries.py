@@ -33,9 +33,12 @@ FIRST = re.compile(
 OF_IMAGE = re.compile(r"vision_model|crossattention\.attention\.(key|value)")
 
 
-def build(geometry, device="cpu", bf16=False):
-    """A model of ours without an adapter, the same at every call, and its processor."""
-    dtype = torch.bfloat16 if bf16 else torch.float32
+def build(geometry, device="cpu"):
+    """
+    A model of ours without an adapter, the same at every call, and its processor. Its weights have the dtype that
+    `load_trainable` gives frozen ones: bfloat16 on a GPU, float32 on a CPU.
+    """
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
     if geometry == "mini":
         model, processor = load_idc(dtype=dtype)
         return model.to(device), processor

@@ -96,6 +96,7 @@ def test_logits_of_the_caption_only(family):
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["instructblip-llama", "instructblip-t5"])
 def test_the_trainer_on_instructblip(family, tmp_path):
     model, processor = FAMILIES[family]()
