@@ -8,6 +8,7 @@ from .audit_command import add_audit
 from .chunks import MOST_REFERENCES, SceneSettings
 from .folder import write_scenes
 from .push_command import add_push
+from .synthesize_command import add_synthesize
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     scenes.set_defaults(run=_scenes, stopped="stopped; the same command continues where it was")
     add_audit(commands)
     add_push(commands)
+    add_synthesize(commands)
     return parser
 
 

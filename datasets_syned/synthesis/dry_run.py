@@ -1,0 +1,107 @@
+"""What a run would make and cost."""
+
+import time
+from collections.abc import Mapping
+
+from .images import opened
+from .models import open_maker
+from .plan import Planned, write_plan
+from .seeds import seed_of
+from .settings import Settings, SplitSettings
+from .sources import Source, load_source
+
+MEASURED = 2  # calls of the editor; the first one warms up
+
+
+def dry_run(settings: Settings, rate: float | None = None) -> str:
+    """
+    Plans a run and says what it costs. Nothing is written; of the models, the editor is loaded if the rate is to be
+    measured and it can be had.
+
+    Args:
+        settings ([`Settings`]): of the run.
+        rate (`float`, *optional*): images per second of one process. By default two calls are measured.
+
+    Returns:
+        `str`: lines for a terminal.
+
+    Raises:
+        ValueError: a source cannot be had and its published size is not known either.
+    """
+    lines, sources, plans = [], {}, {}
+    for name, split in settings.splits.items():
+        try:
+            sources[name] = load_source(split.source)
+            plans[name], how = write_plan(settings, name, sources[name], None), ""
+        except (ValueError, OSError) as error:
+            if split.published is None:
+                raise
+            plans[name], how = _published(split), "as published; the files are not at hand"
+            lines.append(f"  {' '.join(str(error).split())[:200]}")
+        lines.insert(len(lines) - bool(how), _split_line(name, split, plans[name], how))
+        if not how and split.published not in (None, plans[name].sources) and split.limit is None:
+            lines.append(f"  {split.published:,} images were published, {plans[name].sources:,} are there")
+    images = sum(plans[name].rows for name, split in settings.splits.items() if split.variants)
+    asked = sum(plans[name].sources * split.paraphrases for name, split in settings.splits.items())
+    lines.append(f"to make: {images:,} images with {settings.editor}" if images else "to make: no image")
+    if asked:
+        lines.append(f"to ask for: {asked:,} paraphrases of {settings.paraphraser}")
+    if images:
+        lines.append(_time(settings, sources, images, rate))
+    return "\n".join(lines)
+
+
+def _published(split: SplitSettings) -> Planned:
+    sources = min(split.published, split.limit or split.published)
+    return Planned(sources, sources * max(1, split.variants), 0, "")
+
+
+def _split_line(name: str, split: SplitSettings, planned: Planned, how: str) -> str:
+    if split.variants:
+        what = f"{planned.sources:,} images x {split.variants} variants = {planned.rows:,} pairs"
+    else:
+        what = f"{planned.sources:,} pairs of the source"
+    references = 1 + split.paraphrases
+    what += f", x (1 + {split.paraphrases}) = {planned.rows * references:,} references" if split.paraphrases else ""
+    return f"{name}: {what}{f' ({how})' if how else ''}"
+
+
+def _time(settings: Settings, sources: Mapping[str, Source], images: int, rate: float | None) -> str:
+    said = "as given"
+    if rate is None:
+        try:
+            rate, said = _measured(settings, sources), "as measured here"
+        except (ValueError, OSError, RuntimeError) as error:
+            return f"time: not known, the rate was not measured ({' '.join(str(error).split())[:200]}); give --rate"
+    if not rate > 0:
+        raise ValueError(f"rate={rate!r} must be a number of images per second above 0")
+    return f"time: {_duration(images / rate)} for one process, at {rate:.3g} images per second {said}"
+
+
+def _measured(settings: Settings, sources: Mapping[str, Source]) -> float:
+    """Images per second of the editor, variants of one source of this run."""
+    split = next((name for name in sources if settings.splits[name].variants), None)
+    if split is None:
+        raise ValueError("there is no image to edit")
+    maker = open_maker(settings, {name: sources.get(name) or sources[split] for name in settings.splits})
+    editor, source = maker.editor, sources[split]
+    editor.load()
+    row = next(iter(source.rows(1)))
+    image, _ = opened(source.read(row.index))
+    count = min(settings.splits[split].variants, editor.batch_size)
+    for _ in range(MEASURED):
+        begin = time.perf_counter()
+        found = editor.edit([image] * count, [row.instruction] * count, [seed_of(0, row.id, k) for k in range(count)])
+        seconds = time.perf_counter() - begin
+    if not any(hasattr(one, "size") for one in found):
+        raise RuntimeError(f"the editor made nothing: {found[0]}")
+    return count / seconds
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} seconds"
+    minutes, hours = seconds / 60, seconds / 3600
+    if minutes < 60:
+        return f"{minutes:.0f} minutes"
+    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"

@@ -1,0 +1,103 @@
+"""Makes parts in this process, which may be one of several that `accelerate launch` or `torchrun` started."""
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from .folder import PARTS, RunFolder, part_name
+from .parts import PartMaker
+from .rows import FAILED
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+PROBE = 1 << 20  # bytes that must find a place before a part is made, once there was none
+HOPELESS = 3  # parts in a row of which the editor made nothing
+
+
+class Done(NamedTuple):
+    """
+    What became of a part.
+
+    Args:
+        split (`str`), part (`int`), rows (`int`): which one, and how many rows it has.
+        stats (`dict`, *optional*): see [`PartMaker.make`]; `None` if it could not be kept.
+        reason (`str`): why not.
+    """
+
+    split: str
+    part: int
+    rows: int
+    stats: dict[str, Any] | None
+    reason: str = ""
+
+
+class EditorBrokenError(RuntimeError):
+    """The editor fails with whatever it is given."""
+
+
+def processes() -> tuple[int, int]:
+    """Number of this process and how many there are, as launchers tell."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+def make_parts(folder: RunFolder, maker: PartMaker, todo: Sequence[tuple[str, int]]) -> Iterator[Done]:
+    """
+    Makes parts one after the other, and says of each what became of it. Where the disk is full, nothing is made for
+    nothing: the rows of a part count as lost until there is place again.
+
+    Args:
+        folder ([`RunFolder`]): where the plan is and the parts go.
+        maker ([`PartMaker`]): its models are loaded here.
+        todo (`Sequence[tuple[str, int]]`): split and number of each.
+
+    Raises:
+        EditorBrokenError: the editor failed with every row of several parts in a row. They are kept as failed.
+    """
+    for model in (maker.editor, maker.paraphraser):
+        if todo and model is not None:
+            model.load()
+    plans, full, failing = {}, "", 0
+    for split, part in todo:
+        if split not in plans:
+            plans[split] = folder.plan(split)
+        rows = plans[split].rows_of(part)
+        full = full and _full(folder)
+        if not full:
+            content, stats = maker.make(split, plans[split].read(part))
+            full = _write(folder, f"{PARTS}/{part_name(split, part)}", content)
+        if full:
+            yield Done(split, part, rows, None, full)
+            continue
+        yield Done(split, part, rows, stats)
+        failing = failing + 1 if _nothing_edited(stats) else 0
+        if failing == HOPELESS:
+            raise EditorBrokenError(
+                f"the editor failed with all rows of {HOPELESS} parts, so this stops here "
+                f"({next(iter(stats[FAILED]))}). The same command goes on behind them; retry_failed tries them again"
+            )
+    for plan in plans.values():
+        plan.close()
+
+
+def _write(folder: RunFolder, name: str, content: bytes) -> str:
+    """Writes a file; returns why there is no place for it on the disk, empty if there is."""
+    try:
+        folder.store.write(name, content)
+    except OSError as error:
+        if error.errno in FULL:
+            return error.strerror
+        raise
+    return ""
+
+
+def _nothing_edited(stats: dict[str, Any]) -> bool:
+    """Whether every row of a part failed in the editor."""
+    return sum(stats[FAILED].values()) == stats["rows"] and all(why.startswith("editor: ") for why in stats[FAILED])
+
+
+def _full(folder: RunFolder) -> str:
+    """Why there is no place on the disk, empty if there is again."""
+    name = f"{PARTS}/probe-{os.getpid()}"
+    reason = _write(folder, name, bytes(PROBE))
+    folder.store.remove(name)
+    return reason

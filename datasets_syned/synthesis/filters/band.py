@@ -1,0 +1,78 @@
+"""A filter that measures one number, and keeps what lies in a band."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..candidate import Candidate
+from .protocol import Verdict
+
+DIGITS = 6  # of a score: what batches of other sizes change in float32 lies below
+
+
+class BandFilter(ABC):
+    """
+    Keeps a pair whose score is at least `min` and at most `max`; both limits belong to the band.
+
+    Args:
+        min (`float`, *optional*): `None` for no lower limit.
+        max (`float`, *optional*): `None` for no upper limit.
+
+    Raises:
+        ValueError: a limit outside `span`, or `min` above `max`.
+    """
+
+    name: str
+    needs_captions = False
+    span = (-1.0, 1.0)  # of the measure
+
+    def __init__(self, min: float | None, max: float | None = None):
+        for side, limit in (("min", min), ("max", max)):
+            if limit is None:
+                continue
+            number = isinstance(limit, int | float) and not isinstance(limit, bool)
+            if not number or not self.span[0] <= limit <= self.span[1]:
+                raise ValueError(
+                    f"{self.name}: {side}={limit!r} must be a number from {self.span[0]:g} to {self.span[1]:g}"
+                )
+        if min is not None and max is not None and min > max:
+            raise ValueError(f"{self.name}: min={min!r} is above max={max!r}; nothing would be kept")
+        self.min, self.max = min, max
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What the verdicts depend on."""
+        return {"min": self.min, "max": self.max}
+
+    @abstractmethod
+    def measure(self, rows: Sequence[Candidate]) -> list[float]:
+        """One score per row, within `span`."""
+
+    def keep(self, row: Candidate) -> Verdict:
+        """See [`Filter.keep`]."""
+        return self.keep_batch([row])[0]
+
+    def keep_batch(self, rows: Sequence[Candidate]) -> list[Verdict]:
+        """See [`Filter.keep_batch`]."""
+        verdicts = []
+        for row, score in zip(rows, self.measure(rows), strict=True):
+            row.scores[self.name] = score = round(float(score), DIGITS)
+            verdicts.append(self.verdict(score))
+        return verdicts
+
+    def verdict(self, score: float) -> Verdict:
+        """`True`, or `(False, why)`: "clip_direction 0.113 is below 0.2"."""
+        if math.isnan(score):
+            return False, f"{self.name} is not a number"
+        if self.min is not None and score < self.min:
+            return False, f"{self.name} {_shown(score, self.min)} is below {self.min:g}"
+        if self.max is not None and score > self.max:
+            return False, f"{self.name} {_shown(score, self.max)} is above {self.max:g}"
+        return True
+
+
+def _shown(score: float, limit: float) -> str:
+    """Three digits, or as many as tell it from the limit."""
+    short = f"{score:.3f}"
+    return f"{score:.{DIGITS}f}" if (float(short) < limit) != (score < limit) or float(short) == limit else short

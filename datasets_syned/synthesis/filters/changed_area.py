@@ -1,0 +1,52 @@
+"""How much of the image changed?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..candidate import Candidate
+from .band import BandFilter
+from .lab import changed_share, small_size, to_lab
+
+THRESHOLD = 8.0
+
+
+def check_threshold(name: str, threshold: float) -> None:
+    """Refuses a distance of colours that is none."""
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold <= 100:
+        raise ValueError(f"{name}: threshold={threshold!r} must be a number above 0, up to 100 (black to white)")
+
+
+class ChangedArea(BandFilter):
+    """
+    Share of the pixels that look different after the change. Both images are brought to the shape of the one before,
+    128 pixels at most, blurred a little, and compared in CIELAB. Needs no model.
+
+    Args:
+        min (`float`, *optional*, defaults to 0.005): least share that is kept; below it nothing happened.
+        max (`float`, *optional*, defaults to 0.9): largest share that is kept; above it, it is another image.
+        threshold (`float`, *optional*, defaults to 8.0): distance of two colours that counts (CIE76; black and white
+            are 100 apart). Saving as a JPEG of quality 75 stays below it, unless the images are smaller than some
+            256 pixels: then what JPEG does to single pixels is seen.
+    """
+
+    name = "changed_area"
+    span = (0.0, 1.0)
+
+    def __init__(self, min: float | None = 0.005, max: float | None = 0.9, threshold: float = THRESHOLD):
+        super().__init__(min, max)
+        check_threshold(self.name, threshold)
+        self.threshold = threshold
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What the verdicts depend on."""
+        return {**super().parameters, "threshold": self.threshold}
+
+    def measure(self, rows: Sequence[Candidate]) -> list[float]:
+        """From 0 to 1."""
+        before = {id(row.before): row.before for row in rows}  # of all variants of a source, once
+        before = {key: to_lab(image, small_size(image)) for key, image in before.items()}
+        return [
+            changed_share(before[id(row.before)], to_lab(row.after, small_size(row.before)), self.threshold)
+            for row in rows
+        ]

@@ -1,0 +1,226 @@
+"""The models that filters look at images and texts with. Each is loaded when it is first needed."""
+
+import hashlib
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+FILES = (".json", ".safetensors", ".txt", ".model")  # of a folder, that a model is loaded from
+
+
+class Encoder:
+    """
+    An image encoder of the Hub or of a local folder, in float32.
+
+    An image is encoded once for as long as it lives: what is remembered hangs on the image object and goes with it.
+    So variants that share the object of their source, and filters that share an encoder, share the work.
+
+    Args:
+        model (`str`): a Hub id, or a folder. Only safetensors are loaded.
+        revision (`str`, *optional*): branch, tag or commit on the Hub.
+        device (`str`, *optional*): defaults to the GPU of this process (`LOCAL_RANK`) if there is one, else the CPU.
+        batch_size (`int`, *optional*, defaults to 64): images or texts at a time; halved when memory does not suffice.
+
+    Raises:
+        ValueError: `batch_size` below 1, or a `revision` of a local folder.
+    """
+
+    def __init__(self, model: str, revision: str | None = None, device: str | None = None, batch_size: int = 64):
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size={batch_size!r} must be a whole number from 1")
+        self.model_name, self.device, self.batch_size = str(model), device, batch_size
+        self.is_local = os.path.isdir(self.model_name)
+        if self.is_local and revision is not None:
+            raise ValueError(f"revision={revision!r}: model={model!r} is a local folder; it has no revisions")
+        self.wanted_revision = revision
+        self._images: dict[int, tuple[weakref.ref, np.ndarray]] = {}
+
+    @property
+    def id(self) -> str:
+        """The Hub id, or the name of the folder: never a path."""
+        return Path(self.model_name).resolve().name if self.is_local else self.model_name
+
+    @cached_property
+    def revision(self) -> str:
+        """
+        The commit on the Hub, or "sha256:" and 16 digits of a digest of the folder's files. Fetches no weights.
+
+        Raises:
+            ValueError: there is no such folder, and the Hub does not give a model of that name.
+        """
+        if self.is_local:
+            digest = hashlib.sha256()
+            for path in sorted(Path(self.model_name).iterdir()):
+                if path.suffix in FILES and path.is_file():
+                    with open(path, "rb") as file:
+                        digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+            return f"sha256:{digest.hexdigest()[:16]}"
+        from huggingface_hub import hf_hub_download
+
+        try:
+            config = hf_hub_download(self.model_name, "config.json", revision=self.wanted_revision)
+        except (OSError, ValueError) as error:
+            raise self._not_loaded(error) from error
+        return Path(config).parent.name  # .../snapshots/<commit>/config.json
+
+    def _not_loaded(self, error: Exception) -> ValueError:
+        where = "the folder" if self.is_local else "no such folder, and from the Hub"
+        at = f" (revision {self.wanted_revision!r})" if self.wanted_revision else ""
+        why = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
+        return ValueError(f"model={self.model_name!r}{at} cannot be loaded: {where}: {why}")
+
+    def _load(self, auto: Any, **options) -> Any:
+        from safetensors import SafetensorError
+
+        where = {} if self.is_local else {"revision": self.revision}
+        try:
+            return auto.from_pretrained(self.model_name, **where, **options)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise self._not_loaded(error) from error
+
+    @cached_property
+    def model(self) -> Any:
+        """The model itself, on its device."""
+        import torch
+        from transformers import AutoModel
+
+        model, info = self._load(AutoModel, use_safetensors=True, dtype=torch.float32, output_loading_info=True)
+        self._check(model)
+        if missing := sorted(info["missing_keys"]):
+            raise ValueError(f"model={self.model_name!r} lacks {len(missing)} of its weights, such as {missing[0]}")
+        return model.to(self.device or default_device()).eval()
+
+    @cached_property
+    def image_processor(self) -> Any:
+        """Pillow's resizing also where torchvision is installed: a score does not depend on what is installed."""
+        from transformers import AutoImageProcessor
+
+        return self._load(AutoImageProcessor, backend="pil")
+
+    def _check(self, model: Any) -> None:
+        pass
+
+    def _forward_images(self, pixel_values: Any) -> Any:
+        raise NotImplementedError
+
+    def images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Unit vectors of shape `(len(images), width)`, float64."""
+        new = {id(image): image for image in images if not self._is_known(image)}
+
+        def forward(some: Sequence[Image.Image]) -> Any:
+            pixels = self.image_processor([image.convert("RGB") for image in some], return_tensors="pt")
+            return self._forward_images(pixels["pixel_values"].to(self.model.device))
+
+        for image, vector in zip(new.values(), self._in_batches(list(new.values()), forward), strict=True):
+            self._remember(image, vector)
+        return _unit([self._images[id(image)][1] for image in images])
+
+    def _is_known(self, image: Image.Image) -> bool:
+        entry = self._images.get(id(image))
+        return entry is not None and entry[0]() is image
+
+    def _remember(self, image: Image.Image, vector: np.ndarray) -> None:
+        key, known = id(image), self._images
+        known[key] = weakref.ref(image, lambda _: known.pop(key, None)), vector
+
+    def __getstate__(self) -> dict[str, Any]:
+        # For another process: how it is loaded, not what was. Weak references do not travel.
+        loaded = ("model", "image_processor", "tokenizer")
+        return {name: value for name, value in vars(self).items() if name not in loaded} | {"_images": {}}
+
+    def _in_batches(self, items: Sequence[Any], forward: Callable[[Sequence[Any]], Any]) -> list[np.ndarray]:
+        if not items:
+            return []
+        import torch
+        from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+
+        vectors = []
+        while len(vectors) < len(items):
+            some = items[len(vectors) : len(vectors) + self.batch_size]
+            try:
+                with torch.inference_mode():
+                    vectors += list(forward(some).float().cpu().numpy())
+                continue
+            except RuntimeError as error:
+                if len(some) == 1 or not should_reduce_batch_size(error):
+                    raise
+            self.batch_size = len(some) // 2
+            clear_device_cache(garbage_collection=True)  # when the error, and what it holds, is gone
+        return vectors
+
+
+class ClipEncoder(Encoder):
+    """
+    A CLIP: images and texts to vectors of one space. Takes what [`Encoder`] takes; texts longer than the model reads
+    (77 tokens) are cut.
+    """
+
+    def __init__(self, model: str, revision: str | None = None, device: str | None = None, batch_size: int = 64):
+        super().__init__(model, revision, device, batch_size)
+        self._texts: dict[str, np.ndarray] = {}  # of the latest call
+
+    def _check(self, model: Any) -> None:
+        if not hasattr(model, "get_text_features"):
+            raise ValueError(f"model={self.model_name!r} is a {type(model).__name__}; it must be a CLIP")
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return self._load(AutoTokenizer)
+
+    def _forward_images(self, pixel_values: Any) -> Any:
+        return self.model.get_image_features(pixel_values=pixel_values).pooler_output
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors of shape `(len(texts), width)`, float64. Those of the call before are not computed again."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
+
+        def forward(some: Sequence[str]) -> Any:
+            longest = self.model.config.text_config.max_position_embeddings
+            tokens = self.tokenizer(
+                list(some), padding=True, truncation=True, max_length=longest, return_tensors="pt"
+            ).to(self.model.device)
+            return self.model.get_text_features(
+                input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+            ).pooler_output
+
+        known = self._texts | dict(zip(new, self._in_batches(new, forward), strict=True))
+        self._texts = {text: known[text] for text in texts}
+        return _unit([known[text] for text in texts])
+
+
+class DinoEncoder(Encoder):
+    """A DINOv2, with or without registers: an image to its CLS vector, after the last norm."""
+
+    def _check(self, model: Any) -> None:
+        if model.main_input_name != "pixel_values":
+            raise ValueError(f"model={self.model_name!r} is a {type(model).__name__}; it must be a DINOv2")
+
+    def _forward_images(self, pixel_values: Any) -> Any:
+        return self.model(pixel_values=pixel_values).last_hidden_state[:, 0]
+
+
+def default_device() -> str:
+    """The GPU of this process, as `accelerate launch` and `torchrun` count them; the CPU without one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
+
+
+def _unit(vectors: Sequence[np.ndarray]) -> np.ndarray:
+    vectors = np.asarray(vectors, np.float64)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True) if len(vectors) else vectors
+
+
+def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Cosine of each row of `one` with that of `other`, both unit vectors: shape `(rows,)`, from -1 to 1."""
+    return np.clip((one * other).sum(-1), -1, 1)

@@ -1,0 +1,42 @@
+"""Image files in, image files out."""
+
+import io
+
+from PIL import Image, ImageOps
+
+from .sources import SourceError
+
+FORMATS = {"png": {"format": "PNG", "compress_level": 6}, "jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0}}
+UPRIGHT, ORIENTATION = 1, 0x0112  # of EXIF
+
+
+def opened(content: bytes) -> tuple[Image.Image, bytes]:
+    """
+    Decodes an image file.
+
+    Returns:
+        `tuple[PIL.Image.Image, bytes]`: the image, RGB and upright, on white where transparent; and a file of it:
+        the one that was given, unless it holds something else than that.
+
+    Raises:
+        SourceError: it is no image, or a broken one.
+    """
+    try:
+        image = Image.open(io.BytesIO(content))
+        image.load()
+    except Exception as error:  # decoders raise many kinds
+        raise SourceError(f"the image cannot be decoded: {error}") from None
+    if image.mode == "RGB" and image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT:
+        return image, content
+    image = ImageOps.exif_transpose(image)
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    image = image.convert("RGB")
+    return image, encoded(image, "png")
+
+
+def encoded(image: Image.Image, kind: str) -> bytes:
+    """An image as the content of a file, of one of `FORMATS`."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, **FORMATS[kind])
+    return buffer.getvalue()

@@ -1,0 +1,85 @@
+"""Rendered scenes with instructions: a source that needs no download."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...scenes.captions import refer
+from ...scenes.changes import CATEGORIES, sample_change
+from ...scenes.pair import HEIGHT, MAX_ATTEMPTS, MIN_VISIBLE, SPLITS, WIDTH
+from ...scenes.render import in_frame, render
+from ...scenes.scene import sample_view
+from ..instructions import instruct
+from ..scene_text import png_of_scene
+from .protocol import SourceRow
+
+KINDS = [category for category in CATEGORIES if category != "none"]
+OTHER_THAN_PAIRS = 1  # in the seed: these are not the scenes of `load_dataset("syned", "scenes")`
+
+
+class SceneSource:
+    """
+    Scenes like those of the embedded benchmark, but not the same, and for each an instruction that
+    [`ProceduralEditor`] understands. The kinds of change take turns.
+
+    Args:
+        split (`str`, *optional*, defaults to `"train"`): "train", "validation" or "test"; they share no scene.
+        rows (`int`, *optional*, defaults to 1000): how many.
+        seed (`int`, *optional*, defaults to 0): of the whole source.
+        jitter (`float`, *optional*, defaults to 1.0): how far camera and light differ from scene to scene.
+        width, height (`int`, *optional*, defaults to 144 and 96): pixels.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
+
+    edited, constant = False, True
+
+    def __init__(
+        self,
+        split: str = "train",
+        rows: int = 1000,
+        seed: int = 0,
+        jitter: float = 1.0,
+        width: int = WIDTH,
+        height: int = HEIGHT,
+    ):
+        if split not in SPLITS:
+            raise ValueError(f"source 'scenes': split={split!r} must be one of {', '.join(SPLITS)}")
+        ranges = {"rows": (rows, 1, 10**8), "width": (width, 16, 2048), "height": (height, 16, 2048)}
+        for name, (value, low, high) in ranges.items():
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise ValueError(f"source 'scenes': {name}={value!r} must be a whole number from {low} to {high}")
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"source 'scenes': seed={seed!r} must be a whole number, not negative")
+        if isinstance(jitter, bool) or not isinstance(jitter, int | float) or not 0 <= jitter <= 2:
+            raise ValueError(f"source 'scenes': jitter={jitter!r} must be a number from 0 to 2")
+        self.split, self.count, self.seed, self.jitter = split, rows, seed, float(jitter)
+        self.width, self.height = width, height
+
+    def rows(self, limit: int | None = None) -> Iterator[SourceRow]:
+        """See [`Source.rows`]."""
+        for index in range(self.count if limit is None else min(self.count, limit)):
+            _, _, instruction, category = self._scene(index)
+            yield SourceRow(index, f"{self.split}-{index:06d}", instruction, category)
+
+    def read(self, index: int, edited: bool = False) -> bytes:
+        """See [`Source.read`]."""
+        objects, view, *_ = self._scene(index)
+        pixels, *_ = render(objects, view, self.width, self.height)
+        return png_of_scene(pixels, objects, view)
+
+    def _scene(self, index: int):
+        category = KINDS[index % len(KINDS)]
+        for attempt in range(MAX_ATTEMPTS):
+            rng = np.random.default_rng([self.seed, OTHER_THAN_PAIRS, SPLITS.index(self.split), index, attempt])
+            change, view, phrasing = sample_change(rng, category), sample_view(rng, self.jitter), int(rng.integers(3))
+            if change is None or not in_frame(change.before, view, self.height / self.width):
+                continue
+            instruction = instruct(change, phrasing)
+            if instruction is None or any(refer(obj, change.before) is None for obj in change.before):
+                continue
+            *_, rays = render(change.before, view, self.width, self.height)
+            if (rays[:, 0] >= MIN_VISIBLE * rays[:, 1]).all():
+                return change.before, view, instruction, category
+        raise RuntimeError(f"no valid scene for seed={self.seed} split={self.split!r} index={index}")

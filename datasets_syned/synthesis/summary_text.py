@@ -1,0 +1,37 @@
+"""What a run came to, for a terminal."""
+
+from os import PathLike
+
+from .run import Summary
+
+SHOWN = 5  # reasons of failed rows
+
+
+def summary_text(summary: Summary, out: str | PathLike) -> str:
+    """Some lines about a run: what was kept, dropped and why, what failed and why, what is missing."""
+    lines = []
+    for split, tally in summary.splits.items():
+        lines.append(f"{out}, {split}: {tally.kept:,} of {tally.rows:,} rows kept")
+        if tally.dropped:
+            lines.append(f"  dropped: {', '.join(f'{name} {count:,}' for name, count in tally.dropped.most_common())}")
+        if said := tally.paraphrases:
+            lines.append(f"  paraphrases: {said['kept']:,} of {said['asked']:,}; {tally.rules.total():,} rejected")
+        lines += _failed(tally.failed)
+    if summary.lost.failed:
+        lines += ["not written:", *_failed(summary.lost.failed)]
+    if summary.images_per_second:
+        lines.append(f"editor: {summary.images_per_second:.3g} images per second")
+    if summary.missing:
+        lines.append(f"{summary.missing:,} rows are missing: other processes are at it, or run the same command again")
+    elif summary.failed:
+        lines.append("--retry_failed makes again what failed")
+    else:
+        lines.append(f'load_dataset("syned", "syned", data_dir="{out}")')
+    return "\n".join(lines)
+
+
+def _failed(reasons) -> list[str]:
+    lines = [f"  failed: {count:,} rows: {why}" for why, count in reasons.most_common(SHOWN)]
+    if len(reasons) > SHOWN:
+        lines.append(f"  failed: {sum(reasons.values()):,} rows in all, for {len(reasons)} reasons")
+    return lines
