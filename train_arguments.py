@@ -82,7 +82,7 @@ def parse(argv, description=None):
     """Arguments from `[recipe.yaml] [--name value ...]`, as the dataclasses above. A mistake ends the program."""
     groups = (ModelArguments, DataArguments, IDCTrainingArguments)
     as_json = ("train_data", "eval_data", "test_data", "scratch", "curriculum")
-    return parse_recipe(groups, argv, check, as_json, description)
+    return parse_recipe(groups, argv, check, as_json, sections=("synthesis",), description=description)
 
 
 def check(model_args, data_args, training_args):

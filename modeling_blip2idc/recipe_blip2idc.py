@@ -16,6 +16,7 @@ def parse_recipe(
     argv: Sequence[str],
     check: Callable[..., None],
     as_json: Iterable[str] = (),
+    sections: Iterable[str] = (),
     description: str | None = None,
 ) -> list[Any]:
     """
@@ -30,6 +31,8 @@ def parse_recipe(
             Called with an instance of each group; raises a `ValueError` for what does not go together.
         as_json (`Iterable[str]`, *optional*, defaults to `()`):
             Arguments that are JSON on the command line, and lists or dicts in a recipe.
+        sections (`Iterable[str]`, *optional*, defaults to `()`):
+            Keys of a recipe that are for other programs.
         description (`str`, *optional*):
             For `--help`.
 
@@ -48,7 +51,7 @@ def parse_recipe(
     recipe = argv[0] if argv and not argv[0].startswith("-") else None
     try:
         if recipe is not None:
-            parser.set_defaults(**_read(recipe, arguments))
+            parser.set_defaults(**_read(recipe, arguments, sections))
         *parsed, rest = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
         if rest.recipe != recipe:
             raise ValueError(f"the recipe comes first: {rest.recipe!r}")
@@ -78,7 +81,7 @@ def _named(kinds: set[type]) -> str:
     return "list" if list in kinds else "dict"
 
 
-def _read(path: str, arguments: dict) -> dict[str, Any]:
+def _read(path: str, arguments: dict, sections: Iterable[str]) -> dict[str, Any]:
     """Values of a YAML file, each of the type that the command line would give it (YAML takes `1e-3` for a text)."""
     import yaml
 
@@ -88,6 +91,7 @@ def _read(path: str, arguments: dict) -> dict[str, Any]:
         raise ValueError(f"recipe {path!r}: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ValueError(f"recipe {path!r} must hold lines of the form `argument: value`")
+    values = {name: value for name, value in values.items() if name not in sections}
     if unknown := sorted(str(name) for name in set(values) - set(arguments)):
         raise ValueError(f"recipe {path!r}: unknown argument {', '.join(unknown)}")
     for name, value in values.items():

@@ -3,14 +3,15 @@
 import time
 from collections.abc import Mapping
 
+from .editors import EditError, load_editor
 from .images import opened
-from .models import open_maker
 from .plan import Planned, write_plan
 from .seeds import seed_of
 from .settings import Settings, SplitSettings
-from .sources import Source, load_source
+from .sources import SceneSource, Source, load_source
 
 MEASURED = 2  # calls of the editor; the first one warms up
+SIDE = 512  # pixels of an image to measure with, where the source has none at hand
 
 
 def dry_run(settings: Settings, rate: float | None = None) -> str:
@@ -26,21 +27,19 @@ def dry_run(settings: Settings, rate: float | None = None) -> str:
         `str`: lines for a terminal.
 
     Raises:
-        ValueError: a source cannot be had and its published size is not known either.
+        ValueError: a source cannot be had.
     """
     lines, sources, plans = [], {}, {}
     for name, split in settings.splits.items():
-        try:
+        if split.published is None or split.source.get("data_dir"):
             sources[name] = load_source(split.source)
-            plans[name], how = write_plan(settings, name, sources[name], None), ""
-        except (ValueError, OSError) as error:
-            if split.published is None:
-                raise
-            plans[name], how = _published(split), "as published; the files are not at hand"
-            lines.append(f"  {' '.join(str(error).split())[:200]}")
-        lines.insert(len(lines) - bool(how), _split_line(name, split, plans[name], how))
-        if not how and split.published not in (None, plans[name].sources) and split.limit is None:
-            lines.append(f"  {split.published:,} images were published, {plans[name].sources:,} are there")
+            plans[name] = write_plan(settings, name, sources[name], None)
+            lines.append(_split_line(split, name, plans[name]))
+            if split.published not in (None, plans[name].sources) and split.limit is None:
+                lines.append(f"  ({split.published:,} were published; {plans[name].sources:,} are there)")
+        else:  # they might be gigabytes to download
+            plans[name] = _published(split)
+            lines += [_split_line(split, name, plans[name]), "  (as published; --data_dir counts the files)"]
     images = sum(plans[name].rows for name, split in settings.splits.items() if split.variants)
     asked = sum(plans[name].sources * split.paraphrases for name, split in settings.splits.items())
     lines.append(f"to make: {images:,} images with {settings.editor}" if images else "to make: no image")
@@ -56,14 +55,14 @@ def _published(split: SplitSettings) -> Planned:
     return Planned(sources, sources * max(1, split.variants), 0, "")
 
 
-def _split_line(name: str, split: SplitSettings, planned: Planned, how: str) -> str:
+def _split_line(split: SplitSettings, name: str, planned: Planned) -> str:
     if split.variants:
         what = f"{planned.sources:,} images x {split.variants} variants = {planned.rows:,} pairs"
     else:
         what = f"{planned.sources:,} pairs of the source"
     references = 1 + split.paraphrases
     what += f", x (1 + {split.paraphrases}) = {planned.rows * references:,} references" if split.paraphrases else ""
-    return f"{name}: {what}{f' ({how})' if how else ''}"
+    return f"{name}: {what}"
 
 
 def _time(settings: Settings, sources: Mapping[str, Source], images: int, rate: float | None) -> str:
@@ -71,7 +70,7 @@ def _time(settings: Settings, sources: Mapping[str, Source], images: int, rate: 
     if rate is None:
         try:
             rate, said = _measured(settings, sources), "as measured here"
-        except (ValueError, OSError, RuntimeError) as error:
+        except ValueError as error:
             return f"time: not known, the rate was not measured ({' '.join(str(error).split())[:200]}); give --rate"
     if not rate > 0:
         raise ValueError(f"rate={rate!r} must be a number of images per second above 0")
@@ -79,12 +78,10 @@ def _time(settings: Settings, sources: Mapping[str, Source], images: int, rate: 
 
 
 def _measured(settings: Settings, sources: Mapping[str, Source]) -> float:
-    """Images per second of the editor, variants of one source of this run."""
-    split = next((name for name in sources if settings.splits[name].variants), None)
-    if split is None:
-        raise ValueError("there is no image to edit")
-    maker = open_maker(settings, {name: sources.get(name) or sources[split] for name in settings.splits})
-    editor, source = maker.editor, sources[split]
+    """Images per second of the editor: variants of one image, the source's first or else a rendered one."""
+    split = next(name for name, one in settings.splits.items() if one.variants)
+    source = sources.get(split) or SceneSource(width=SIDE, height=SIDE)
+    editor = load_editor(settings.editor, **settings.editor_options)
     editor.load()
     row = next(iter(source.rows(1)))
     image, _ = opened(source.read(row.index))
@@ -93,8 +90,8 @@ def _measured(settings: Settings, sources: Mapping[str, Source]) -> float:
         begin = time.perf_counter()
         found = editor.edit([image] * count, [row.instruction] * count, [seed_of(0, row.id, k) for k in range(count)])
         seconds = time.perf_counter() - begin
-    if not any(hasattr(one, "size") for one in found):
-        raise RuntimeError(f"the editor made nothing: {found[0]}")
+    if all(isinstance(one, EditError) for one in found):
+        raise ValueError(f"the editor made nothing: {found[0]}")
     return count / seconds
 
 

@@ -136,7 +136,7 @@ def _decisive(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _flat(value: Any, name: str = ""):
     """Every setting by its dotted name."""
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flat(inner, f"{name}.{key}" if name else key)
     else:
