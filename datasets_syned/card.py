@@ -3,21 +3,21 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from datasets import DatasetDict
 
+from .card_entry import Entry
+from .card_text import plain, table
+
 if TYPE_CHECKING:
     from huggingface_hub import DatasetCard
 
-# Of the names that the Hub knows, those that benchmarks of images have.
-LICENSES = re.compile(r"apache-2\.0|mit|cc0-1\.0|cc-by(-nc)?(-sa|-nd)?-[234]\.0|openrail|cdla-permissive-[12]\.0")
 SECTION = re.compile(r"<!-- syned: config (\S+), license (\S+) -->\n.*?<!-- syned: end of \1 -->\n?", re.DOTALL)
 ABOUT = re.compile(r"<!-- syned: about -->\n.*?<!-- syned: end of about -->\n?", re.DOTALL)
 DEFAULT = re.compile(r"^\| `(\S+)` \(default\) \|", re.MULTILINE)
-SHOWN_CATEGORIES, SHOWN_CAPTIONS, SHOWN_CHARACTERS = 12, 5, 300
+SHOWN_CATEGORIES, SHOWN_CAPTIONS = 12, 5
 COLUMNS = """| column | type | meaning |
 |---|---|---|
 | `id` | string | unique within a configuration and split |
@@ -26,64 +26,6 @@ COLUMNS = """| column | type | meaning |
 | `category` | string | kind of change, in the source's words; `none` for an unchanged pair |
 | `changed` | bool | false for an unchanged pair |
 | `provenance` | struct | how a synthetic image was made; null for any other |"""
-
-
-@dataclass(frozen=True)
-class Example:
-    """
-    A pair that the card shows.
-
-    Args:
-        split (`str`): where it is from.
-        row (`dict`): its `id`, `captions` and `category`.
-        images (`dict[str, bytes]`): JPEG files by their path in the repository: before, after.
-    """
-
-    split: str
-    row: Mapping[str, Any]
-    images: Mapping[str, bytes]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """
-    What a section of the card is about.
-
-    Args:
-        name (`str`): of the configuration.
-        data (`DatasetDict`): its rows.
-        title (`str`): what people call it.
-        about (`str`, *optional*): what else there is to say of it first.
-        license (`str`, *optional*): as the source states it.
-        homepage, citation (`str`, *optional*): of the source.
-        sources (`tuple[str, ...]`, *optional*): where its files can be had; empty if there are none.
-        options (`dict`, *optional*): arguments that differ from the defaults.
-        dropped, notes (`dict[str, dict[str, int]]`, *optional*): by split, what was left out and what else was done.
-        audit (`dict`, *optional*): result of [`audit`].
-        example ([`Example`], *optional*): a pair to show.
-    """
-
-    name: str
-    data: DatasetDict
-    title: str
-    about: str = ""
-    license: str = ""
-    homepage: str = ""
-    citation: str = ""
-    sources: tuple[str, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    dropped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    notes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    audit: Mapping[str, Any] | None = None
-    example: Example | None = None
-
-    @property
-    def license_id(self) -> str:
-        """The Hub's name of the licence."""
-        name = "-".join(self.license.lower().split())
-        if LICENSES.fullmatch(name):
-            return name
-        return "unknown" if name in ("", "none-stated") else "other"
 
 
 def default_config(card: "DatasetCard | None", new: str) -> str | None:
@@ -143,7 +85,8 @@ def _header(data, text: str, entry: Entry) -> None:
     if entry.name != "folder":  # whose captions may be in any language
         data.language = sorted({*_list(data.language), "en"})
     data.task_categories = sorted({*_list(data.task_categories), "image-to-text"})
-    data.tags = sorted({*_list(data.get("tags")), "image-difference-captioning"})
+    kinds = {"image-difference-captioning"} | ({"synthetic"} if entry.synthesis else set())
+    data.tags = sorted({*_list(data.get("tags")), *kinds})
 
 
 def _list(value: Any) -> list:
@@ -183,19 +126,13 @@ def _section(repo: str, entry: Entry) -> str:
         *_example(entry),
         _counts(entry.data),
         *_built(entry),
+        *entry.synthesis,
         *_audit(entry.audit),
         *_source(entry),
         "### Limits\n\n" + "\n".join(f"- {text}" for text in _limits(entry)),
         f"<!-- syned: end of {entry.name} -->\n",
     ]
     return "\n\n".join(parts)
-
-
-def plain(text: str) -> str:
-    """A text in which Markdown and HTML see nothing of theirs."""
-    text = " ".join(text.split())
-    text = text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
-    return re.sub(r"([\\`*_{}\[\]<>|#$~&])", r"\\\1", text)
 
 
 def _example(entry: Entry) -> list[str]:
@@ -211,7 +148,7 @@ def _example(entry: Entry) -> list[str]:
 
 
 def _counts(data: DatasetDict) -> str:
-    lines = ["| split | pairs | references per pair | categories |", "|---|---:|---|---|"]
+    lines = []
     for split, rows in data.items():
         references = [len(captions) for captions in rows["captions"]]
         least, most = min(references), max(references)
@@ -220,8 +157,8 @@ def _counts(data: DatasetDict) -> str:
         shown = [f"{plain(name)} {count:,}" for name, count in sorted(categories[:SHOWN_CATEGORIES])]
         if len(categories) > SHOWN_CATEGORIES:
             shown.append(f"and {len(categories) - SHOWN_CATEGORIES} more")
-        lines.append(f"| {split} | {len(rows):,} | {said} | {', '.join(shown)} |")
-    return "\n".join(lines)
+        lines.append([split, len(rows), said, ", ".join(shown)])
+    return table("split | pairs: | references per pair | categories", lines)
 
 
 def _built(entry: Entry) -> list[str]:
@@ -247,15 +184,15 @@ def _audit(result: Mapping[str, Any] | None) -> list[str]:
     ]
     parts = ["### Audit", "Every row was read and every image opened."]
     if found:
-        lines = ["| finding | where | what it means |", "|---|---|---|"]
+        lines = []
         for kind in found:
             where = ", ".join(f"{plain(split)} {count:,}" for split, count in kind["by_split"].items() if count)
             where = f"{kind['count']:,} {kind['unit']}: {where}"
             if kind is result["findings"].get("count"):
                 where = ", ".join(f"{split} {count:,}" for split, count in result["published"].items()) + " published"
             title = kind["title"] if kind["problem"] else f"{kind['title']} (may be meant so)"
-            lines.append(f"| {title} | {where} | {kind['about']} |")
-        parts.append("\n".join(lines))
+            lines.append([title, where, kind["about"]])
+        parts.append(table("finding | where | what it means", lines))
     if absent:
         parts.append(f"Looked for and not found: {'; '.join(absent)}.")
     return parts
@@ -279,6 +216,8 @@ def _limits(entry: Entry) -> list[str]:
     lines = []
     if entry.sources:
         lines.append("The images are the source's files, byte by byte; spaces around captions were removed.")
+    if entry.synthesis:
+        lines.append("An edit may have done less, more or something else than its caption says.")
     if all(changed):
         lines.append("No pair is marked as unchanged: whether a model sees that nothing changed cannot be measured.")
     if len(categories) == 1:

@@ -1,6 +1,7 @@
 """Puts a configuration into a dataset repository of the Hub, where it loads with no code of ours."""
 
 import base64
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +9,16 @@ from dataclasses import fields
 from typing import Any
 
 import datasets
+from PIL import Image
 
 from .audit import audit
 from .audit_findings import Picture
-from .card import Entry, Example, default_config, update_card
+from .card import default_config, update_card
+from .card_entry import Entry, Example
+from .card_synthesis import package_versions, row_paragraphs, run_paragraphs, sheet_paragraphs
 
 CARD_ATTEMPTS = 5  # while others write to the repository
+SHEET_BYTES = 1 << 20  # of a picture in a card, at most
 LOOKED_AT = 50  # first rows of a split, in search of one to show
 AGAIN = "The same command continues: what is uploaded is not uploaded again."
 
@@ -98,6 +103,7 @@ def describe(builder: datasets.DatasetBuilder, data: datasets.DatasetDict) -> En
         # what turned out to be broken when the rows were made, perhaps by an earlier process
         if broken := len(pairs) - len(data.get(split, ())):
             dropped.setdefault(split, {})["image broken"] = broken
+    synthesis, sheet, told = _synthesis(config, data)
     options = _options(config)
     published = getattr(config, "COUNTS", {}) if not options else {}
     result = audit(data, published=published, dropped=dropped, notes=plan.notes if plan else {}, samples=0)
@@ -113,13 +119,53 @@ def describe(builder: datasets.DatasetBuilder, data: datasets.DatasetDict) -> En
         license=info.license,
         homepage=info.homepage,
         citation=info.citation,
-        sources=() if own else getattr(config, "SOURCES", ()),
+        sources=() if own or synthesis else getattr(config, "SOURCES", ()),
         options=options,
-        dropped=dropped,
-        notes=plan.notes if plan else {},
+        dropped=_but(dropped, told),
+        notes=_but(plan.notes, told) if plan else {},
         audit=result,
         example=_example(config.name, data),
+        synthesis=tuple(synthesis),
+        sheet=sheet,
     )
+
+
+def _synthesis(
+    config: datasets.BuilderConfig, data: datasets.DatasetDict
+) -> tuple[list[str], dict[str, bytes], dict[str, set[str]]]:
+    """Paragraphs on how synthetic pairs were made, the picture in them, and by split the counts that they tell."""
+    record = getattr(config, "record", None)
+    if record is None:
+        return row_paragraphs(data, level=3), {}, {}
+    paragraphs, sheet = run_paragraphs(record.run, package_versions(data), level=3), {}
+    if content := record.sheet():
+        content, kind = _picture(content)
+        path = f"assets/{config.name}-contact-sheet.{kind}"
+        sheet[path] = content
+        paragraphs += sheet_paragraphs(path)
+    told = {split: {*record.left_out(split), *record.notes(split)} for split in record.run["splits"]}
+    return paragraphs, sheet, told
+
+
+def _but(counts: dict[str, dict[str, int]], told: dict[str, set[str]]) -> dict[str, dict[str, int]]:
+    """Counts by split without those that are told elsewhere."""
+    return {
+        split: {what: count for what, count in of_split.items() if what not in told.get(split, ())}
+        for split, of_split in counts.items()
+    }
+
+
+def _picture(content: bytes) -> tuple[bytes, str]:
+    """A picture that is no larger than a card should load, and the suffix of its file."""
+    if len(content) <= SHEET_BYTES:
+        return content, "png"
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    while True:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=85, optimize=True)
+        if buffer.tell() <= SHEET_BYTES:
+            return buffer.getvalue(), "jpg"
+        image.thumbnail((image.width * 4 // 5, image.height * 4 // 5))
 
 
 def _options(config: datasets.BuilderConfig) -> dict[str, Any]:
@@ -170,7 +216,7 @@ def _push_card(api, repo: str, revision: str | None, entry: Entry, default: str 
     for attempt in range(1, CARD_ATTEMPTS + 1):
         head, card = _card(api, repo, revision)
         update_card(card, repo, entry, default)
-        files = {"README.md": str(card).encode(), **(entry.example.images if entry.example else {})}
+        files = {"README.md": str(card).encode(), **entry.images}
         try:
             api.create_commit(
                 repo,

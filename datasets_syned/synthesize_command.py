@@ -98,6 +98,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     every = {name: getattr(args, name) for name in OF_EVERY_MODEL}
     own = {name: getattr(args, name) for name in OF_EDITOR} | {"batch_size": args.batch_size}
     given["editor_options"] = _given(own | every | {"revision": args.editor_revision})
+    given["filter_options"] = _given(every)
     given["paraphraser_options"] = _given(every | {"revision": args.paraphraser_revision})
     if (args.editor or "") == PROCEDURAL:
         given["editor_options"].pop("device", None)

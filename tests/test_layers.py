@@ -19,7 +19,7 @@ NOT_FOR_PACKAGES = {*PACKAGES, "baselines", "benchmarks", "tests", *(script.stem
 MODELING = {"torch", "transformers", "peft", "PIL", "numpy", "huggingface_hub", "safetensors", "tokenizers"}
 TRAINING = {"accelerate", "yaml"}  # only where training needs them: captioning does without
 DATA = {"datasets", "PIL", "numpy", "pyarrow"}
-SYNTHESIS = {"diffusers", "transformers", "ray", "torch"}
+SYNTHESIS = {"accelerate", "diffusers", "fsspec", "ray", "safetensors", "torch", "transformers"}
 METRIC = {"evaluate", "datasets", "numpy"}
 REPORT = {"numpy"}
 
@@ -37,7 +37,8 @@ def allowed_libraries(path: str, on_import: bool) -> set[str]:
         return METRIC | ({"gradio"} if rest[-1] == "app.py" and not on_import else set())
     if on_import:
         return DATA
-    return DATA | {"huggingface_hub"} | (SYNTHESIS if rest[0] == "synthesis" else set())
+    command = {"yaml"} if rest[0] == "synthesize_command.py" else set()
+    return DATA | {"huggingface_hub"} | command | (SYNTHESIS if rest[0] == "synthesis" else set())
 
 
 def forbidden_imports(root: Path) -> list[str]:

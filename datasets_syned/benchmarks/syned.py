@@ -1,13 +1,15 @@
 """Syned: pairs that a synthesis pipeline made, with Emu Edit's test split to measure what they are good for."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
 
 from ..cells import parquet_columns, read_columns
+from ..run_record import RUN, SHEET, SUMMARY, UNFINISHED, RunRecord, read_record
 from ..schema import FEATURES, PROVENANCE, validate
-from .base import BenchmarkFilesError, HubConfig, Plan, shards
+from .base import BenchmarkFilesError, HubConfig, Plan, logger, shards
 from .emu_edit import IMAGES as EMU_EDIT_IMAGES
 from .emu_edit import EmuEditConfig, add_references, read_pairs
 from .references import PARAPHRASES
@@ -24,7 +26,8 @@ class SynedConfig(HubConfig):
     their provenance; and as the test split, where there are the files for it, the test pairs of Emu Edit with five
     references: the instruction and its paraphrases.
 
-    Layout: `<split>-*.parquet` in `data_dir` or `data/`, with the columns of a row of this package. For the test
+    Layout: `<split>-*.parquet` in `data_dir` or `data/`, with the columns of a row of this package. In the folder of
+    a run of `syned synthesize`, also what the run says of itself; one that is not finished is refused. For the test
     split, Emu Edit's `test-*.parquet` and BLIP2IDC's `gt_augmented_test_clean.json`, in `emu_edit/` or in another
     folder.
 
@@ -57,18 +60,32 @@ class SynedConfig(HubConfig):
     HUB_FILES = tuple(f"{folder}{split}-*.parquet" for folder in ("", "data/", "emu_edit/") for split in SPLITS) + (
         PARAPHRASES,
         f"emu_edit/{PARAPHRASES}",
+        *(RUN, SUMMARY, SHEET),
     )
     PLACES = HubConfig.PLACES | {"emu_edit"}
+
+    @cached_property
+    def record(self) -> RunRecord | None:
+        """What the run that made the rows says of them, `None` if the folder is of none."""
+        return read_record(self.root)
 
     def read(self, root: Path) -> Plan:
         if self.references not in ("clean", "raw"):
             raise ValueError(f"references={self.references!r} must be 'clean' or 'raw'")
-        plan = Plan({}, [])
-        own = {split: shards(root, split) for split in SPLITS}
+        plan, record = Plan({}, []), self.record
+        try:
+            own = {split: shards(root, split) for split in SPLITS}
+        except BenchmarkFilesError as error:
+            if record is None:
+                raise
+            raise BenchmarkFilesError(f"{error}; {UNFINISHED}") from None
         own = {split: [file for file in files if not is_emu_edit(file)] for split, files in own.items()}
         for split, files in own.items():
             if files:
                 self._read_rows(plan, split, files)
+        if record is not None:
+            record.check({split: len(pairs) for split, pairs in plan.pairs.items()})
+            self._tell(plan, record)
         emu_edit = self._emu_edit(root)
         if emu_edit is not None:
             if own["test"]:
@@ -83,7 +100,20 @@ class SynedConfig(HubConfig):
                 f"config {self.name!r}: no {', '.join(f'{split}-*.parquet' for split in SPLITS)} in {root} or "
                 f"{root / 'data'}"
             )
+        empty = [split for split, pairs in plan.pairs.items() if not pairs]
+        if len(empty) == len(plan.pairs):
+            raise BenchmarkFilesError(f"config {self.name!r}: the files in {root} have no rows{_why(plan)}")
+        for split in empty:
+            logger.warning(f"config {self.name!r}: no split {split!r}, its files have no rows{_why(plan, split)}")
         return plan
+
+    def _tell(self, plan: Plan, record: RunRecord) -> None:
+        """Takes in what a run counted."""
+        for split in record.run["splits"]:
+            for why, count in record.left_out(split).items():
+                plan.drop(split, why, count)
+            if notes := record.notes(split):
+                plan.notes.setdefault(split, {}).update(notes)
 
     def _emu_edit(self, root: Path) -> Path | None:
         """The folder of the test split's files, if there is one."""
@@ -112,6 +142,17 @@ class SynedConfig(HubConfig):
             raise BenchmarkFilesError(f"{files[0].parent}, split {split!r}: {error}") from None
         self.add(plan, split, pairs)
         plan.parquet += files
+
+
+def _why(plan: Plan, split: str | None = None) -> str:
+    """What a run left out, for a message."""
+    said = [
+        f"{count:,} × {why}"
+        for name, reasons in plan.dropped.items()
+        for why, count in reasons.items()
+        if split in (None, name)
+    ]
+    return f": left out were {', '.join(said)}" if said else ""
 
 
 def is_emu_edit(file: Path) -> bool:

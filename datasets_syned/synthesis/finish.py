@@ -3,18 +3,19 @@
 import json
 from collections.abc import Iterator
 
+from ..run_record import RUN, SHEET, SUMMARY
 from .contact_sheet import contact_sheet
-from .folder import DATA, EXCLUDED, PARTS, RUN, RunFolder
+from .folder import DATA, EXCLUDED, PARTS, RunFolder
 from .run_card import run_card
 from .shards import excluded_rows, put_together, shard_stats, tally_of
 
-SUMMARY, EXCLUSIONS, REJECTED = "summary.json", "exclusions.jsonl", "rejected_paraphrases.jsonl"
-SHEET, CARD = "contact_sheet.png", "README.md"
+EXCLUSIONS, REJECTED, CARD = "exclusions.jsonl", "rejected_paraphrases.jsonl", "README.md"
 
 
 def is_finished(folder: RunFolder) -> bool:
     """Whether nothing is left to be done."""
-    return folder.store.exists(SUMMARY)
+    shards = {shard.name for split in folder.settings.splits for shard in folder.shards(split)}
+    return folder.store.exists(SUMMARY) and shards <= set(folder.store.names(DATA))
 
 
 def finish(folder: RunFolder) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..run_record import RUN
 from .plan import Planned, PlanReader, write_plan
 from .settings import Settings
 from .sources import Source
 from .store import Store
 
-RUN = "synthesis.json"
 PARTS, DATA, EXCLUDED = "parts", "data", "excluded"
 OURS = {RUN, PARTS, DATA, EXCLUDED, "plan"}  # beside them: what a finished run adds
 LOCK = ".lock"

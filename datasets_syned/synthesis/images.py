@@ -2,7 +2,7 @@
 
 import io
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .sources import SourceError
 
@@ -24,6 +24,8 @@ def opened(content: bytes) -> tuple[Image.Image, bytes]:
     try:
         image = Image.open(io.BytesIO(content))
         image.load()
+    except UnidentifiedImageError:
+        raise SourceError("the image cannot be decoded: it is of no format that Pillow knows") from None
     except Exception as error:  # decoders raise many kinds
         raise SourceError(f"the image cannot be decoded: {error}") from None
     if image.mode == "RGB" and image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT:

@@ -6,6 +6,7 @@ from typing import Any
 
 from .editors import load_editor
 from .filters import describe, load_filters
+from .folder import RunFolder
 from .parts import PartMaker
 from .settings import Settings
 from .sources import Source, load_source
@@ -36,7 +37,7 @@ def open_maker(settings: Settings, sources: Mapping[str, Source] | None = None, 
 
         paraphraser = load_paraphraser(settings.paraphraser, **settings.paraphraser_options)
     if filters is None:
-        filters = load_filters(settings.filters)
+        filters = load_filters(settings.filters, **settings.filter_options)
     return PartMaker(settings, sources, editor, paraphraser, filters, package_version())
 
 
@@ -56,3 +57,17 @@ def made_by(maker: PartMaker) -> dict[str, Any]:
         if model is not None
     }
     return described | {"filters": describe(maker.filters)}
+
+
+def check_captions(folder: RunFolder, maker: PartMaker) -> None:
+    """Refuses filters that need descriptions of whole images where the first row of a source has none."""
+    needy = [judge.name for judge in maker.filters if judge.needs_captions]
+    for split, wanted in folder.settings.splits.items() if needy else ():
+        plan = folder.plan(split)
+        first = plan.read(0)[0]
+        plan.close()
+        if wanted.variants and not (first["before_caption"] and first["after_caption"]):
+            raise ValueError(
+                f"filter {needy[0]!r} compares descriptions of the image before and after the change, and the source "
+                f"of split {split!r} has none; name their columns as before_caption and after_caption"
+            )

@@ -1,10 +1,12 @@
 """Forgets parts in which rows failed, so that they are made again."""
 
+import json
 from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..run_record import SUMMARY
 from .folder import DATA, EXCLUDED, PARTS, RunFolder, Shard, part_name
 from .rows import FAILED, KEPT, SCHEMA, STATS, stats_of
 from .shards import shard_stats
@@ -17,6 +19,7 @@ def forget_failed(folder: RunFolder) -> int:
     Returns:
         `int`: parts that are to be made again.
     """
+    folder.store.remove(SUMMARY)  # first: until it is there again, the run is not finished
     forgotten = 0
     finished, there = set(folder.store.names(DATA)), set(folder.store.names(PARTS))
     for split in folder.settings.splits:
@@ -34,15 +37,11 @@ def forget_failed(folder: RunFolder) -> int:
                     if failed:
                         folder.store.remove(f"{PARTS}/{name}")
                         forgotten += 1
-    if forgotten:
-        folder.store.remove("summary.json")
     return forgotten
 
 
 def _take_apart(folder: RunFolder, shard: Shard, stats: list[dict]) -> None:
     """Writes the parts of a shard in which nothing failed, and removes the shard."""
-    import json
-
     kept = pq.read_table(BytesIO(folder.store.read(f"{DATA}/{shard.name}"))).replace_schema_metadata()
     excluded = pq.read_table(BytesIO(folder.store.read(f"{EXCLUDED}/{shard.name}"))).replace_schema_metadata()
     places = {}

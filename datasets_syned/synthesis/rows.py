@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..paths_in_text import OBJECT
 from ..schema import FEATURES
 
 KEPT, DROPPED, FAILED = "kept", "dropped", "failed"
@@ -49,7 +50,7 @@ class Outcome:
         """Notes that nothing more is done for it."""
         self.status, self.by = status, by
         text = reason if isinstance(reason, str) else f"{type(reason).__name__}: {reason}".rstrip(": ")
-        self.reason = " ".join(text.split())[:500]
+        self.reason = OBJECT.sub("", " ".join(text.split()))[:500]
 
 
 @dataclass(frozen=True)

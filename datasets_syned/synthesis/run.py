@@ -14,7 +14,7 @@ from .engine_ray import make_parts_on_ray
 from .filters.protocol import Filter
 from .finish import finish, is_finished
 from .folder import LOCK, RunFolder, claim
-from .models import made_by, open_maker
+from .models import check_captions, made_by, open_maker
 from .paraphrases.protocol import Paraphraser
 from .retry import forget_failed
 from .settings import Settings
@@ -98,6 +98,7 @@ def synthesize(
     with _locked(store, f".process-{rank}-of-{world}", wait=False):
         with _locked(store, LOCK):
             folder = claim(store, settings, made_by(maker), maker.sources)
+            check_captions(folder, maker)
             if retry_failed and rank == 0:
                 forget_failed(folder)
         todo = _share(folder, rank, world)

@@ -61,6 +61,7 @@ class Settings:
         paraphraser (`str`, *optional*): see [`load_paraphraser`]; needed if any split has paraphrases.
         paraphraser_options (`dict`, *optional*): its arguments.
         filters (*optional*): see [`load_filters`]; none by default, as in the paper.
+        filter_options (`dict`, *optional*): its other arguments: `clip_model`, `dino_model`, `device`.
         seed (`int`, *optional*, defaults to 0): of the whole run.
         image_format (`str`, *optional*, defaults to `"png"`): of the edited images; "jpeg" is a fifth of the size and
             leaves traces that the source image does not have.
@@ -75,6 +76,7 @@ class Settings:
     paraphraser: str | None = None
     paraphraser_options: Mapping[str, Any] = field(default_factory=dict)
     filters: Any = None
+    filter_options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     image_format: str = "png"
     rows_per_part: int = 64
@@ -113,8 +115,8 @@ def settings_from(recipe: Mapping[str, Any], given: Mapping[str, Any], roots: Se
 
     Args:
         recipe (`dict`): fields of [`Settings`], perhaps under "synthesis"; empty for none.
-        given (`dict`): fields of [`Settings`] and, for all splits, of [`SplitSettings`]. `editor_options` and
-            `paraphraser_options` are added to those of the recipe. Without a recipe: the name of a `source`, the
+        given (`dict`): fields of [`Settings`] and, for all splits, of [`SplitSettings`]. Options of models and
+            filters are added to those of the recipe. Without a recipe: the name of a `source`, the
             `split` to make ("train" by default), and `source_split` where that of the source has another name.
         roots (`Sequence[str]`): folders of benchmarks, as [`place_spec`] takes them.
 
@@ -133,6 +135,7 @@ def settings_from(recipe: Mapping[str, Any], given: Mapping[str, Any], roots: Se
         options = f"{model}_options"
         if given.get(model) in (None, recipe.get(model)):  # another model has options of its own
             values[options] = {**(recipe.get(options) or {}), **(given.get(options) or {})}
+    values["filter_options"] = {**(recipe.get("filter_options") or {}), **(given.get("filter_options") or {})}
     own = {name: value for name, value in given.items() if name in of_splits}
     splits = dict(recipe.get("splits") or {})
     if "source" in own and splits:

@@ -7,7 +7,9 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import DatasetCard
 
 from datasets_syned import FEATURES
-from datasets_syned.card import Entry, default_config, plain, update_card
+from datasets_syned.card import default_config, update_card
+from datasets_syned.card_entry import Entry
+from datasets_syned.card_text import code, plain, table
 
 
 def small(name, license=""):
@@ -52,6 +54,11 @@ def test_licenses_are_those_of_the_sections():
 def test_text_is_no_markup():
     assert plain("a|b  *c*\n<d> [e](f) `g` 1_2 &amp; #") == r"a\|b \*c\* \<d\> \[e\](f) \`g\` 1\_2 \&amp; \#"
     assert len(plain("x" * 1000)) == 300
+    assert code("a|b\n`c` *d*") == "`a¦b 'c' *d*`"
+
+
+def test_a_table_with_numbers():
+    assert table("a | b:", [["x", 1234], ["y", 0]]) == "| a | b |\n|---|---:|\n| x | 1,234 |\n| y | 0 |"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """`load_dataset("syned", "syned")`: what a synthesis pipeline wrote, and Emu Edit's test split beside it."""
 
+import json
+import shutil
 from functools import partial
 
 import datasets
@@ -8,9 +10,11 @@ from datasets import Dataset, load_dataset
 
 import datasets_syned
 from datasets_syned.benchmarks import references
+from datasets_syned.synthesis import SplitSettings
 from metrics.cider import score
 from tests.datasets_syned import layouts
 from tests.datasets_syned.layouts import png, write
+from tests.datasets_syned.runs_to_publish import SMALL, plain_run
 from tests.datasets_syned.test_emu_edit import PARAPHRASES, TEST, counts, lines_of, raw
 from tests.metrics.conftest import read_annotations
 
@@ -153,6 +157,73 @@ def test_a_broken_image_is_told_or_skipped(root):
     with pytest.raises(ValueError, match=r"column 'after' \(id 'train-3'\) is cut off"):
         load(root)
     assert raw(load(root, on_error="skip")["train"]) == rows[:3] + rows[4:]
+
+
+NOTHING_STAYS = [{"changed_area": [0.89, 0.9]}]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of two splits; train has two files."""
+    splits = {name: SplitSettings({**SMALL, "split": name}, variants=2, limit=4) for name in ("train", "test")}
+    return plain_run(tmp_path_factory.mktemp("finished") / "run", splits=splits, rows_per_part=4, rows_per_shard=4)
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def test_a_run_that_is_not_finished_is_refused(run):
+    assert counts(load(run)) == {"train": 8, "test": 8}
+    (run / "summary.json").unlink()
+    for shard in (run / "data" / "train-00001-of-00002.parquet", None):  # with and without all files
+        with pytest.raises(ValueError, match="run: this run is not finished: run the same `syned synthesize` again"):
+            load(run)
+        shard and shard.unlink()
+
+
+def test_files_and_rows_of_a_run_that_are_gone_are_told(run):
+    train, test = ([run / "data" / f"{s}-0000{n}-of-00002.parquet" for n in (0, 1)] for s in ("train", "test"))
+    shutil.copy(train[0], run / "one")
+    train[0].unlink()
+    with pytest.raises(ValueError, match="train-.*: 1 are there, their names count 2; this run is not finished"):
+        load(run)
+    shutil.copy(run / "one", train[0])
+    for path in test:
+        path.unlink()
+    with pytest.raises(ValueError, match="the files of split 'test' are missing; this run is not finished: run the"):
+        load(run)
+    summary = json.loads((run / "summary.json").read_text())
+    del summary["splits"]["test"]
+    summary["splits"]["train"]["kept"] = 9
+    write(run / "summary.json", summary)
+    with pytest.raises(ValueError, match="split 'train' has 8 rows, and summary.json counts 9. Rows that were"):
+        load(run)
+    for broken in ("{", "[]", "{}", '{"splits": 1, "settings": 1, "made_by": 1, "planned": 1}'):
+        write(run / "summary.json", broken)
+        with pytest.raises(ValueError, match="summary.json is no summary of a run"):
+            load(run)
+    (run / "synthesis.json").unlink()  # somebody else's summary
+    assert counts(load(run)) == {"train": 8}
+
+
+def test_files_and_splits_without_rows(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(datasets.logging.get_logger("datasets"), "propagate", True)
+    splits = {"train": SplitSettings(SMALL, variants=2, limit=2)}
+    empty = plain_run(tmp_path / "empty", splits=splits, filters=NOTHING_STAYS)
+    with pytest.raises(ValueError, match=r"the files in .*empty have no rows: left out were 4 × changed_area"):
+        load(empty)
+    layouts.parquet(tmp_path / "part", "test", rows_of("test", 2), datasets_syned.FEATURES, files=1)
+    shutil.copy(next(empty.glob("data/train-*")), tmp_path / "part")
+    data = load(tmp_path / "part")
+    assert counts(data) == {"test": 2} and raw(data["test"]) == rows_of("test", 2)
+    assert "config 'syned': no split 'train', its files have no rows" in caplog.text
+    shutil.copy(tmp_path / "part" / "train-00000-of-00001.parquet", tmp_path / "part" / "train-00000-of-00002.parquet")
+    (tmp_path / "part" / "train-00000-of-00001.parquet").unlink()
+    layouts.parquet(tmp_path / "more", "train", rows_of("train", 3), datasets_syned.FEATURES, files=1)
+    shutil.copy(next((tmp_path / "more").iterdir()), tmp_path / "part" / "train-00001-of-00002.parquet")
+    assert raw(load(tmp_path / "part")["train"]) == rows_of("train", 3)
 
 
 def test_raw_references_of_the_real_file_give_the_published_score(tmp_path):

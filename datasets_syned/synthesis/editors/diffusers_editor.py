@@ -1,18 +1,20 @@
 """Any pipeline of diffusers that edits images by instructions, as an editor."""
 
 import importlib.metadata
-import warnings
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from ..devices import pick_device, pick_dtype
+from ..revisions import first_line
 from .pipeline_calls import PipelineCall
-from .pipeline_loading import check_offload, load_pipeline, pick_device, pick_dtype
+from .pipeline_files import PipelineFiles
+from .pipeline_loading import check_offload, load_pipeline
 from .presets import find_preset
 from .protocol import EditError
-from .revisions import PipelineFiles, first_line
 
 
 class DiffusersEditor:
@@ -96,7 +98,11 @@ class DiffusersEditor:
             ValueError: the weights cannot be had, or are no safetensors.
         """
         if self._pipe is None:
-            self._pipe = load_pipeline(self._class, self._files.folder(), **self._loading)
+            folder = self._files.folder()
+            try:
+                self._pipe = load_pipeline(self._class, folder, **self._loading)
+            except OSError as error:
+                raise ValueError(f"editor {self._files.model!r}: cannot be loaded: {first_line(error)}") from error
         return self._pipe
 
     def edit(
@@ -170,21 +176,18 @@ class DiffusersEditor:
         """One call of the pipeline; `None` if there is not enough memory for it, and the batch size is now smaller."""
         import torch
 
-        generators = [torch.Generator().manual_seed(seeds[row]) for row in rows]
+        generators = [torch.Generator().manual_seed(int(seeds[row])) for row in rows]
         if len(images) > 1:
             call = self._call.paired(images, instructions, generators)
         else:
             call = self._call.shared(images[0], instructions[0], generators)
         try:
-            with warnings.catch_warnings():
-                # One image for several prompts is what it is about here.
-                warnings.filterwarnings("ignore", ".*initial images.*", FutureWarning)
-                output = self._pipe(**call)
+            output = self._pipe(**call)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error) or len(rows) == 1:
                 raise
         else:
-            return results_of(output, len(rows))
+            return results_of(output, images[0].size, len(rows))
         self._free()
         self.batch_size = max(1, min(self.batch_size, len(rows)) // 2)
         return None
@@ -217,9 +220,8 @@ def out_of_memory(error: Exception) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or should_reduce_batch_size(error)
 
 
-def results_of(output: Any, count: int) -> list[Image.Image | EditError]:
-    """Images of a pipeline's output, and what is wrong with those that are none."""
-    import numpy as np
+def results_of(output: Any, size: tuple[int, int], count: int) -> list[Image.Image | EditError]:
+    """Images of a pipeline's output, at the working size, and what is wrong with those that are none."""
     from diffusers.image_processor import VaeImageProcessor
 
     refused = getattr(output, "nsfw_content_detected", None) or [False] * count
@@ -234,5 +236,6 @@ def results_of(output: Any, count: int) -> list[Image.Image | EditError]:
             results.append(EditError("the pipeline made a black image"))
         else:  # from numbers where the pipeline gave them
             made = VaeImageProcessor.numpy_to_pil(pixels)[0] if pixels.dtype.kind == "f" else image
-            results.append(made.convert("RGB"))
+            made = made.convert("RGB")  # and of the size that it was told, which not all pipelines can be
+            results.append(made if made.size == size else made.resize(size, Image.Resampling.LANCZOS))
     return results

@@ -1,51 +1,12 @@
-"""Where and in what form a pipeline runs: device, dtype, offloading, compilation."""
+"""Loads a pipeline: dtype, offloading, compilation."""
 
 import logging
-import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-DTYPES = ("float32", "float16", "bfloat16")
 OFFLOADS = (None, "model", "sequential")
-
-
-def pick_device(device: str | None) -> str:
-    """
-    The device asked for; else the GPU of this process (of several on one machine, by `LOCAL_RANK`); else the CPU.
-
-    Raises:
-        ValueError: a GPU is asked for and there is none.
-    """
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device is None:
-        return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % count}" if count else "cpu"
-    try:
-        asked = torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"device={device!r}: must be cpu, cuda or one such as cuda:1") from None
-    if asked.type == "cuda" and (asked.index or 0) >= count:
-        raise ValueError(f"device={device!r}: there are {count} GPUs here")
-    return str(device)
-
-
-def pick_dtype(dtype: Any, device: str, on_gpu: str) -> str:
-    """
-    The dtype asked for (its name, or torch's); else `on_gpu` on a GPU and float32 elsewhere.
-
-    Raises:
-        ValueError: it is not one that pipelines run in on this device.
-    """
-    if dtype is None:
-        return on_gpu if device.startswith("cuda") else "float32"
-    name = str(dtype).removeprefix("torch.")
-    if name not in DTYPES:
-        raise ValueError(f"dtype={dtype!r}: must be one of {', '.join(DTYPES)}")
-    if name == "float16" and device == "cpu":
-        raise ValueError("dtype='float16': needs a GPU; on a CPU float32 or bfloat16")
-    return name
 
 
 def check_offload(offload: str | None, device: str) -> None:
@@ -72,7 +33,7 @@ def load_pipeline(
     Args:
         pipeline (`type`): class of diffusers.
         folder (`Path`): of its files; safetensors only.
-        device, dtype (`str`): as [`pick_device`] and [`pick_dtype`] say.
+        device, dtype (`str`): as `devices.py` picks them.
         offload (`str`, *optional*): "model": one component at a time is on the GPU; "sequential": one layer.
         compile (`bool`, *optional*, defaults to `False`): the denoiser, by its repeated blocks where it names them.
         loading (`Mapping[str, Any]`): further arguments of `from_pretrained`.
@@ -81,6 +42,8 @@ def load_pipeline(
 
     pipe = pipeline.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True, **loading)
     pipe.set_progress_bar_config(disable=True)
+    # Several variants of one image are what it is about; diffusers warns of each number of them.
+    warnings.filterwarnings("ignore", ".*initial images.*", FutureWarning)
     # It warns of every image that it refuses, and those are in the results.
     logging.getLogger("diffusers.pipelines.stable_diffusion.safety_checker").setLevel(logging.ERROR)
     if compile:

@@ -167,6 +167,9 @@ PRESETS = (
 )
 # Whatever comes next: the pipeline's own steps and guidance.
 DEFAULT = Preset(pipeline="", source="defaults of the pipeline; area and factor that most models of today share")
+# Their main branch has pickles only; a pull request to it has the same weights as safetensors (seen in a program that
+# loads them, not verified on the Hub).
+REVISIONS = {"vinesmsuic/magicbrush-jul7": "refs/pr/2"}
 
 
 def find_preset(model: str, pipeline: str) -> Preset:
@@ -189,8 +192,3 @@ def find_preset(model: str, pipeline: str) -> Preset:
 def preset_revision(model: str) -> str | None:
     """The revision of a model on the Hub that is loaded if none is asked for; `None`: that of its main branch."""
     return REVISIONS.get(model.lower())
-
-
-# Their main branch has pickles only; a pull request to it has the same weights as safetensors (seen in a program that
-# loads them, not verified on the Hub).
-REVISIONS = {"vinesmsuic/magicbrush-jul7": "refs/pr/2"}

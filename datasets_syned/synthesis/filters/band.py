@@ -42,8 +42,9 @@ class BandFilter(ABC):
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """What the verdicts depend on."""
-        return {"min": self.min, "max": self.max}
+        """What the verdicts depend on: the limits that there are."""
+        limits = {"min": self.min, "max": self.max}
+        return {side: limit for side, limit in limits.items() if limit is not None}
 
     @abstractmethod
     def measure(self, rows: Sequence[Candidate]) -> list[float]:

@@ -1,6 +1,5 @@
 """The models that filters look at images and texts with. Each is loaded when it is first needed."""
 
-import hashlib
 import os
 import weakref
 from collections.abc import Callable, Sequence
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-FILES = (".json", ".safetensors", ".txt", ".model")  # of a folder, that a model is loaded from
+from ..devices import pick_device
+from ..revisions import folder_digest
 
 
 class Encoder:
@@ -55,12 +55,7 @@ class Encoder:
             ValueError: there is no such folder, and the Hub does not give a model of that name.
         """
         if self.is_local:
-            digest = hashlib.sha256()
-            for path in sorted(Path(self.model_name).iterdir()):
-                if path.suffix in FILES and path.is_file():
-                    with open(path, "rb") as file:
-                        digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
-            return f"sha256:{digest.hexdigest()[:16]}"
+            return folder_digest(Path(self.model_name))
         from huggingface_hub import hf_hub_download
 
         try:
@@ -94,7 +89,7 @@ class Encoder:
         self._check(model)
         if missing := sorted(info["missing_keys"]):
             raise ValueError(f"model={self.model_name!r} lacks {len(missing)} of its weights, such as {missing[0]}")
-        return model.to(self.device or default_device()).eval()
+        return model.to(pick_device(self.device)).eval()
 
     @cached_property
     def image_processor(self) -> Any:
@@ -111,7 +106,7 @@ class Encoder:
 
     def images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Unit vectors of shape `(len(images), width)`, float64."""
-        new = {id(image): image for image in images if not self._is_known(image)}
+        new = {id(image): image for image in images if id(image) not in self._images}
 
         def forward(some: Sequence[Image.Image]) -> Any:
             pixels = self.image_processor([image.convert("RGB") for image in some], return_tensors="pt")
@@ -121,12 +116,8 @@ class Encoder:
             self._remember(image, vector)
         return _unit([self._images[id(image)][1] for image in images])
 
-    def _is_known(self, image: Image.Image) -> bool:
-        entry = self._images.get(id(image))
-        return entry is not None and entry[0]() is image
-
     def _remember(self, image: Image.Image, vector: np.ndarray) -> None:
-        key, known = id(image), self._images
+        key, known = id(image), self._images  # gone before another image can have that id
         known[key] = weakref.ref(image, lambda _: known.pop(key, None)), vector
 
     def __getstate__(self) -> dict[str, Any]:
@@ -205,15 +196,6 @@ class DinoEncoder(Encoder):
 
     def _forward_images(self, pixel_values: Any) -> Any:
         return self.model(pixel_values=pixel_values).last_hidden_state[:, 0]
-
-
-def default_device() -> str:
-    """The GPU of this process, as `accelerate launch` and `torchrun` count them; the CPU without one."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return "cpu"
-    return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
 
 
 def _unit(vectors: Sequence[np.ndarray]) -> np.ndarray:

@@ -32,7 +32,7 @@ class NearDuplicates(BandFilter):
     @property
     def parameters(self) -> Mapping[str, Any]:
         """What the verdicts depend on."""
-        return {"min": self.min, "threshold": self.threshold}
+        return {**super().parameters, "threshold": self.threshold}
 
     def measure(self, rows: Sequence[Candidate]) -> list[float]:
         """From 0 to 1, in the order of the rows: what is dropped drops nothing."""

@@ -10,10 +10,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ...audit_findings import BOILERPLATE, QUOTES, is_quoted
 from ...benchmarks import references
-from .words import ADD, TWO, WORD, as_words, begins_as_edit, exchanged, flipped, quoted, said, shared, stem
+from .vocabulary import ADD, TWO
+from .words import WORD, Said, as_words, begins_as_edit, exchanged, flipped, quoted, said, shared, stem
 
 SHARED = 0.6  # of the things that the instruction names
 OWN = 1 / 3  # of the things that the text names: more may not be new
@@ -39,6 +41,7 @@ OPEN_END = re.compile(
     r"(?:\b(?:an?|the|and|or|of|with|its|their|your|very|into|such|as|is|are|for|by)|[,;:–—(-])\W*$", re.IGNORECASE
 )
 EXCHANGING = re.compile(r"\b(?:replac|swap|substitut|exchang)\w*", re.IGNORECASE)  # one goes, another comes
+FURTHER = re.compile(r"\b(?:and|plus|while|featuring|including|alongside|filled|surrounded)\b", re.IGNORECASE)
 ADD_STEMS = frozenset(map(stem, ADD))
 PUNCTUATION = frozenset(".,;:!?'\"’‘“”()/&%$#+°-–—…«»„")
 
@@ -52,17 +55,17 @@ class Text:
     others: Sequence[str]
     complete: bool
 
-    @property
+    @cached_property
     def literals(self) -> tuple[str, ...]:
         """The texts that the image shall show."""
         return tuple(quoted(self.instruction))
 
-    @property
-    def wanted(self):
+    @cached_property
+    def wanted(self) -> Said:
         return said(self.instruction, self.literals)
 
-    @property
-    def given(self):
+    @cached_property
+    def given(self) -> Said:
         return said(self.text, self.literals)
 
     def news(self, pattern: re.Pattern) -> bool:
@@ -141,6 +144,8 @@ def counts_something_else(it: Text) -> bool:
 
 def acts_otherwise(it: Text) -> bool:
     """What is to be removed is not added, and the other way round; `replace` and `make` do neither."""
+    if it.wanted.negated != it.given.negated:
+        return True
     both = it.wanted.removes and it.wanted.adds and EXCHANGING.search(it.text)
     if both or EXCHANGING.search(it.instruction):
         return it.given.removes and not it.wanted.removes
@@ -155,8 +160,13 @@ def leaves_things_out(it: Text) -> bool:
 
 
 def has_things_of_its_own(it: Text) -> bool:
-    things = it.given.things
-    return len(things) - len(shared(things, it.given, it.wanted)) > max(1, OWN * len(things))
+    def own(given: Said) -> int:
+        return len(given.things) - len(shared(given.things, given, it.wanted))
+
+    more = FURTHER.split(it.text, maxsplit=1) if not FURTHER.search(it.instruction) else []
+    if len(more) > 1 and own(said(more[1], it.literals)):
+        return True
+    return own(it.given) > max(1, OWN * len(it.given.things))
 
 
 # What is broken: how it is found, and why it is no paraphrase. In this order.
@@ -166,24 +176,33 @@ RULES: dict[str, tuple[Callable[[Text], object], str]] = {
     "boilerplate": (is_boilerplate, "an announcement, a heading or a part of the prompt"),
     "asks for a text": (asks_for_a_text, "the instruction was taken for a text to be worked on, not for an edit"),
     "characters": (has_other_characters, "emoji, markup or another script, that the instruction does not have"),
-    "cut off": (is_cut_off, "it has no end: the answer reached its limit, a quote is open, the last word needs another"),
+    "cut off": (
+        is_cut_off,
+        "it has no end: the answer reached its limit, a quote is open, the last word needs another",
+    ),
     "a single word": (lambda it: len(it.text.split()) == 1, "not an edit yet"),
     "several sentences": (has_several_sentences, "a paraphrase and more: an explanation, an alternative, a story"),
     "too long": (is_too_long, f"more than {LONGEST[0]:g} times the words of the instruction and {LONGEST[1]}"),
     "too short": (is_too_short, f"less than {SHORTEST:g} of the words of the instruction"),
     "same": (lambda it: same_words(it.text) == same_words(it.instruction), "the instruction itself"),
     "repeated": (lambda it: same_words(it.text) in map(same_words, it.others), "one that was taken already"),
-    "quoted text": (quotes_something_else, "the exact texts that the image shall show are missing, or there are others"),
+    "quoted text": (
+        quotes_something_else,
+        "the exact texts that the image shall show are missing, or there are others",
+    ),
     "number": (counts_something_else, "a number is missing, or new"),
     "colour": (lambda it: it.wanted.colours != it.given.colours, "a colour is missing, or new"),
-    "verb": (lambda it: not begins_as_edit(it.wanted, it.given), "it does not begin as an edit does: no instruction"),
+    "action": (acts_otherwise, "what is to be removed is added, or the other way round"),
     "direction": (
         lambda it: flipped(it.wanted, it.given) or exchanged(it.instruction, it.text),
         "right for left, night for day; or the old and the new changed places",
     ),
-    "action": (acts_otherwise, "what is to be removed is added, or the other way round"),
+    "verb": (lambda it: not begins_as_edit(it.wanted, it.given), "it does not begin as an edit does: no instruction"),
     "things left out": (leaves_things_out, f"less than {SHARED:g} of the things that the instruction names are named"),
-    "things of its own": (has_things_of_its_own, f"more than one and more than {OWN:.2f} of what it names is new"),
+    "things of its own": (
+        has_things_of_its_own,
+        f"more than one and more than {OWN:.2f} of what it names is new, or it says `and` before it",
+    ),
 }
 
 

@@ -1,10 +1,10 @@
 """Which weights an editor is: a folder, or a commit on the Hub, found out without loading them."""
 
-import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
 
+from ..revisions import first_line, folder_digest
 from .presets import preset_revision
 
 # Conversions of the first checkpoints name the class of the base model: what edits is told by the UNet, which sees
@@ -15,8 +15,8 @@ EDITING_CLASS = {
 }
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 NO_PICKLES = (
-    "editor {!r}: {} would have to be unpickled, which can run code; safetensors are needed: ask for a revision that has "
-    "them, or convert it once (save_pretrained writes safetensors)"
+    "editor {!r}: {} would have to be unpickled, which can run code; safetensors are needed: ask for a revision that "
+    "has them, or convert it once (save_pretrained writes safetensors)"
 )
 
 
@@ -105,30 +105,10 @@ class PipelineFiles:
 
 
 def without_pickles(folder: Path, model: str) -> Path:
-    """
-    The folder. Raises `ValueError` if a component of it has pickles only: transformers would read them, whatever
-    diffusers is told.
-    """
+    """The folder. Raises `ValueError` if a component of it has pickles only, before any other is loaded."""
     for part in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         names = [path.name for path in part.iterdir()]
         pickles = [name for name in names if name.endswith(PICKLES)]
         if pickles and not any(name.endswith(".safetensors") for name in names):
             raise ValueError(NO_PICKLES.format(model, f"{part.name}/{pickles[0]}"))
     return folder
-
-
-def folder_digest(folder: Path) -> str:
-    """`sha256:` and 16 hexadecimal digits, over names and contents of the files that are not hidden."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
-        name = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in name.parts):
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").digest()
-            digest.update(name.as_posix().encode() + b"\0" + content)
-    return f"sha256:{digest.hexdigest()[:16]}"
-
-
-def first_line(error: Exception) -> str:
-    """What an exception says, without its explanations."""
-    return str(error).strip().split("\n")[0]

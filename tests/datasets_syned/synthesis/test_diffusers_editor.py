@@ -1,0 +1,419 @@
+"""The editor of diffusers pipelines: tiny real ones, saved to disk and loaded as those of the Hub are."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline, StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline
+from PIL import Image
+
+from datasets_syned.synthesis.editors import EditError, load_editor
+from datasets_syned.synthesis.editors.diffusers_editor import DiffusersEditor, results_of
+from tests.hub_server import HubServer, run
+from tests.tiny_pipelines import save_flux_kontext, save_instruct_pix2pix
+
+SMALL = {"resolution": 64, "steps": 2}
+WORDS = ["paint it red", "add a dog"]
+
+
+def picture(seed, size=(64, 64)):
+    pixels = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+
+
+ONE, TWO = picture(1), picture(2)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Folders of the two classes, by their names."""
+    root = tmp_path_factory.mktemp("editors")
+    return {
+        "pix2pix": save_instruct_pix2pix(root / "tiny-pix2pix", ancestral=True),
+        "kontext": save_flux_kontext(root / "tiny-kontext"),
+    }
+
+
+@pytest.fixture(scope="module", params=["pix2pix", "kontext"])
+def pair(request, folders):
+    """An editor, and the plain pipeline of the same folder with the arguments that it should be called with."""
+    plain = DiffusionPipeline.from_pretrained(folders[request.param])
+    plain.set_progress_bar_config(disable=True)
+    if request.param == "pix2pix":
+        given = {"guidance_scale": 7.5, "image_guidance_scale": 1.5}
+    else:
+        given = {"guidance_scale": 2.5, "height": 64, "width": 64, "max_area": 64 * 64, "_auto_resize": False}
+    return DiffusersEditor(str(folders[request.param]), **SMALL), plain, {**given, "num_inference_steps": 2}
+
+
+@pytest.fixture
+def editor(folders):
+    return DiffusersEditor(str(folders["pix2pix"]), **SMALL)
+
+
+def difference(one, other):
+    """The largest difference of two images in any pixel, of 255."""
+    one, other = (np.asarray(image, dtype=int) for image in (one, other))
+    assert one.shape == other.shape
+    return int(abs(one - other).max())
+
+
+def alone(plain, given, image, instruction, seed):
+    """What one call of the plain pipeline makes."""
+    return plain(prompt=instruction, image=image, generator=torch.Generator().manual_seed(seed), **given).images[0]
+
+
+def batches(module):
+    """Notes the batch size of every call of a module."""
+    seen = []
+    module.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(len([*args, *kwargs.values()][0])), with_kwargs=True
+    )
+    return seen
+
+
+def test_two_sources_with_two_variants_are_as_four_calls(pair):
+    editor, plain, given = pair
+    rows = [(ONE, WORDS[0], 1), (ONE, WORDS[0], 2), (TWO, WORDS[1], 3), (TWO, WORDS[1], 4)]
+    results = editor.edit(*zip(*rows, strict=True))
+    expected = [alone(plain, given, *row) for row in rows]
+    for result, right in zip(results, expected, strict=True):
+        assert result.mode == "RGB" and difference(result, right) <= 2
+        # The others are far away: a mix-up of sources, instructions or seeds would show.
+        assert sorted(difference(result, other) for other in expected)[1] > 25
+
+
+def test_instruction_and_source_alone_would_show(pair):
+    _, plain, given = pair
+    image = alone(plain, given, ONE, WORDS[0], 1)
+    assert difference(image, alone(plain, given, ONE, WORDS[1], 1)) > 10
+    assert difference(image, alone(plain, given, TWO, WORDS[0], 1)) > 10
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_neither_batch_nor_order_matters(pair, batch_size):
+    editor, plain, given = pair
+    editor.batch_size = batch_size
+    rows = [(image, words, seed) for seed, image in enumerate((ONE, TWO) * 2) for words in WORDS]
+    rows += [(ONE, WORDS[0], 10), (ONE, WORDS[0], 11)]
+    order = np.random.default_rng(batch_size).permutation(len(rows))
+    results = editor.edit(*zip(*(rows[i] for i in order), strict=True))
+    editor.batch_size = 8
+    expected = {i: alone(plain, given, *rows[i]) for i in order[::4]}
+    assert all(difference(results[list(order).index(i)], image) <= 2 for i, image in expected.items())
+
+
+def test_variants_share_what_is_the_same(pair):
+    editor, _, _ = pair
+    pipe = editor.load()
+    vae, text = batches(pipe.vae.encoder), batches(pipe.text_encoder)
+    denoiser = batches(getattr(pipe, "transformer", None) or pipe.unet)
+    editor.edit([ONE] * 8, [WORDS[0]] * 8, range(8))
+    assert vae == [1] and sum(text) == sum(text[:2]) <= 2  # the instruction, and an empty one for the guidance
+    assert set(denoiser) == {8 if hasattr(pipe, "transformer") else 24}
+
+
+def test_single_rows_are_one_call_where_images_pair_with_prompts(pair):
+    editor, _, _ = pair
+    pipe = editor.load()
+    vae = batches(pipe.vae.encoder)
+    editor.edit([ONE, TWO, picture(3)], [*WORDS, WORDS[0]], range(3))
+    assert vae == ([1, 1, 1] if hasattr(pipe, "transformer") else [3])
+
+
+def test_an_equal_image_is_not_the_same_source(editor):
+    first, second = editor.edit([ONE, ONE.copy()], [WORDS[0]] * 2, [5, 5])
+    assert difference(first, second) <= 2
+
+
+def test_a_sequence_that_makes_its_images_anew(editor):
+    class Lazy:
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, i):
+            if i >= 6:
+                raise IndexError
+            return picture(i)
+
+    results = editor.edit(Lazy(), [WORDS[0]] * 6, [9] * 6)
+    whole = editor.edit([picture(5)], [WORDS[0]], [9])[0]
+    assert difference(results[5], whole) <= 2 and difference(results[0], whole) > 10
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "expected"),
+    [
+        ((640, 480), "RGB", (72, 56)),
+        ((48, 96), "RGBA", (48, 96)),
+        ((64, 64), "L", (64, 64)),
+        ((30, 30), "P", (64, 64)),
+    ],
+)
+def test_sources_of_any_size_and_mode(editor, size, mode, expected):
+    result = editor.edit([picture(3, size).convert(mode)], [WORDS[0]], [1])[0]
+    assert (result.size, result.mode) == (expected, "RGB")
+
+
+def test_rows_of_different_sizes(editor):
+    sources = [ONE, picture(3, (640, 480)), picture(4, (320, 240)), TWO]
+    results = editor.edit(sources, WORDS * 2, range(4))
+    assert [result.size for result in results] == [(64, 64), (72, 56), (72, 56), (64, 64)]
+    assert difference(results[1], editor.edit(sources[1:2], WORDS[1:], [1])[0]) <= 2
+
+
+def test_a_source_that_cannot_be_read_is_its_own_failure(editor, tmp_path):
+    ONE.resize((300, 300)).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:2000])
+    broken = Image.open(tmp_path / "cut.png")
+    good, bad, other = editor.edit([ONE, broken, TWO], [WORDS[0]] * 3, range(3))
+    assert isinstance(bad, EditError) and "cannot be read" in str(bad)
+    assert good.size == other.size == (64, 64)
+
+
+def test_what_the_safety_checker_refuses(tmp_path, caplog):
+    folder = save_instruct_pix2pix(tmp_path / "strict", safety_checker=True)
+    results = DiffusersEditor(str(folder), **SMALL).edit([ONE, ONE, TWO], [WORDS[0]] * 3, range(3))
+    assert [str(result) for result in results] == ["the pipeline's safety checker refused it"] * 3
+    assert all(isinstance(result, EditError) for result in results) and not caplog.records
+
+
+@pytest.mark.parametrize(("value", "words"), [(float("nan"), "not finite"), (-5.0, "black image")])
+def test_an_image_that_came_out_empty(editor, value, words):
+    def spoil(module, args, output):
+        output[1] = value
+        return output
+
+    editor.load().vae.decoder.register_forward_hook(spoil)
+    good, bad, other = editor.edit([ONE] * 3, [WORDS[0]] * 3, range(3))
+    assert isinstance(bad, EditError) and words in str(bad)
+    assert good.size == other.size == (64, 64)
+
+
+def test_a_pipeline_that_chooses_a_size_of_its_own():
+    large = np.random.default_rng(0).random((2, 96, 128, 3), dtype=np.float32)
+    results = results_of(SimpleNamespace(images=large), (64, 48), 2)
+    assert [result.size for result in results] == [(64, 48)] * 2
+    assert results_of(SimpleNamespace(images=[ONE]), (64, 64), 1) == [ONE]
+
+
+def limit_memory(editor, rows, error):
+    """From now on the UNet fails with more than `rows` images; returns what batch sizes it saw."""
+    seen = []
+
+    def fail(module, args):
+        seen.append(len(args[0]) // 3)  # guidance by instruction and image: three for each
+        if seen[-1] > rows:
+            raise error
+
+    editor.load().unet.register_forward_pre_hook(fail)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to"),
+    ],
+)
+def test_out_of_memory_halves_the_batch_for_good(editor, error):
+    rows = [(ONE, WORDS[0], seed) for seed in range(5)] + [(TWO, WORDS[seed % 2], seed) for seed in range(3)]
+    expected = editor.edit(*zip(*rows, strict=True))
+    seen = limit_memory(editor, 2, error)
+    results = editor.edit(*zip(*rows, strict=True))
+    assert editor.batch_size == 2
+    assert all(difference(one, other) <= 2 for one, other in zip(results, expected, strict=True))
+    assert max(seen) == 5  # once
+    seen.clear()
+    editor.edit(*zip(*rows, strict=True))
+    assert max(seen) == 2
+
+
+def test_out_of_memory_with_one_image(editor):
+    limit_memory(editor, 0, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."))
+    with pytest.raises(torch.OutOfMemoryError):
+        editor.edit([ONE] * 4, [WORDS[0]] * 4, range(4))
+    assert editor.batch_size == 1
+
+
+def test_other_errors_are_not_taken_for_it(editor):
+    limit_memory(editor, 0, RuntimeError("shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        editor.edit([ONE] * 4, [WORDS[0]] * 4, range(4))
+    assert editor.batch_size == 8
+
+
+def test_given_values_reach_the_pipeline(folders):
+    given = {"guidance": 3.0, "image_guidance": 1.1, "arguments": {"negative_prompt": "grey", "eta": 0.0}}
+    editor = DiffusersEditor(str(folders["pix2pix"]), resolution=64, steps=3, **given)
+    plain = DiffusionPipeline.from_pretrained(folders["pix2pix"])
+    plain.set_progress_bar_config(disable=True)
+    call = {"num_inference_steps": 3, "guidance_scale": 3.0, "image_guidance_scale": 1.1, "negative_prompt": "grey"}
+    rows = [(ONE, WORDS[0], 1), (ONE, WORDS[0], 2), (TWO, WORDS[1], 3), (ONE, WORDS[1], 4)]  # shared and paired
+    for result, row in zip(editor.edit(*zip(*rows, strict=True)), rows, strict=True):
+        assert difference(result, alone(plain, call, *row)) <= 2
+    assert editor.parameters == {
+        "pipeline": "StableDiffusionInstructPix2PixPipeline", "steps": 3, "guidance": 3.0, "image_guidance": 1.1,
+        "resolution": 64, "multiple": 8, "dtype": "float32", "arguments": {"negative_prompt": "grey", "eta": 0.0},
+    }  # fmt: skip
+    json.dumps(editor.parameters)
+
+
+def test_parameters_of_a_pipeline_without_image_guidance(folders):
+    said = DiffusersEditor(str(folders["kontext"])).parameters
+    assert (said["steps"], said["guidance"], said["image_guidance"], said["resolution"]) == (28, 2.5, None, 1024)
+
+
+def test_true_guidance_of_kontext(folders):
+    words = {"arguments": {"true_cfg_scale": 4.0, "negative_prompt": "a dog"}}
+    with_it = DiffusersEditor(str(folders["kontext"]), **SMALL, **words).edit([ONE, ONE], [WORDS[0]] * 2, [1, 2])
+    without = DiffusersEditor(str(folders["kontext"]), **SMALL).edit([ONE, ONE], [WORDS[0]] * 2, [1, 2])
+    assert difference(with_it[1], without[1]) > 10
+
+
+def test_half_precision_on_a_cpu(folders):
+    editor = DiffusersEditor(str(folders["pix2pix"]), **SMALL, dtype="bfloat16")
+    assert editor.parameters["dtype"] == "bfloat16" and editor.load().unet.dtype == torch.bfloat16
+    assert editor.edit([ONE], [WORDS[0]], [1])[0].size == (64, 64)
+
+
+def test_what_it_is_is_known_without_weights(folders, tmp_path):
+    folder = tmp_path / "no-weights"
+    shutil.copytree(folders["pix2pix"], folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    editor = DiffusersEditor(str(folder), steps=7)
+    assert editor.id == "no-weights" and editor.parameters["steps"] == 7
+    assert editor.revision.startswith("sha256:") and set(editor.versions) == {"diffusers", "transformers", "torch"}
+    with pytest.raises(ValueError, match="'.*no-weights': cannot be loaded: .* no file named .*safetensors"):
+        editor.edit([ONE], [WORDS[0]], [1])
+
+
+def test_the_revision_of_a_folder_is_of_its_files(folders, tmp_path):
+    before = DiffusersEditor(str(folders["pix2pix"])).revision
+    copy = shutil.copytree(folders["pix2pix"], tmp_path / "copy")
+    (copy / ".cache").mkdir()
+    (copy / ".cache" / "times.json").write_text("1")
+    assert DiffusersEditor(str(copy)).revision == before and len(before) == len("sha256:") + 16
+    (copy / "unet" / "note.txt").write_text("x")
+    assert DiffusersEditor(str(copy)).revision != before
+    assert DiffusersEditor(str(copy), revision="mine").revision == "mine"
+
+
+def test_a_conversion_that_names_the_class_of_its_base_model(folders, tmp_path):
+    folder = shutil.copytree(folders["pix2pix"], tmp_path / "converted")
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": "StableDiffusionPipeline"}))
+    editor = DiffusersEditor(str(folder), **SMALL)
+    assert isinstance(editor.load(), StableDiffusionInstructPix2PixPipeline)
+    right = DiffusersEditor(str(folders["pix2pix"]), **SMALL).edit([ONE], [WORDS[0]], [1])[0]
+    assert difference(editor.edit([ONE], [WORDS[0]], [1])[0], right) == 0
+
+
+def test_pickles_are_not_read(tmp_path):
+    folder = save_instruct_pix2pix(tmp_path / "pickles", safe_serialization=False)
+    with pytest.raises(ValueError, match=r"unet/diffusion_pytorch_model.bin would have to be unpickled.* safetensors"):
+        DiffusersEditor(str(folder), **SMALL).load()
+
+
+def test_a_text_to_image_pipeline_is_refused(folders, tmp_path):
+    pipe = DiffusionPipeline.from_pretrained(folders["pix2pix"])
+    parts = {name: part for name, part in pipe.components.items() if name != "unet"}
+    unet = type(pipe.unet).from_config({**pipe.unet.config, "in_channels": 4})
+    StableDiffusionPipeline(**parts, unet=unet, requires_safety_checker=False).save_pretrained(tmp_path / "painter")
+    with pytest.raises(ValueError, match="StableDiffusionPipeline edits no images"):
+        DiffusersEditor(str(tmp_path / "painter"))
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        (None, "there is no model_index.json"),
+        ({"_class_name": "NextYearPipeline"}, "has no NextYearPipeline; a later one may"),
+        ({"_class_name": ["pipeline", "OwnPipeline"]}, "needs code of its own"),
+        ({"_class_name": "AutoencoderKL"}, "has no AutoencoderKL"),
+    ],
+)
+def test_folders_that_are_no_pipeline(tmp_path, index, words):
+    if index:
+        (tmp_path / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=words):
+        DiffusersEditor(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"batch_size": 0}, "batch_size=0: must be a whole number"),
+        ({"steps": 2.5}, "steps=2.5: must be a whole number"),
+        ({"resolution": True}, "resolution=True"),
+        ({"device": "cuda:99"}, "device='cuda:99': there are"),
+        ({"device": "toaster"}, "device='toaster'"),
+        ({"device": "cpu", "dtype": "float16"}, "needs a GPU"),
+        ({"dtype": "int8"}, "dtype='int8': must be one of float32"),
+        ({"device": "cpu", "offload": "model"}, "the device is cpu"),
+        ({"offload": "disk"}, "must be model, sequential or none"),
+        ({"arguments": {"strength": 0.5}}, r"arguments\['strength'\].* takes no such argument"),
+        ({"guidence": 3.0}, "takes no option guidence; it takes revision, device"),
+        ({"model": "x"}, "takes no option model"),
+    ],
+)
+def test_bad_options(folders, options, words):
+    with pytest.raises(ValueError, match=words):
+        load_editor(str(folders["pix2pix"]), **options)
+
+
+def test_the_procedural_editor_by_its_name():
+    editor = load_editor("procedural", failure_rate=0.1, batch_size=3)
+    assert (editor.id, editor.batch_size, editor.parameters["failure_rate"]) == ("procedural", 3, 0.1)
+    with pytest.raises(ValueError, match="editor 'procedural' takes no option steps; it takes failure_rate"):
+        load_editor("procedural", steps=3)
+
+
+def test_as_many_of_each(editor):
+    with pytest.raises(ValueError, match="2 images, 1 instructions, 1 seeds"):
+        editor.edit([ONE, TWO], ["x"], [1])
+
+
+# Uploads two folders and loads them by name, then once more without a network. Lines that begin with ">" are answers.
+FROM_THE_HUB = """
+import sys
+from datasets_syned.synthesis.editors import load_editor
+assert not {"torch", "diffusers"} & set(sys.modules)
+from huggingface_hub import HfApi, constants
+from PIL import Image
+for name, folder in (("ann/tiny", sys.argv[1]), ("ann/pickles", sys.argv[2])):
+    HfApi().create_repo(name)
+    print(">", HfApi().upload_folder(repo_id=name, folder_path=folder).oid)
+def told(name, **options):
+    try:
+        editor = load_editor(name, resolution=64, steps=1, **options)
+        print(">", editor.id, editor.revision)
+        print(">", editor.edit([Image.new("RGB", (8, 8), "red")], ["x"], [1])[0].size)
+    except ValueError as error:
+        print(">", str(error).replace("\\n", " "))
+    return editor.revision if name == "ann/tiny" else None
+commit = told("ann/tiny")
+told("ann/pickles")
+told("ann/none")
+told("no/such/folder")
+constants.HF_HUB_OFFLINE = True  # as of the environment
+told("ann/tiny")
+told("ann/tiny", revision=commit)
+told("ann/none")
+"""
+
+
+def test_models_of_the_hub(folders, tmp_path):
+    pickles = save_instruct_pix2pix(tmp_path / "pickles", safe_serialization=False)
+    with HubServer() as hub:
+        done = run(FROM_THE_HUB, hub.env(tmp_path, "ann-write"), folders["pix2pix"], pickles)
+    tiny, with_pickles, *told = [line[2:] for line in done.stdout.splitlines() if line.startswith(">")]
+    assert told[:2] == told[6:8] == told[8:10] == [f"ann/tiny {tiny}", "(64, 64)"]
+    assert told[2] == f"ann/pickles {with_pickles}" and "would have to be unpickled" in told[3]
+    nothing = "editor 'ann/none': no such folder, and model_index.json of it cannot be had from the Hub: "
+    assert told[4].startswith(nothing) and told[10].startswith(nothing)
+    assert told[5] == "editor 'no/such/folder': there is no such folder, nor is it a name on the Hub"
+    assert len(told) == 11

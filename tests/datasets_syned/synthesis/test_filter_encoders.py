@@ -1,0 +1,238 @@
+"""Which models filters load, and how often they ask them."""
+
+import gc
+import json
+import os
+import pickle
+import subprocess
+import sys
+import weakref
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import CLIPModel
+
+from datasets_syned.synthesis.filters import describe, load_filters
+from datasets_syned.synthesis.filters.clip_direction import ClipDirection
+from datasets_syned.synthesis.filters.clip_image_text import ClipImageText
+from datasets_syned.synthesis.filters.dino_similarity import DinoSimilarity
+from datasets_syned.synthesis.filters.encoders import ClipEncoder, DinoEncoder
+from datasets_syned.synthesis.filters.image_similarity import ClipImageSimilarity
+from tests.datasets_syned.synthesis.candidates import VARIANTS, scene, variants
+from tests.source_tree import ROOT
+from tests.tiny_encoders import save_clip, save_dinov2
+
+CLIP_FILTERS = (ClipImageText, ClipDirection, ClipImageSimilarity)
+
+
+@pytest.fixture(scope="session")
+def clip_dir(tmp_path_factory):
+    return save_clip(tmp_path_factory.mktemp("encoders") / "tiny-clip")
+
+
+@pytest.fixture(scope="session")
+def dino_dir(tmp_path_factory):
+    return save_dinov2(tmp_path_factory.mktemp("encoders") / "tiny-dinov2")
+
+
+@pytest.fixture
+def encoder(clip_dir):
+    return ClipEncoder(str(clip_dir), device="cpu")
+
+
+@pytest.fixture
+def seen(encoder):
+    """How many images and texts went through the towers of `encoder`."""
+    counts = {"images": 0, "texts": 0}
+
+    def count(name):
+        def hook(module, args, kwargs):
+            inputs = kwargs.get("pixel_values" if name == "images" else "input_ids", *args[:1])
+            counts[name] += len(inputs)
+
+        return hook
+
+    for name, tower in (("images", encoder.model.vision_model), ("texts", encoder.model.text_model)):
+        tower.register_forward_pre_hook(count(name), with_kwargs=True)
+    return counts
+
+
+def test_variants_and_filters_share_what_they_encode(encoder, seen):
+    rows = variants(0)
+    for cls in CLIP_FILTERS:
+        cls(min=-1, encoder=encoder).keep_batch(rows)
+    # 1 source and 8 edits; 1 caption of the source and 8 of the edits. Without sharing: 48 images, 32 texts.
+    assert seen == {"images": 1 + VARIANTS, "texts": 1 + VARIANTS}
+    ClipDirection(min=-1, encoder=encoder).keep_batch(rows[2:5])  # what another filter left
+    assert seen == {"images": 1 + VARIANTS, "texts": 1 + VARIANTS}
+
+
+def test_filters_of_one_model_share_it(clip_dir, dino_dir):
+    folders = {"clip_model": str(clip_dir), "dino_model": str(dino_dir)}
+    text, direction, image, dino = load_filters("ultra_edit", **folders)
+    assert text.encoder is direction.encoder is image.encoder and type(dino.encoder) is DinoEncoder
+    other = load_filters(["ultra_edit", {"clip_direction": {"batch_size": 3}}], **folders)[1]
+    assert other.encoder.batch_size == 3
+
+
+def test_batches_are_cut_and_give_the_same(clip_dir, encoder, seen):
+    sizes = []
+    small = ClipEncoder(str(clip_dir), batch_size=3, device="cpu")
+    small.model.vision_model.register_forward_pre_hook(
+        lambda module, args, kwargs: sizes.append(len(kwargs["pixel_values"])), with_kwargs=True
+    )
+    rows = [scene(i) for i in range(4)]
+    ClipImageSimilarity(encoder=small).keep_batch(rows)
+    assert sizes == [3, 3, 2]
+    scores = [row.scores["image_similarity"] for row in rows]
+    ClipImageSimilarity(encoder=encoder).keep_batch(rows)
+    assert scores == pytest.approx([row.scores["image_similarity"] for row in rows], abs=1e-5)
+
+
+def test_batches_are_halved_when_memory_does_not_suffice(clip_dir):
+    sizes = []
+    encoder = ClipEncoder(str(clip_dir), batch_size=8, device="cpu")
+
+    def little_memory(module, args, kwargs):
+        if len(kwargs["pixel_values"]) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        sizes.append(len(kwargs["pixel_values"]))
+
+    encoder.model.vision_model.register_forward_pre_hook(little_memory, with_kwargs=True)
+    rows = [scene(i) for i in range(5)]
+    assert ClipImageSimilarity(min=-1, encoder=encoder).keep_batch(rows) == [True] * 5
+    assert sizes == [2] * 5 and encoder.batch_size == 2
+
+    def broken(module, args, kwargs):
+        raise RuntimeError("something else")
+
+    encoder.model.vision_model.register_forward_pre_hook(broken, with_kwargs=True)
+    with pytest.raises(RuntimeError, match="something else"):
+        ClipImageSimilarity(encoder=encoder).keep(scene(9))
+
+
+def test_nothing_of_a_batch_stays(encoder):
+    filters = [cls(min=-1, encoder=encoder) for cls in CLIP_FILTERS]
+    for first in range(3):
+        rows = [scene(10 * first + i) for i in range(4)]
+        for filter in filters:
+            filter.keep_batch(rows)
+        images = [weakref.ref(image) for row in rows for image in (row.before, row.after)]
+        assert len(encoder._images) == 8
+        del rows
+        gc.collect()
+        assert [image() for image in images] == [None] * 8
+        assert encoder._images == {} and len(encoder._texts) <= 8
+
+
+def test_an_image_in_the_place_of_another_is_encoded(encoder):
+    filter = ClipImageSimilarity(min=-1, encoder=encoder)
+    scores = []
+    for i in range(12):  # freed at once: the next often gets the same address
+        row = scene(i)
+        filter.keep(row)
+        scores.append(row.scores["image_similarity"])
+    rows = [scene(i) for i in range(12)]
+    filter.keep_batch(rows)
+    assert scores == pytest.approx([row.scores["image_similarity"] for row in rows], abs=1e-5)
+
+
+def test_models_are_described_by_name_and_revision(tmp_path, clip_dir, dino_dir):
+    filters = load_filters("ultra_edit", clip_model=str(clip_dir), dino_model=str(dino_dir))
+    described = json.loads(json.dumps(describe(filters)))
+    assert list(described) == ["clip_image_text", "clip_direction", "image_similarity", "dino_similarity"]
+    revision = described["clip_direction"].pop("revision")
+    assert described["clip_direction"] == {"min": 0.2, "model": "tiny-clip"}
+    assert revision.startswith("sha256:") and described["dino_similarity"]["revision"] != revision
+    assert str(clip_dir.parent) not in json.dumps(described)
+    same = ClipEncoder(str(save_clip(tmp_path / "same")))
+    other = ClipEncoder(str(save_clip(tmp_path / "other", seed=1)))
+    assert same.revision == revision and other.revision != revision
+
+
+def test_filters_travel_to_other_processes(clip_dir):
+    filters = load_filters("instruct_pix2pix", clip_model=str(clip_dir))
+    rows = variants(0, 2)
+    scores = []
+    for used in (filters, pickle.loads(pickle.dumps(filters))):
+        assert used[0].encoder is used[1].encoder
+        for filter in used:
+            filter.keep_batch(rows)
+        scores.append([row.scores.copy() for row in rows])
+    content = pickle.dumps(filters)
+    assert scores[0] == scores[1] and len(content) < 3000  # no weights
+
+
+def test_what_cannot_be_loaded(tmp_path, clip_dir, dino_dir):
+    with pytest.raises(ValueError, match="revision='main': .* is a local folder"):
+        ClipEncoder(str(clip_dir), revision="main")
+    with pytest.raises(ValueError, match="batch_size=0 must be"):
+        ClipEncoder(str(clip_dir), batch_size=0)
+    with pytest.raises(ValueError, match="is a Dinov2Model; it must be a CLIP"):
+        ClipImageText(model=str(dino_dir)).keep(scene(0))
+    with pytest.raises(ValueError, match="is a CLIPModel; it must be a DINOv2"):
+        DinoSimilarity(model=str(clip_dir)).keep(scene(0))
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        ClipImageText(model=str(tmp_path)).keep(scene(0))
+    with pytest.raises(ValueError, match="cannot be loaded: no such folder, and from the Hub: "):
+        describe([ClipImageText(model=str(tmp_path / "missing" / "folder"))])
+    broken = save_clip(tmp_path / "broken")
+    (broken / "model.safetensors").write_bytes((clip_dir / "model.safetensors").read_bytes()[:1000])
+    with pytest.raises(ValueError, match="cannot be loaded: the folder: "):
+        ClipImageText(model=str(broken)).keep(scene(0))
+    whole = load_file(clip_dir / "model.safetensors")
+    part = {name: tensor for name, tensor in whole.items() if not name.startswith("text_projection")}
+    (broken / "model.safetensors").unlink()
+    save_file(part, broken / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="lacks 1 of its weights, such as text_projection.weight"):
+        ClipImageText(model=str(broken)).keep(scene(0))
+    unsafe = save_clip(tmp_path / "unsafe")
+    torch.save(CLIPModel.from_pretrained(unsafe).state_dict(), unsafe / "pytorch_model.bin")
+    (unsafe / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match="cannot be loaded: the folder: .*safetensors"):
+        ClipImageText(model=str(unsafe)).keep(scene(0))
+
+
+# As the cache of the Hub lies on the disk; without network.
+BY_NAME = """
+import sys
+from datasets_syned.synthesis.filters import describe, load_filters
+assert not {"torch", "transformers", "diffusers"} & set(sys.modules), "loaded on import"
+from PIL import Image
+from datasets_syned.synthesis.candidate import Candidate
+filters = load_filters({"image_similarity": 0.5}, clip_model="tiny/clip")
+assert describe(filters) == {"image_similarity": {"min": 0.5, "model": "tiny/clip", "revision": "%s"}}
+image = Image.new("RGB", (40, 30), "red")
+assert filters[0].keep(Candidate("a", 0, image, image.copy(), "x")) is True
+for options in ({"clip_model": "tiny/missing"}, {"clip_model": "not a name"}):
+    try:
+        describe(load_filters("clip_image_text", **options))
+    except ValueError as error:
+        print(error)
+try:
+    describe(load_filters({"clip_image_text": {"model": "tiny/clip", "revision": "v2"}}))
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_models_of_the_hub_by_name(tmp_path, clip_dir):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cache = tmp_path / "models--tiny--clip"
+    (cache / "refs").mkdir(parents=True)
+    (cache / "refs" / "main").write_text(commit)
+    (cache / "snapshots").mkdir()
+    (cache / "snapshots" / commit).symlink_to(clip_dir)
+    env = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:datasets_syned", "-c", BY_NAME % commit],
+        env=env, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    print(done.stdout)
+    assert len(lines) == 3, done.stdout
+    names = ("model='tiny/missing'", "model='not a name'", "model='tiny/clip' (revision 'v2')")
+    for line, name in zip(lines, names, strict=True):
+        assert line.startswith(f"{name} cannot be loaded: no such folder, and from the Hub: "), line

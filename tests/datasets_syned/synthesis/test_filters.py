@@ -1,0 +1,198 @@
+"""The filters that look through a model: scores and verdicts, on real tiny models and rendered scenes."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer, BitImageProcessorPil, CLIPImageProcessorPil, CLIPModel, Dinov2Model
+
+from datasets_syned.synthesis.candidate import Candidate
+from datasets_syned.synthesis.filters.changed_area import ChangedArea
+from datasets_syned.synthesis.filters.clip_direction import ClipDirection
+from datasets_syned.synthesis.filters.clip_image_text import ClipImageText
+from datasets_syned.synthesis.filters.dino_similarity import DinoSimilarity
+from datasets_syned.synthesis.filters.encoders import ClipEncoder, DinoEncoder
+from datasets_syned.synthesis.filters.image_similarity import ClipImageSimilarity
+from datasets_syned.synthesis.filters.near_duplicates import NearDuplicates
+from tests.datasets_syned.synthesis.candidates import scene, solid
+from tests.tiny_encoders import save_clip, save_dinov2
+
+CLIP_FILTERS = (ClipImageText, ClipDirection, ClipImageSimilarity)
+
+
+@pytest.fixture(scope="session")
+def clip_dir(tmp_path_factory):
+    return save_clip(tmp_path_factory.mktemp("encoders") / "tiny-clip")
+
+
+@pytest.fixture(scope="session")
+def dino_dir(tmp_path_factory):
+    return save_dinov2(tmp_path_factory.mktemp("encoders") / "tiny-dinov2")
+
+
+@pytest.fixture
+def encoder(clip_dir):
+    return ClipEncoder(str(clip_dir), device="cpu")
+
+
+def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
+    return torch.nn.functional.cosine_similarity(one.double(), other.double(), dim=0).item()
+
+
+class PlainClip:
+    """Scores as the definition says, one image at a time, with transformers alone."""
+
+    def __init__(self, folder):
+        self.model = CLIPModel.from_pretrained(folder).eval()
+        self.processor = CLIPImageProcessorPil.from_pretrained(folder)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    @torch.no_grad()
+    def image(self, image):
+        vision = self.model.vision_model(self.processor(image.convert("RGB"), return_tensors="pt")["pixel_values"])
+        vector = self.model.visual_projection(vision.pooler_output)[0]
+        return vector / vector.norm()
+
+    @torch.no_grad()
+    def text(self, text):
+        tokens = self.tokenizer([text], return_tensors="pt")
+        vector = self.model.text_projection(self.model.text_model(**tokens).pooler_output)[0]
+        return vector / vector.norm()
+
+    def scores(self, row):
+        before, after = self.image(row.before), self.image(row.after)
+        said = [self.text(text) for text in row.captions]
+        return {
+            "clip_image_text": min(cosine(before, said[0]), cosine(after, said[1])),
+            "clip_direction": cosine(after - before, said[1] - said[0]),
+            "image_similarity": cosine(before, after),
+        }
+
+
+def test_clip_scores_are_those_of_the_plain_model(clip_dir, encoder):
+    rows = [scene(i) for i in range(7)]
+    plain = PlainClip(clip_dir)
+    expected = [plain.scores(row) for row in rows]
+    for cls in CLIP_FILTERS:
+        filter = cls(min=-1, encoder=encoder)
+        assert filter.keep_batch(rows) == [True] * len(rows)
+        together = [row.scores[filter.name] for row in rows]
+        alone = [scene(i) for i in range(7)]
+        assert all(filter.keep(row) is True for row in alone)
+        assert together == pytest.approx([row.scores[filter.name] for row in alone], abs=1e-5)
+        assert together == pytest.approx([scores[filter.name] for scores in expected], abs=1e-5)
+        assert np.ptp(together) > 0.05  # the models see a difference, so that the above can fail
+
+
+def test_without_captions_the_instruction_is_what_the_image_after_shows(clip_dir, encoder):
+    row = scene(1, captions=False)
+    filter = ClipImageText(min=-1, encoder=encoder)
+    assert filter.keep(row) is True and filter.needs_captions is False
+    plain = PlainClip(clip_dir)
+    assert row.scores["clip_image_text"] == pytest.approx(
+        cosine(plain.image(row.after), plain.text(row.instruction)), abs=1e-5
+    )
+
+
+def test_direction_needs_captions(encoder):
+    filter = ClipDirection(encoder=encoder)
+    assert filter.needs_captions is True
+    with pytest.raises(ValueError, match="clip_direction needs captions.*'train-000003' has none"):
+        filter.keep_batch([scene(2), scene(3, captions=False)])
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_no_change_has_no_direction(encoder, copied):
+    row = scene(0)
+    noise = torch.Generator().manual_seed(0)  # as much as another batch size or another GPU makes
+    encoder.model.visual_projection.register_forward_hook(
+        lambda module, args, found: found + 1e-6 * torch.randn(found.shape, generator=noise)
+    )
+    row.after = row.before.copy() if copied else row.before
+    assert ClipDirection(encoder=encoder).keep_batch([scene(1), row])[1] == (
+        False,
+        "clip_direction 0.000 is below 0.2",
+    )
+    assert row.scores["clip_direction"] == 0.0
+    other = scene(1)
+    other.captions = ("a thing", "a thing")
+    assert ClipDirection(encoder=encoder).keep(other) == (False, "clip_direction 0.000 is below 0.2")
+    assert ClipImageSimilarity(min=1.0, encoder=encoder).keep(row) is True
+    assert ClipImageSimilarity(max=0.99, encoder=encoder).keep(row) == (False, "image_similarity 1.000 is above 0.99")
+
+
+def test_long_captions_are_cut(encoder):
+    row = scene(0)
+    row.captions = ("word " * 300, "other " * 300)
+    assert ClipImageText(min=-1, encoder=encoder).keep(row) is True
+
+
+def test_dino_scores_are_those_of_the_plain_model(dino_dir):
+    rows = [scene(i) for i in range(6)]
+    filter = DinoSimilarity(min=-1, model=str(dino_dir), device="cpu")
+    assert filter.keep_batch(rows) == [True] * len(rows)
+    model, processor = Dinov2Model.from_pretrained(dino_dir).eval(), BitImageProcessorPil.from_pretrained(dino_dir)
+    for i, row in enumerate(rows):
+        with torch.no_grad():
+            pair = [
+                model(**processor(image, return_tensors="pt")).pooler_output[0] for image in (row.before, row.after)
+            ]
+        alone = scene(i)
+        filter.keep(alone)
+        assert row.scores["dino_similarity"] == pytest.approx(cosine(*pair), abs=1e-5)
+        assert row.scores["dino_similarity"] == pytest.approx(alone.scores["dino_similarity"], abs=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "L", "P", "1"])
+def test_sizes_and_modes_may_differ(encoder, dino_dir, mode):
+    rows = [Candidate("a", 0, solid("gray", (90, 40), mode), solid("gray", (33, 71)), "x", ("x", "y")), scene(0)]
+    filters = [cls(min=-1, encoder=encoder) for cls in CLIP_FILTERS]
+    filters += [DinoSimilarity(min=-1, model=str(dino_dir)), ChangedArea(min=None, max=None), NearDuplicates(min=None)]
+    for filter in filters:
+        assert filter.keep_batch(rows) == [True, True]
+        assert np.isfinite(rows[0].scores[filter.name])
+
+
+def test_the_image_processors_are_those_of_pillow(encoder, dino_dir):
+    assert type(encoder.image_processor) is CLIPImageProcessorPil
+    assert type(DinoEncoder(str(dino_dir)).image_processor) is BitImageProcessorPil
+
+
+def test_both_limits_are_kept_and_the_reason_names_score_and_limit(encoder):
+    row = scene(4)
+    ClipImageSimilarity(min=-1, encoder=encoder).keep(row)
+    score = row.scores["image_similarity"]
+    assert ClipImageSimilarity(min=score, max=score, encoder=encoder).keep(row) is True
+    below, above = round(score - 1e-6, 6), round(score + 1e-6, 6)
+    assert ClipImageSimilarity(min=below, max=above, encoder=encoder).keep(row) is True
+    kept, why = ClipImageSimilarity(min=above, encoder=encoder).keep(row)
+    assert kept is False and re.fullmatch(rf"image_similarity (\S+) is below {above:g}", why)
+    assert float(why.split()[1]) < above  # also as it is shown
+    kept, why = ClipImageSimilarity(min=-1, max=below, encoder=encoder).keep(row)
+    assert kept is False and re.fullmatch(rf"image_similarity (\S+) is above {below:g}", why)
+    assert float(why.split()[1]) > below
+
+
+@pytest.mark.parametrize(
+    ("score", "verdict"),
+    [
+        (0.2, True),
+        (0.8, True),
+        (0.113, (False, "clip_direction 0.113 is below 0.2")),
+        (0.19999, (False, "clip_direction 0.199990 is below 0.2")),
+        (0.80004, (False, "clip_direction 0.800040 is above 0.8")),
+        (-1.0, (False, "clip_direction -1.000 is below 0.2")),
+        (float("nan"), (False, "clip_direction is not a number")),
+    ],
+)
+def test_verdict(score, verdict):
+    filter = ClipDirection(min=0.2)
+    filter.max = 0.8
+    assert filter.verdict(score) == verdict
+
+
+@pytest.mark.parametrize("cls", [*CLIP_FILTERS, ChangedArea, NearDuplicates])
+def test_no_rows(cls, encoder):
+    options = {"encoder": encoder} if cls in CLIP_FILTERS else {}
+    assert cls(**options).keep_batch([]) == []

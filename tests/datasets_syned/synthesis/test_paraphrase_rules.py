@@ -1,0 +1,207 @@
+"""What is taken for a paraphrase of an editing instruction, and by which rule another text is not."""
+
+from collections import Counter
+
+import pytest
+
+from datasets_syned.benchmarks.references import PARAPHRASES, REFUSAL, read_paraphrases
+from datasets_syned.synthesis.paraphrases import RULES, judge
+from tests.metrics.conftest import ANNOTATIONS, read_annotations
+
+GOOD = [
+    ("Add a dog to the lawn", "Put a dog on the lawn."),
+    ("Add a dog to the lawn", "Place a dog onto the lawn"),
+    ("Remove the dogs", "Get rid of the dogs"),
+    ("Remove the dogs", "Take the dogs out of the picture"),
+    ("Make it so that the man isn't wearing a hat", "Show the man not wearing a hat"),
+    ("Turn the two cats into foxes", "Transform both cats into foxes"),
+    ("Change both cats into foxes", "Turn the two cats into foxes"),
+    ("Add sunglasses to the man", "Give the man a pair of sunglasses"),
+    ("Add 3 birds", "Put three birds in the image"),
+    ("Make the grey car red", "Paint the gray car red"),
+    ("Add the word 'SWIM' to the surfboard.", 'Write "SWIM" on the surfboard.'),
+    ("Add the word cheese above the person", "Insert 'cheese' above the person"),
+    ('Make the sign say "Stop!"', "Change the sign so it says “Stop!”"),
+    ("Replace the cat with a dog", "Swap the cat for a dog"),
+    ("Remove the cat and add a dog", "Replace the cat with a dog"),
+    ("Put a table cloth on the table", "Place a tablecloth on the table"),
+    ("Change the style to Cubism", "Give the image a Cubist style"),
+    ("Make it a Picaso painting", "Turn the image into a Picasso painting"),
+    ("Make it snowy", "Cover the scene in snow"),
+    ("Put the lamp on top of the desk", "Place the lamp above the desk"),
+    ("Add a kite to the left of the tree", "Insert a kite at the left side of the tree"),
+]
+MENDED = [
+    ('"Put a dog on the lawn."', "Put a dog on the lawn."),
+    ("“Put a dog on the lawn.”", "Put a dog on the lawn."),
+    ("'Put a dog on the lawn'.", "Put a dog on the lawn."),
+    ("**Put a dog on the lawn**", "Put a dog on the lawn"),
+    ("  Put a dog \n on the lawn ", "Put a dog on the lawn"),
+    ("Put a dog on the lawn. [INSTRUCT]", "Put a dog on the lawn."),
+    ("Put a dog on the lawn. (6 words)", "Put a dog on the lawn."),
+    ('Rephrase the instruction as: "Put a dog on the lawn."', "Put a dog on the lawn."),
+]
+BAD = [
+    ("empty", "Add a dog", " "),
+    ("empty", "Add a dog", '"..."'),
+    ("refusal", "Remove her shirt", "I cannot fulfill your request."),
+    ("refusal", "Remove her shirt", "Sorry, but I won't do that."),
+    ("refusal", "Remove her shirt", "I'm just an AI, it's not within my programming"),
+    ("refusal", "Add a dog", "As a responsible AI language model, I add no dog"),
+    ("boilerplate", "Add a dog", "Here are four variations:"),
+    ("boilerplate", "Add a dog", "Sure! Add a dog here"),
+    ("boilerplate", "Add a dog", "{Dadaist variation}"),
+    ("boilerplate", "Add a dog", "Possible dogs to add:"),
+    ("asks for a text", "Add a dog", "Rewrite the sentence to include a dog"),
+    ("asks for a text", "Add a dog", "Write a poem about adding a dog"),
+    ("asks for a text", "Add a dog", "Imagine a dog was added"),
+    ("asks for a text", "Make it a cartoon", "Convert this text into a cartoon"),
+    ("characters", "Add a dog", "Put a dog in 🐶"),
+    ("characters", "Add a dog", "添加 a dog"),
+    ("characters", "Add a dog", "<b>Put a dog in"),
+    ("cut off", "Add a dog to the lawn", "Put a dog on the"),
+    ("cut off", "Add a dog to the lawn", '"Put a dog on the lawn'),
+    ("cut off", "Add a dog to the lawn", "Put a dog on the lawn,"),
+    ("cut off", "Add a dog to the lawn", "Put a dog (brown"),
+    ("a single word", "Add a dog", "Dog"),
+    ("several sentences", "Add a dog", "Put a dog in. It is brown."),
+    ("several sentences", "Add a dog", "Put a dog in (a brown one)"),
+    ("several sentences", "Add a dog", "Put a dog in - it should be brown"),
+    ("too long", "Add a dog", "Put a dog in that looks friendly while it plays with a ball on the grass"),
+    ("too short", "Remove the vase that stands on the small table beside the window", "Remove the vase there"),
+    ("same", "Add a dog", "add the dog!"),
+    ("same", "Remove the dogs", "Removing dog"),
+    ("quoted text", "Add the word 'SWIM' to the surfboard", "Write 'Swim' on the surfboard"),
+    ("quoted text", "Add the word 'hat' to the wall", "Write that on the wall"),
+    ("quoted text", "Make the car green", "Name the car 'Green Car'"),
+    ("number", "Add two dogs", "Put dogs in"),
+    ("number", "Add two dogs", "Put three dogs in"),
+    ("number", "Add dogs", "Put 4 dogs in"),
+    ("number", "Remove both chairs", "Take the chair away"),
+    ("colour", "Make the red car blue", "Paint the car blue"),
+    ("colour", "Make the car red", "Turn the car blue"),
+    ("colour", "Add a car", "Insert a red car"),
+    ("verb", "Add a dog to the lawn", "The lawn has a dog now"),
+    ("verb", "Add a dog to the lawn", "Reboot the lawn with a dog"),
+    ("verb", "Make the jacket of the man striped", "Create a striped jacket for the man"),
+    ("direction", "Add a dog on the left", "Put a dog on the right"),
+    ("direction", "Add a dog on the left", "Put a dog in"),
+    ("direction", "Add a dog in the corner", "Put a dog in the left corner"),
+    ("direction", "Put the cup above the shelf", "Place the cup below the shelf"),
+    ("direction", "Add a dog behind the tree", "Put a dog in front of the tree"),
+    ("direction", "Add a dog on the bench", "Put a dog next to the bench"),
+    ("direction", "Make it day", "Turn it to night"),
+    ("direction", "Open the door", "Close the door"),
+    ("direction", "Replace the cat with a dog", "Swap the dog for a cat"),
+    ("direction", "Turn the horses into zebras", "Change the zebras into horses"),
+    ("action", "Add a dog to the lawn", "Remove the dog from the lawn"),
+    ("action", "Add a dog to the lawn", "Take the dog off the lawn"),
+    ("action", "Add a dog to the lawn", "Do not add a dog to the lawn"),
+    ("action", "Remove the dog", "Don't remove the dog"),
+    ("action", "Remove the dog", "Insert the dog"),
+    ("action", "Remove the dog", "Put the dog away"),
+    ("action", "Give the man a hat", "Show the man without a hat"),
+    ("things left out", "Add a dog to the lawn", "Put an animal on the lawn"),
+    ("things left out", "Remove the vase and the lamp from the table", "Take away the vase, please"),
+    ("things of its own", "Add a dog to the lawn", "Put a dog and a ball on the lawn"),
+    ("things of its own", "Make it snowy", "Turn it into a snowy mountain village"),
+]  # fmt: skip
+# Of the 8,031 paraphrases of Llama-2-7b-chat: what each rule rejects.
+REJECTED = {
+    "empty": 2,
+    "refusal": 35,
+    "boilerplate": 12,
+    "asks for a text": 288,
+    "characters": 17,
+    "cut off": 489,
+    "a single word": 2,
+    "several sentences": 172,
+    "too long": 65,
+    "too short": 28,
+    "same": 207,
+    "repeated": 2,
+    "quoted text": 50,
+    "number": 86,
+    "colour": 267,
+    "action": 146,
+    "direction": 204,
+    "verb": 712,
+    "things left out": 1108,
+    "things of its own": 831,
+}
+ACCEPTED = 3308
+
+
+@pytest.mark.parametrize(("instruction", "text"), GOOD)
+def test_good(instruction, text):
+    assert judge(text, instruction) == (text, None)
+
+
+@pytest.mark.parametrize(("text", "mended"), MENDED)
+def test_mended(text, mended):
+    assert judge(text, "Add a dog to the lawn") == (mended, None)
+
+
+@pytest.mark.parametrize(("rule", "instruction", "text"), BAD)
+def test_bad(rule, instruction, text):
+    assert judge(text, instruction)[1] == rule
+
+
+def test_every_rule_is_seen():
+    assert {rule for rule, _, _ in BAD} | {"repeated"} == set(RULES)
+
+
+def test_repeated():
+    others = ["Put a dog on the lawn"]
+    assert judge("put the dog on the lawn.", "Add a dog to the lawn", others)[1] == "repeated"
+    assert judge("Place a dog on the lawn.", "Add a dog to the lawn", others)[1] is None
+
+
+def test_an_incomplete_text():
+    assert judge("Put a dog on the lawn", "Add a dog to the lawn", complete=False)[1] == "cut off"
+
+
+def test_what_the_instruction_says_itself_is_no_fault():
+    assert judge("Write a story on the sign", "Add a story to the sign")[1] is None
+    assert judge("Put the café's “Crème” sign (big) 🙂 in", "Add the café's “Crème” sign (big) 🙂")[1] is None
+
+
+@pytest.fixture(scope="module")
+def llama_2():
+    """`(instruction, paraphrases)` of each of Emu Edit's test pairs."""
+    lines = read_annotations("syned", "instructions_with_idx_test_split.txt").splitlines()
+    instructions = dict(map(str.strip, line.split("<INSTRUCT>")) for line in lines)
+    return [
+        (instructions[index], texts) for index, texts in read_paraphrases(ANNOTATIONS / "syned" / PARAPHRASES).items()
+    ]
+
+
+def test_the_paraphrases_of_llama_2(llama_2):
+    counts, accepted, refusals = Counter(), [], Counter()
+    for instruction, texts in llama_2:
+        kept = []
+        for text in texts:
+            mended, rule = judge(text, instruction, kept)
+            counts[rule] += 1
+            if rule is None:
+                kept.append(mended)
+            refusals[rule] += bool(REFUSAL.search(text))
+        accepted += kept
+    assert counts.pop(None) == len(accepted) == ACCEPTED
+    assert counts == REJECTED
+    assert 0.40 < len(accepted) / 8031 < 0.42
+    assert refusals.total() == refusals["refusal"] == 34
+    assert not [text for text in accepted if "language model" in text.lower()]
+    assert not [text for text in accepted if text.count('"') % 2]
+
+
+def test_the_paraphrases_of_other_instructions(llama_2):
+    others = llama_2[len(llama_2) // 2 :] + llama_2[: len(llama_2) // 2]
+    taken = Counter(
+        (one, other)
+        for (one, _), (other, texts) in zip(llama_2, others, strict=True)
+        for text in texts
+        if not judge(text, one)[1]
+    )
+    bowls = "Make the background a fish bowl.", "Change the background to a bowling alley."  # of one stem
+    assert taken == {bowls: 3, bowls[::-1]: 1}

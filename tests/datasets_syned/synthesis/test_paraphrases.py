@@ -1,0 +1,325 @@
+"""Paraphrases by real chat models at tiny size: how they are drawn and read, what is kept, what is asked again."""
+
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from datasets_syned.synthesis.paraphrases import RULES, Paraphrases, load_paraphraser
+from datasets_syned.synthesis.paraphrases.prompts import REQUEST, SYSTEM, read_answer, render
+from datasets_syned.synthesis.paraphrases.sampling import GumbelSampling
+from datasets_syned.synthesis.revisions import folder_digest
+from tests.tiny_chat_models import (
+    DEAF_TO_SYSTEM,
+    NO_SYSTEM,
+    TEMPLATE,
+    save_random_chat_model,
+    save_taught_chat_model,
+    tiny_tokenizer,
+)
+
+DOG, CAR, HAT, CATS, TRAY, LAMP = (
+    "Add a dog to the lawn",
+    "Make the car red",
+    "Remove the hat",
+    "Turn the two cats into foxes",
+    "Add the word 'tray' to the wall",
+    "Delete the lamp",
+)
+DOGS = [
+    "Put a dog on the lawn.",
+    "Place a dog on the lawn.",
+    "Insert a dog into the lawn.",
+    "Include a dog on the lawn.",
+]
+LAMPS = ["Remove the lamp", "Erase the lamp", "Take the lamp away", "Get rid of the lamp", "Eliminate the lamp"]
+HATS = [["Delete the hat.", "Erase the hat."], ["Take away the hat.", "Get rid of the hat."]]
+ANSWERS = {
+    DOG: "\n".join(f"{number}. {text}" for number, text in enumerate(DOGS, 1)),
+    CAR: (
+        'Here are four ways:\n\n1. "Paint the car red."\n2. I cannot help with that.\n3. Turn the car blue.\n'
+        "4. Paint the car red!\n\nI hope this helps!"
+    ),
+    HAT: ["\n".join(f"- {text}" for text in texts) for texts in HATS],
+    CATS: '["Change the two cats into foxes.", "Convert both cats to foxes.", "Make the cats foxes."]',
+    LAMP: "\n".join(LAMPS),
+    TRAY: "Write 'tray' on the wall.\nPut 'Tray' on the wall.",
+}
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory, one_thread):
+    return save_taught_chat_model(tmp_path_factory.mktemp("taught") / "tiny-chat", ANSWERS)
+
+
+@pytest.fixture(scope="module")
+def random(tmp_path_factory):
+    return save_random_chat_model(tmp_path_factory.mktemp("random") / "noise-chat")
+
+
+@pytest.fixture(scope="module")
+def paraphraser(taught):
+    return load_paraphraser(str(taught))
+
+
+@pytest.fixture(scope="module")
+def noise(random):
+    return load_paraphraser(str(random), max_new_tokens=16)
+
+
+def test_all_are_kept(paraphraser):
+    assert paraphraser.paraphrase([DOG], 4, [0]) == [Paraphrases(DOGS, [], 1)]
+
+
+def test_no_more_than_asked_for(paraphraser):
+    assert paraphraser.paraphrase([LAMP], 4, [0]) == [Paraphrases(LAMPS[:4], [], 1)]
+
+
+def test_bad_ones_are_named_and_asked_for_again(taught):
+    found = load_paraphraser(str(taught), attempts=2).paraphrase([CAR], 4, [0])[0]
+    bad = [
+        ("I cannot help with that.", "refusal"),
+        ("Turn the car blue.", "colour"),
+        ("Paint the car red!", "repeated"),
+    ]
+    # Asked again, the model says the same.
+    assert found == Paraphrases(["Paint the car red."], [*bad, ('"Paint the car red."', "repeated"), *bad], 2)
+
+
+def test_the_other_attempt_fills_up(paraphraser):
+    found = paraphraser.paraphrase([HAT] * 12, 4, range(12))
+    for each in found:
+        first = HATS[each.kept[0] == HATS[1][0]]
+        assert each.attempts > 1 and each.kept[:2] == first
+        other = HATS[HATS.index(first) - 1]
+        assert each.kept[2:] == other or each.attempts == 3 and not each.kept[2:]
+        again = each.attempts - len(each.kept) // 2
+        assert Counter(each.rejected) == Counter({(text, "repeated"): again for text in first if again})
+    assert {(len(each.kept), each.attempts) for each in found} == {(4, 2), (4, 3), (2, 3)}
+
+
+def test_other_forms_of_an_answer(taught):
+    cats, tray = load_paraphraser(str(taught), attempts=1).paraphrase([CATS, TRAY], 4, [0, 0])
+    assert cats.kept == ["Change the two cats into foxes.", "Convert both cats to foxes."]
+    assert cats.rejected == [("Make the cats foxes.", "number")]
+    assert tray == Paraphrases(["Write 'tray' on the wall."], [("Put 'Tray' on the wall.", "quoted text")], 1)
+
+
+def test_an_answer_that_was_cut_off(taught):
+    tokens = AutoTokenizer.from_pretrained(taught)(ANSWERS[DOG].rpartition(" the")[0], add_special_tokens=False)
+    short = load_paraphraser(str(taught), attempts=1, max_new_tokens=len(tokens["input_ids"]))
+    assert short.paraphrase([DOG], 4, [0]) == [Paraphrases(DOGS[:3], [("Include a dog on", "cut off")], 1)]
+
+
+def test_noise_is_never_taken(noise):
+    found = noise.paraphrase([DOG, CAR], 4, [0, 1])
+    assert [(each.kept, each.attempts) for each in found] == [([], 3)] * 2
+    assert all(len(each.rejected) >= 3 for each in found)
+    assert {rule for each in found for _, rule in each.rejected} <= set(RULES)
+
+
+def test_a_batch_is_its_rows(noise):
+    instructions, seeds = list(ANSWERS)[:5], [5, 3, 8, 1, 2]
+    batch = noise.paraphrase(instructions, 4, seeds)
+    alone = [noise.paraphrase([text], 4, [seed])[0] for text, seed in zip(instructions, seeds, strict=True)]
+    assert alone == batch
+    assert noise.paraphrase(instructions[::-1], 4, seeds[::-1]) == batch[::-1]
+
+
+def test_seeds_and_attempts_differ(noise):
+    found = noise.paraphrase([DOG] * 3, 4, [1, 1, 2])
+    assert found[0] == found[1] != found[2]
+    assert len({text for text, _ in found[0].rejected}) == len(found[0].rejected)
+
+
+def test_nothing_to_do(paraphraser):
+    assert paraphraser.paraphrase([], 4, []) == []
+    assert paraphraser.paraphrase([DOG], 0, [1]) == [Paraphrases()]
+    assert paraphraser.paraphrase([" ", DOG], 4, [1, 1]) == [Paraphrases(), Paraphrases(DOGS, [], 1)]
+
+
+def test_out_of_memory(random):
+    tight = load_paraphraser(str(random), max_new_tokens=8, batch_size=5)
+    instructions, seeds, sizes = list(ANSWERS)[:5], range(5), []
+    expected = load_paraphraser(str(random), max_new_tokens=8).paraphrase(instructions, 4, seeds)
+
+    def full(module, inputs):
+        if type(module).__name__ == "LlamaDecoderLayer":
+            sizes.append(len(inputs[0]))
+            if len(inputs[0]) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(full)
+    try:
+        most = 1
+        assert tight.paraphrase(instructions, 4, seeds) == expected
+        assert sizes[:3] == [5, 2, 1] and set(sizes[3:]) == {1} and tight.batch_size == 1
+        most = 0
+        with pytest.raises(torch.OutOfMemoryError):
+            tight.paraphrase(instructions, 4, seeds)
+    finally:
+        hook.remove()
+
+
+@pytest.mark.parametrize(
+    ("temperature", "top_p", "expected"),
+    [
+        (1.0, 1.0, [0.5, 0.3, 0.15, 0.05]),
+        (0.5, 1.0, [0.25 / 0.365, 0.09 / 0.365, 0.0225 / 0.365, 0.0025 / 0.365]),
+        (1.0, 0.75, [0.625, 0.375, 0.0, 0.0]),
+        (1.0, 0.4, [1.0, 0.0, 0.0, 0.0]),
+    ],
+)
+def test_samples_are_distributed_as_they_should(temperature, top_p, expected):
+    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log() + 3.0
+    rows = 10_000
+    sampling = GumbelSampling(range(rows), temperature, top_p)
+    steps = [sampling(None, logits.expand(rows, -1)).argmax(dim=1) for _ in range(2)]
+    expected = torch.tensor(expected, dtype=torch.float64)
+    for drawn in steps:
+        counts = torch.bincount(drawn, minlength=4).double()
+        assert not counts[expected == 0].any()
+        there = expected > 0
+        chi_square = ((counts - rows * expected)[there] ** 2 / (rows * expected)[there]).sum()
+        assert chi_square < 16.27  # 0.1 % of 3 degrees of freedom
+    both = (steps[0] == steps[1]).double().mean()
+    assert abs(both - (expected**2).sum()) < 0.02  # steps are independent
+
+
+def test_a_row_of_samples_is_a_function_of_its_seed():
+    logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(0))
+    together = GumbelSampling([4, 5, 6], 0.7, 0.9)
+    for _ in range(2):
+        scores = together(None, logits)
+    alone = GumbelSampling([5], 0.7, 0.9)
+    for _ in range(2):
+        score = alone(None, logits[1:2])
+    assert torch.equal(scores[1:2], score)
+
+
+@pytest.mark.parametrize("template", [NO_SYSTEM, DEAF_TO_SYSTEM])
+def test_a_template_without_system(template):
+    request = REQUEST.format(count=4, instruction=DOG)
+    with_system = render(tiny_tokenizer([], TEMPLATE), DOG, 4)
+    assert with_system == f"<s><system>{SYSTEM}<user>{request}<assistant>"
+    assert render(tiny_tokenizer([], template), DOG, 4) == f"<s><user>{SYSTEM}\n\n{request}<assistant>"
+    assert render(tiny_tokenizer([], template), DOG, 4, system="") == f"<s><user>{request}<assistant>"
+
+
+@pytest.mark.parametrize(
+    ("answer", "texts"),
+    [
+        ("1. a b\n2. c d", ["a b", "c d"]),
+        ("1) a b\n\n 2) c d\n", ["a b", "c d"]),
+        ("(1) a b\n(2) c d", ["a b", "c d"]),
+        ("**1.** a b\n**2.** c d", ["a b", "c d"]),
+        ("* a b\n• c d\n- e f", ["a b", "c d", "e f"]),
+        ("a) a b\nb) c d", ["a b", "c d"]),
+        ("Variation 1: a b\nVariation 2: c d", ["a b", "c d"]),
+        ("Sure:\n1. a b\n2. c d\nI hope this helps!", ["a b", "c d"]),
+        ("a b\n\nc d\n", ["a b", "c d"]),
+        ("3 birds fly\n2 birds sit", ["3 birds fly", "2 birds sit"]),
+        ('["a b", "c d"]', ["a b", "c d"]),
+        ('```json\n[\n  "a \\"b\\"",\n  "c d"\n]\n```', ['a "b"', "c d"]),
+        ("Here you go:\n['a b', 'c d']", ["a b", "c d"]),
+        ('{"paraphrases": [{"text": "a b"}, {"text": "c d"}]}', ["a b", "c d"]),
+        ("<think>1. no\n2. no</think>\n1. a b\n2. c d", ["a b", "c d"]),
+        ("<think>1. no\n2. no", []),
+        ("", []),
+        (" \n ", []),
+    ],
+)
+def test_answers_are_read(answer, texts):
+    assert read_answer(answer) == [(text, True) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("answer", "complete"),
+    [
+        ("1. a b\n2. c", [True, False]),
+        ("1. a b\n2. c\n", [True, True]),
+        ("1. a b\n2. c\nI hope", [True, True]),
+        ("a b", [False]),
+        ('["a b", "c', [False]),
+        ("", []),
+    ],
+)
+def test_the_last_of_an_answer_without_end(answer, complete):
+    assert [whole for _, whole in read_answer(answer, ended=False)] == complete
+
+
+def test_what_it_says_of_itself(taught, tmp_path):
+    (tmp_path / "link").symlink_to(taught)
+    for place in (taught, f"{taught}/", tmp_path / "link"):
+        paraphraser = load_paraphraser(str(place), temperature=0.5)
+        assert (paraphraser.id, paraphraser.revision) == ("tiny-chat", folder_digest(taught))
+    assert load_paraphraser(str(taught), revision="v2").revision == "v2"
+    assert str(taught) not in str(paraphraser.parameters)
+    assert paraphraser.parameters["temperature"] == 0.5 and paraphraser.parameters["dtype"] == "float32"
+    assert paraphraser.versions["torch"] == torch.__version__
+    assert load_paraphraser("meta-llama/Llama-2-7b-chat-hf").id == "meta-llama/Llama-2-7b-chat-hf"
+
+
+def test_no_chat_model(tmp_path):
+    plain = load_paraphraser(str(save_random_chat_model(tmp_path / "plain", template=None)))
+    with pytest.raises(ValueError, match="no chat template"):
+        plain.load()
+
+
+def test_a_model_that_cannot_be_had(monkeypatch, random, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match="'nobody/nothing': no such folder, and it cannot be had from the Hub"):
+        load_paraphraser("nobody/nothing").load()
+    with pytest.raises(ValueError, match="no such folder, nor is it a name on the Hub"):
+        load_paraphraser("/no/such/folder")
+    with pytest.raises(ValueError, match="no config.json"):
+        load_paraphraser(str(tmp_path))
+    (tmp_path / "config.json").write_bytes((random / "config.json").read_bytes())
+    (tmp_path / "pytorch_model.bin").touch()
+    with pytest.raises(ValueError, match="no safetensors"):
+        load_paraphraser(str(tmp_path))
+    for file in random.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        load_paraphraser(str(tmp_path)).load()
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"attempts": 1.5}, "attempts=1.5"),
+        ({"max_new_tokens": 0}, "max_new_tokens=0"),
+        ({"temperature": 0}, "temperature=0 must be above 0"),
+        ({"temperature": float("nan")}, "temperature=nan"),
+        ({"top_p": 1.1}, "top_p=1.1"),
+        ({"system": 3}, "system=3"),
+        ({"device": "cuda:99"}, "cuda:99"),
+        ({"dtype": "int8"}, "int8"),
+        ({"beams": 4, "model": "x"}, "takes no option beams, model; it takes revision, device, dtype, batch_size"),
+    ],
+)
+def test_bad_options(random, options, match):
+    with pytest.raises((ValueError, TypeError), match=match):
+        load_paraphraser(str(random), **options)
+
+
+def test_bad_calls(paraphraser):
+    with pytest.raises(ValueError, match="seeds: there are 1 for 2 instructions"):
+        paraphraser.paraphrase([DOG, CAR], 4, [1])
+    with pytest.raises(ValueError, match="count=-1"):
+        paraphraser.paraphrase([DOG], -1, [1])
+
+
+def test_import_loads_no_framework():
+    code = (
+        "import sys, datasets_syned.synthesis.paraphrases as p; "
+        "assert not {'torch', 'transformers', 'accelerate'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,113 @@
+"""The card in a run's folder."""
+
+from collections import Counter
+
+import pytest
+from datasets import load_dataset, load_dataset_builder
+from huggingface_hub import DatasetCard
+
+from datasets_syned.card_synthesis import run_paragraphs
+from datasets_syned.publish import describe
+from datasets_syned.synthesis import SplitSettings
+from datasets_syned.synthesis.run_card import run_card
+from datasets_syned.synthesis.tally import Tally
+from tests.datasets_syned.runs_to_publish import SMALL, plain_run
+
+FILTERS = [{"changed_area": 0.001}]
+WHO = {"id": "timbrooks/instruct-pix2pix", "revision": "31519b5"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    splits = {name: SplitSettings({**SMALL, "split": name}, variants=3, limit=3) for name in ("train", "test")}
+    return plain_run(tmp_path_factory.mktemp("run") / "run", splits=splits, filters=FILTERS)
+
+
+def made_by(**more):
+    """Content of `synthesis.json` of a run with other models, and what became of its rows."""
+    source = {"path": "syned", "name": "emu_edit", "split": "train", "uncut": True, "data_dir": "/srv/ann/emu"}
+    splits = {"train": {"source": source | more.pop("source", {}), "variants": 8, "paraphrases": 0}}
+    editor = {**WHO, "parameters": {"steps": 20, "guidance": 7.5, "image_guidance": None, "arguments": {}}}
+    models = {"editor": editor, "filters": {}} | more
+    return {
+        "settings": {"splits": splits, "seed": 3, "editor": "/srv/ann/editor"},
+        "made_by": models,
+        "planned": {"train": {"sources": 3590, "rows": 28720}},
+    }
+
+
+def text_of(run, **tally):
+    return run_card(run, {"train": Tally(**{"rows": 28720, "kept": 28720, **tally})}, sheet=False)
+
+
+def test_the_header_finds_the_splits_and_the_text_is_that_of_a_push(folder, tmp_path):
+    data = load_dataset(str(folder), cache_dir=str(tmp_path))
+    builder = load_dataset_builder("syned", "syned", data_dir=str(folder), cache_dir=str(tmp_path))
+    builder.download_and_prepare()
+    assert {name: list(rows["id"]) for name, rows in data.items()} == {
+        name: list(rows["id"]) for name, rows in builder.as_dataset().items()
+    }
+    card = DatasetCard.load(folder / "README.md")
+    assert card.data.configs[0]["config_name"] == "syned" and "synthetic" in card.data.tags
+    assert (
+        "](contact_sheet.png)\n\n*Sources, and to the right" in card.text and (folder / "contact_sheet.png").is_file()
+    )
+    pushed = describe(builder, builder.as_dataset()).synthesis
+    mine = [part.replace("## ", "### ") for part in run_paragraphs(builder.config.record.run)]
+    assert mine[0] == pushed[0] == "### How the pairs were made" and mine[2:] == list(pushed[2 : len(mine)])
+    assert pushed[1].startswith(mine[1]) and "\n- Packages: blip2idc" in pushed[1]
+    assert all(part.replace("### ", "## ") in card.text for part in mine)
+
+
+def test_models_in_words():
+    filters = {
+        "clip_image_text": {"min": 0.2, "model": "openai/clip-vit-large-patch14", "revision": "32bd645"},
+        "near_duplicates": {"max": 0.5, "threshold": 8.0},
+    }
+    text = text_of(made_by(filters=filters))
+    assert "- Editor: `timbrooks/instruct-pix2pix`, revision `31519b5`, with `steps=20`, `guidance=7.5`\n" in text
+    assert (
+        "- Filter `clip_image_text`: at least 0.2, measured with `openai/clip-vit-large-patch14`, revision `32bd645`\n"
+        "- Filter `near_duplicates`: at most 0.5, with `threshold=8.0`\n" in text
+    )
+    assert (
+        "- train: 3,590 images with instructions, from `syned` (name `emu_edit`, split `train`, `uncut=True`); 8 ed"
+        in text
+    )
+    assert "| train | 3,590 | 28,720 | 28,720 | 0 | 0 |\n\nNothing was left out.\n" in text
+    assert "- Seed: 3; " in text and "ann" not in text.replace("planned", "")
+    assert "- No filter was on\n" in text_of(made_by())
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("ann/pairs", "`ann/pairs` (split `train`"),
+        ("/srv/ann/pairs", "files of their own (split `train`"),
+        ("../pairs", "files of their own (split `train`"),
+        ("imagefolder", "files of their own (split `train`"),
+        ("C:\\ann\\pairs", "files of their own (split `train`"),
+    ],
+)
+def test_a_source_that_is_no_name_on_the_hub_is_not_named(path, said):
+    text = text_of(made_by(source={"path": path, "name": None, "data_files": "/srv/ann/x", "token": "hf_x"}))
+    assert f"3,590 images with instructions, from {said}, `uncut=True`); 8 edits of each" in text
+    assert "srv" not in text and "hf_x" not in text
+
+
+def test_a_folder_of_this_machine_is_no_name_on_the_hub(tmp_path, monkeypatch):
+    (tmp_path / "mine" / "pairs").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert "mine/pairs" not in text_of(made_by(source={"path": "mine/pairs"}))
+    editor = {"id": "mine/pairs", "revision": "1", "parameters": {"extra": "/srv/ann/lora"}}
+    assert "- Editor: `pairs`, revision `1`, with `extra=…`\n" in text_of(made_by(editor=editor))
+
+
+def test_reasons_are_put_together_and_cut_short():
+    failed = Counter({f"editor: OSError: cannot open '/srv/ann/{number}/my cat.png'": 2 for number in range(9)})
+    text = text_of(made_by(), kept=28702, failed=failed)
+    assert "| train | failed, editor: OSError: cannot open '…' | 18 |\n" in text
+    failed = Counter({f"editor: a | b `{number}`": 30 - number for number in range(25)})
+    text = text_of(made_by(), kept=28200, failed=failed)
+    assert "| train | failed, editor: a \\| b \\`0\\` | 30 |" in text
+    assert text.count("failed, editor") == 20 and "| train | failed, for 5 other reasons | 40 |" in text
