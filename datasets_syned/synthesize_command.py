@@ -17,6 +17,7 @@ AGAIN = "the same command continues where it was"
 SETTINGS = ("seed", "image_format", "rows_per_part", "rows_per_shard", "variants", "paraphrases", "limit")
 # Options that an editor takes by the same names.
 OF_EDITOR = ("steps", "guidance", "image_guidance", "resolution", "dtype", "offload", "compile", "failure_rate")
+OF_FILTERS = ("clip_model", "dino_model")
 OF_EVERY_MODEL = ("device",)
 
 
@@ -57,6 +58,8 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
     models.add_argument("--failure_rate", type=float, help=f"of the editor {PROCEDURAL}")
     models.add_argument("--paraphraser", metavar="ID", help="a chat model on the Hub or in a folder")
     models.add_argument("--paraphraser_revision", metavar="REVISION", help="branch, tag or commit of it")
+    models.add_argument("--clip_model", metavar="ID", help="of the filters (default: CLIP ViT-L/14, a preset's own)")
+    models.add_argument("--dino_model", metavar="ID", help="of the filters (default: DINOv2, a preset's own)")
     models.add_argument("--dtype", help="of the editor: float32, float16, bfloat16")
     models.add_argument("--device", help="of all models, such as cpu or cuda:1")
     models.add_argument("--offload", choices=("model", "sequential"), help="keep the editor's parts on the CPU")
@@ -98,7 +101,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     every = {name: getattr(args, name) for name in OF_EVERY_MODEL}
     own = {name: getattr(args, name) for name in OF_EDITOR} | {"batch_size": args.batch_size}
     given["editor_options"] = _given(own | every | {"revision": args.editor_revision})
-    given["filter_options"] = _given(every)
+    given["filter_options"] = _given(every | {name: getattr(args, name) for name in OF_FILTERS})
     given["paraphraser_options"] = _given(every | {"revision": args.paraphraser_revision})
     if (args.editor or "") == PROCEDURAL:
         given["editor_options"].pop("device", None)

@@ -2,7 +2,8 @@
 
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -15,9 +16,30 @@ from .shards import rows_of, tally_of
 SOURCES, VARIANTS = 10, 8  # shown at most
 TILE = 176  # pixels, the longer side of an image
 GAP, MARGIN, TEXT = 10, 28, 15
+SMALL_LINE = 15  # pixels from line to line, below an image
 LINES = 3  # of a reason
 INK, SOFT, PAPER, LINE = "#1c2128", "#5d6673", "#ffffff", "#dde1e7"
 MARKS = {DROPPED: "#b3261e", "failed": "#8a6100"}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """
+    A source, or one of its variants.
+
+    Args:
+        image (`PIL.Image.Image`, *optional*): in small, if there is one.
+        said (`list[str]`): lines below it.
+        mark (`str`, *optional*): color of what crosses it out.
+    """
+
+    image: Image.Image | None
+    said: list[str]
+    mark: str | None = None
+
+    @property
+    def height(self) -> int:
+        return (self.image.height if self.image else TILE // 2) + GAP // 2 + SMALL_LINE * len(self.said)
 
 
 def contact_sheet(folder: RunFolder) -> bytes:
@@ -28,25 +50,27 @@ def contact_sheet(folder: RunFolder) -> bytes:
         `bytes`: a PNG file.
     """
     split = next(name for name, one in folder.settings.splits.items() if one.variants)
-    sources = list(_sources(folder, split))
-    columns = 1 + max(len(variants) for _, variants in sources)
-    tiles = [(_height([first, *variants]), first, variants) for first, variants in sources]
-    lines = [height + TEXT * (LINES + 2) + 3 * GAP for height, *_ in tiles]
+    lines = [(heading, list(map(_tile, cells))) for heading, cells in _sources(folder, split)]
+    heights = [max(tile.height for tile in tiles) + TEXT + 4 * GAP for _, tiles in lines]
+    columns = max(len(tiles) for _, tiles in lines)
     width = 2 * MARGIN + columns * TILE + (columns - 1) * GAP
-    sheet = Image.new("RGB", (width, 2 * MARGIN + 3 * TEXT + sum(lines)), PAPER)
+    sheet = Image.new("RGB", (width, 2 * MARGIN + 3 * TEXT + sum(heights)), PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, MARGIN), _title(folder, split), INK, _font(TEXT + 3))
     y = MARGIN + 3 * TEXT
-    for (height, first, variants), line in zip(tiles, lines, strict=True):
-        _draw_source(sheet, draw, y, height, first, variants)
-        y += line
+    for (heading, tiles), height in zip(lines, heights, strict=True):
+        draw.line((MARGIN, y - GAP, width - MARGIN, y - GAP), LINE)
+        draw.text((MARGIN, y), textwrap.shorten(heading, width // 8, placeholder=" …"), INK, _font(TEXT))
+        for column, tile in enumerate(tiles):
+            _draw(sheet, draw, MARGIN + column * (TILE + GAP), y + TEXT + GAP, tile)
+        y += height
     buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
+    sheet.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _sources(folder: RunFolder, split: str):
-    """Of each source that is shown: its first row, and all rows that are shown, `None` for one that was not found."""
+def _sources(folder: RunFolder, split: str) -> Iterator[tuple[str, list[tuple]]]:
+    """Of each source that is shown: its heading, and what [`_tile`] takes of it and its variants."""
     plan, shards = folder.plan(split), folder.shards(split)
     parts = len(plan)
     chosen = sorted({round(i * (parts - 1) / max(1, SOURCES - 1)) for i in range(SOURCES)})
@@ -60,7 +84,9 @@ def _sources(folder: RunFolder, split: str):
         for some in planned:
             if shown < SOURCES:
                 found = [rows[row["id"]] for row in some[:VARIANTS]]
-                yield found[0] | {"instruction": some[0]["instruction"], "source_id": some[0]["source_id"]}, found
+                cells = [(row["after"], row.get("made") or {"status": KEPT}) for row in found]
+                heading = f"{some[0]['source_id']}   {some[0]['instruction']}"
+                yield heading, [(found[0]["before"], {"status": "source"}), *cells]
                 shown += 1
     plan.close()
 
@@ -73,55 +99,33 @@ def _title(folder: RunFolder, split: str) -> str:
     return f"{split}: {', '.join(words)}"
 
 
-def _height(rows: Sequence[Mapping[str, Any]]) -> int:
-    """Of the tallest thumbnail of a line."""
-    images = [_thumbnail(row[side]) for row in rows for side in ("before", "after")]
-    return max((image.height for image in images if image), default=TILE // 2)
+def _tile(shown: tuple[Mapping[str, Any] | None, Mapping[str, Any]]) -> Tile:
+    cell, made = shown
+    image = None
+    if cell and cell["bytes"]:
+        with Image.open(io.BytesIO(cell["bytes"])) as file:
+            image = ImageOps.contain(file.convert("RGB"), (TILE, TILE))
+    said, mark = made["status"], MARKS.get(made["status"])
+    if mark:
+        reason = made["reason"]
+        said = reason if reason.startswith(made["by"]) else f"{made['by']}: {reason}"
+    return Tile(image, textwrap.wrap(said, TILE * 2 // TEXT, max_lines=LINES, placeholder=" …"), mark)
 
 
-def _thumbnail(cell: Mapping[str, Any] | None) -> Image.Image | None:
-    if not cell or not cell["bytes"]:
-        return None
-    with Image.open(io.BytesIO(cell["bytes"])) as image:
-        return ImageOps.contain(image.convert("RGB"), (TILE, TILE))
-
-
-def _draw_source(
-    sheet: Image.Image,
-    draw: ImageDraw.ImageDraw,
-    y: int,
-    height: int,
-    first: Mapping[str, Any],
-    variants: Sequence[Mapping[str, Any]],
-) -> None:
-    draw.line((MARGIN, y - GAP, sheet.width - MARGIN, y - GAP), LINE)
-    heading = f"{first['source_id']}   {first['instruction']}"
-    draw.text((MARGIN, y), textwrap.shorten(heading, sheet.width // 8, placeholder=" …"), INK, _font(TEXT))
-    y += TEXT + GAP
-    _draw_tile(sheet, draw, MARGIN, y, height, first["before"], "source", SOFT, None)
-    for column, row in enumerate(variants, 1):
-        made = row.get("made") or {"status": KEPT}
-        mark = MARKS.get(made["status"])
-        said = f"{made['by']}: {made['reason']}" if mark else "kept"
-        if mark and made["reason"].startswith(made["by"]):
-            said = made["reason"]
-        x = MARGIN + column * (TILE + GAP)
-        _draw_tile(sheet, draw, x, y, height, row["after"], said, mark or SOFT, mark)
-
-
-def _draw_tile(sheet, draw, x: int, y: int, height: int, cell, said: str, color: str, mark: str | None) -> None:
-    image = _thumbnail(cell)
-    if image is None:
-        draw.rectangle((x, y, x + TILE - 1, y + height - 1), LINE)
+def _draw(sheet: Image.Image, draw: ImageDraw.ImageDraw, x: int, y: int, tile: Tile) -> None:
+    width, height = tile.image.size if tile.image else (TILE, TILE // 2)
+    if tile.image is None:
+        draw.rectangle((x, y, x + width - 1, y + height - 1), LINE)
         draw.text((x + GAP, y + height // 2 - TEXT), "no image", SOFT, _font(TEXT))
-    elif mark:  # paler, so that what stays is seen first
-        sheet.paste(Image.blend(image, Image.new("RGB", image.size, PAPER), 0.45), (x, y))
-        draw.rectangle((x, y, x + image.width - 1, y + image.height - 1), outline=mark, width=3)
-        draw.line((x, y, x + image.width - 1, y + image.height - 1), mark, 2)
+    elif tile.mark:  # paler, so that what stays is seen first
+        sheet.paste(Image.blend(tile.image, Image.new("RGB", tile.image.size, PAPER), 0.45), (x, y))
     else:
-        sheet.paste(image, (x, y))
-    lines = textwrap.wrap(said, TILE * 2 // TEXT, max_lines=LINES, placeholder=" …")
-    draw.multiline_text((x, y + height + 4), "\n".join(lines), color, _font(TEXT - 3), spacing=2)
+        sheet.paste(tile.image, (x, y))
+    if tile.mark:
+        draw.rectangle((x, y, x + width - 1, y + height - 1), outline=tile.mark, width=3)
+        draw.line((x, y, x + width - 1, y + height - 1), tile.mark, 2)
+    for number, line in enumerate(tile.said):
+        draw.text((x, y + height + GAP // 2 + number * SMALL_LINE), line, tile.mark or SOFT, _font(TEXT - 3))
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -9,7 +9,7 @@ from datasets.utils import tqdm
 from datasets.utils._filelock import FileLock
 
 from .editors.protocol import Editor
-from .engine_local import Done, make_parts, processes
+from .engine_local import FULL, Done, make_parts, processes
 from .engine_ray import make_parts_on_ray
 from .filters.protocol import Filter
 from .finish import finish, is_finished
@@ -110,7 +110,7 @@ def synthesize(
         with _locked(store, LOCK):
             missing = folder.missing()
             if not missing and not is_finished(folder):
-                finish(folder)
+                _finish(folder)
             splits = {split: tally_of(folder, split) for split in settings.splits}
     rate = timed.timed / timed.editor_seconds if timed.editor_seconds else None
     return Summary(splits, sum(_rows(folder, missing).values()), lost, rate)
@@ -132,6 +132,18 @@ def _locked(store: Store, name: str, wait: bool = True) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _finish(folder: RunFolder) -> None:
+    try:
+        finish(folder)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(
+            f"{folder.store.place}: all rows are made, but there is no place to put them together: {error.strerror}. "
+            "Make room; the same command continues"
+        ) from error
 
 
 def _share(folder: RunFolder, rank: int, world: int) -> list[tuple[str, int]]:
@@ -164,7 +176,7 @@ def _follow(folder: RunFolder, done: Iterable[Done], rank: int, world: int) -> t
     total = sum(counts.rows for counts in folder.planned.values())
     lost, made = Tally(), Tally()
     what = f"Synthesizing ({rank + 1} of {world} processes)" if world > 1 else "Synthesizing"
-    with tqdm(desc=what, unit=" rows", total=total, initial=before.rows, disable=rank > 0 or None) as bar:
+    with tqdm(desc=what, unit=" rows", total=total, initial=before.rows, disable=rank > 0) as bar:
         for part in done:
             if part.stats is None:
                 lost.lose(part.rows, part.reason)

@@ -1,0 +1,99 @@
+"""Runs that are killed, share a folder, or have no place on the disk."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from datasets_syned.synthesis import synthesize
+from tests.datasets_syned.interruption import interrupt
+from tests.datasets_syned.synthesis.runs import FILTERS, content, rows, settings
+
+ROOT = Path(__file__).resolve().parents[3]
+COMMAND = [sys.executable, "-m", "datasets_syned", "synthesize", "--source", "scenes", "--editor", "procedural"]
+
+
+def run(*command: object, **environment: str) -> subprocess.CompletedProcess:
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    words = [str(word) for word in command]
+    return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+
+
+def test_killed_at_twenty_moments(tmp_path):
+    """Whatever a run is doing when it is killed, in the end every file is as if it had not been."""
+    done = run(sys.executable, "-m", "tests.datasets_syned.synthesis.kill_often", tmp_path / "run", 7, 20)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert len(said["moments"]) == 20 and len(set(said["moments"])) >= 5, said["moments"]
+    synthesize(settings(sources=10, variants=4, filters=FILTERS), tmp_path / "whole")
+    for folder in said["finished"]:
+        assert content(Path(folder)) == content(tmp_path / "whole")
+
+
+def test_interrupted_from_the_keyboard(tmp_path):
+    out = tmp_path / "run"
+    command = [*COMMAND, "--variants", "2", "--limit", "60", "--rows_per_part", "4", "--out", str(out)]
+    process, _ = interrupt(command, lambda: list((out / "parts").glob("[!.]*")), 3, signal.SIGINT)
+    assert process.returncode == 130
+    said = process.stderr.read()
+    assert "the same command continues where it was" in said and "Traceback" not in said
+    there = len(list((out / "parts").glob("[!.]*")))
+    again = run(*command)
+    assert again.returncode == 0 and "train: 120 of 120 rows kept" in again.stdout
+    assert f"{there * 4}/120" in again.stderr, "the bar begins where it was"
+
+
+def test_two_processes_through_accelerate(tmp_path):
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m"]
+    command = [*COMMAND[2:], "--variants", "4", "--limit", "5", "--rows_per_part", "4"]
+    done = run(*launch, *command, "--out", tmp_path / "two", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 0, done.stderr
+    alone = run(sys.executable, "-m", *command, "--out", tmp_path / "one")
+    assert alone.returncode == 0, alone.stderr
+    assert "20 of 20 rows kept" in done.stdout and "Synthesizing (1 of 2 processes)" in done.stderr
+    assert content(tmp_path / "two") == content(tmp_path / "one")
+
+
+def test_a_folder_that_another_process_writes_into(tmp_path):
+    out = tmp_path / "run"
+    command = [*COMMAND, "--variants", "8", "--limit", "100", "--rows_per_part", "8", "--out", str(out)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not list((out / "parts").glob("[!.]*")):
+            assert process.poll() is None
+        second = run(*command)
+        assert second.returncode == 1
+        assert second.stderr.strip().splitlines()[-1] == f"syned: error: another process is writing into {out}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_full_disk(tmp_path):
+    """What found no place is counted as failed, nothing is made for nothing, and once there is place it is made."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = run("mount", "-t", "tmpfs", "-o", "size=800k", "tmpfs", disk)
+    if mounted.returncode:
+        pytest.skip(f"a small disk can only be made by root: {mounted.stderr.strip()}")
+    out, wanted = disk / "run", ["--variants", "8", "--limit", "20", "--rows_per_part", "16"]
+    try:
+        done = run(*COMMAND, *wanted, "--out", out)
+        assert done.returncode == 3, done.stderr
+        assert "rows: storage: No space left on device" in done.stdout and "Traceback" not in done.stderr
+        written = len(list((out / "parts").glob("[!.]*.parquet")))
+        assert 0 < written < 10 and f"{160 - 16 * written} rows are missing" in done.stdout
+        assert not list((out / "parts").glob(".*"))
+        assert run("mount", "-o", "remount,size=64m", disk).returncode == 0
+        again = run(*COMMAND, *wanted, "--out", out)
+        assert again.returncode == 0 and "160 of 160 rows kept" in again.stdout
+        shutil.copytree(out, tmp_path / "copy")
+    finally:
+        run("umount", disk)
+    assert len(rows(tmp_path / "copy")) == 160
