@@ -143,12 +143,18 @@ def test_captioning_needs_only_the_core():
 def test_training_needs_only_the_train_extra():
     files = [*python_files("datasets_syned", "metrics"), *ROOT.glob("*.py")]
     files.remove(ROOT / "metrics" / "cider" / "app.py")  # has requirements of its own, beside it
+    files = [file for file in files if ROOT / "datasets_syned" / "synthesis" not in file.parents]
     missing = third_party(files) - set(requirements("", "train"))
     assert not missing, f"imported, but neither in the core nor in the train extra: {missing}"
 
 
+def test_synthesis_needs_only_its_extras():
+    missing = third_party(python_files("datasets_syned/synthesis")) - set(requirements("", "synth", "ray"))
+    assert not missing, f"imported, but neither in the core nor in the extras synth and ray: {missing}"
+
+
 def test_tests_and_benchmarks_need_only_the_dev_extra():
-    missing = third_party(python_files("tests", "benchmarks")) - set(requirements("", "train", "dev"))
+    missing = third_party(python_files("tests", "benchmarks")) - set(requirements("", "train", "synth", "ray", "dev"))
     assert not missing, f"imported, but in no list of pyproject.toml: {missing}"
 
 

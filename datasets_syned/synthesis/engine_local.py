@@ -1,12 +1,15 @@
 """Makes parts in this process, which may be one of several that `accelerate launch` or `torchrun` started."""
 
+import contextlib
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from .folder import PARTS, RunFolder, part_name
 from .parts import PartMaker
+from .plan import PlanReader
 from .rows import FAILED
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -56,27 +59,58 @@ def make_parts(folder: RunFolder, maker: PartMaker, todo: Sequence[tuple[str, in
     for model in (maker.editor, maker.paraphraser):
         if todo and model is not None:
             model.load()
-    plans, full, failing = {}, "", 0
-    for split, part in todo:
-        if split not in plans:
-            plans[split] = folder.plan(split)
-        rows = plans[split].rows_of(part)
-        full = full and _full(folder)
-        if not full:
-            content, stats = maker.make(split, plans[split].read(part))
-            full = _write(folder, f"{PARTS}/{part_name(split, part)}", content)
-        if full:
-            yield Done(split, part, rows, None, full)
-            continue
-        yield Done(split, part, rows, stats)
-        failing = failing + 1 if _nothing_edited(stats) else 0
-        if failing == HOPELESS:
-            raise EditorBrokenError(
-                f"the editor failed with all rows of {HOPELESS} parts, so this stops here "
-                f"({next(iter(stats[FAILED]))}). The same command goes on behind them; retry_failed tries them again"
-            )
-    for plan in plans.values():
-        plan.close()
+    full, failing, writing = "", 0, None
+    with ThreadPoolExecutor(1) as thread, contextlib.closing(Plans(folder)) as plans:
+        for place in [*todo, None]:
+            made = None
+            if place is not None:
+                full = full and _full(folder)
+                rows = plans.of(place[0]).rows_of(place[1])
+                made = (None, None) if full else maker.make(place[0], plans.of(place[0]).read(place[1]))
+            if writing is not None:
+                done = writing.result()
+                full = done.reason
+                yield done
+                failing = failing + 1 if _nothing_edited(done) else 0
+                if failing == HOPELESS:
+                    raise EditorBrokenError(
+                        f"the editor failed with all rows of {HOPELESS} parts, so this stops here "
+                        f"({next(iter(done.stats[FAILED]))}). The same command goes on behind them; retry_failed "
+                        "tries them again"
+                    )
+            # packed and written while the next part is edited
+            writing = thread.submit(_keep, folder, *place, rows, *made, full) if made else None
+
+
+class Plans:
+    """The plans of a run, each opened when it is first needed."""
+
+    def __init__(self, folder: RunFolder):
+        self.folder, self.open = folder, {}
+
+    def of(self, split: str) -> PlanReader:
+        if split not in self.open:
+            self.open[split] = self.folder.plan(split)
+        return self.open[split]
+
+    def close(self) -> None:
+        for plan in self.open.values():
+            plan.close()
+
+
+def _keep(
+    folder: RunFolder,
+    split: str,
+    part: int,
+    rows: int,
+    pack: Callable[[], bytes] | None,
+    stats: dict[str, Any] | None,
+    full: str,
+) -> Done:
+    """Writes a part that was made."""
+    if pack is not None:
+        full = _write(folder, f"{PARTS}/{part_name(split, part)}", pack())
+    return Done(split, part, rows, None, full) if full else Done(split, part, rows, stats)
 
 
 def _write(folder: RunFolder, name: str, content: bytes) -> str:
@@ -90,9 +124,10 @@ def _write(folder: RunFolder, name: str, content: bytes) -> str:
     return ""
 
 
-def _nothing_edited(stats: dict[str, Any]) -> bool:
+def _nothing_edited(done: Done) -> bool:
     """Whether every row of a part failed in the editor."""
-    return sum(stats[FAILED].values()) == stats["rows"] and all(why.startswith("editor: ") for why in stats[FAILED])
+    failed = done.stats[FAILED] if done.stats else {}
+    return sum(failed.values()) == done.rows and all(why.startswith("editor: ") for why in failed)
 
 
 def _full(folder: RunFolder) -> str:

@@ -45,17 +45,19 @@ class PartMaker:
         self.settings, self.sources, self.package = settings, sources, package
         self.editor, self.paraphraser, self.filters = editor, paraphraser, filters
 
-    def make(self, split: str, planned: Sequence[Mapping[str, Any]]) -> tuple[bytes, dict[str, Any]]:
+    def make(self, split: str, planned: Sequence[Mapping[str, Any]]) -> tuple[Callable[[], bytes], dict[str, Any]]:
         """
-        Makes the rows of a part.
+        Makes the rows of a part. Encoding the images needs no model: it is left for another thread to do while the
+        next part is edited.
 
         Args:
             split (`str`): which split.
             planned (`Sequence[dict]`): rows of the plan.
 
         Returns:
-            `tuple[bytes, dict]`: a Parquet file, see [`part_file`], and what there is to say of it: how many rows were
-            kept, dropped and failed and by what, paraphrases that were rejected, seconds that the editor took.
+            `tuple[Callable, dict]`: what gives the Parquet file, see [`part_file`]; and what there is to say of it:
+            how many rows were kept, dropped, failed and by what, rejected paraphrases, seconds that the
+            editor took.
         """
         outcomes = [Outcome(row) for row in planned]
         befores = self._read(split, outcomes)
@@ -68,12 +70,20 @@ class PartMaker:
             KEPT: sum(one.status == KEPT for one in outcomes),
             DROPPED: dict(Counter(one.by for one in outcomes if one.status == DROPPED)),
             FAILED: dict(Counter(f"{one.by}: {one.reason}" for one in outcomes if one.status == FAILED)),
-            "edited": sum(one.planned["variant"] is not None and one.after is not None for one in outcomes),
+            "edited": sum(one.planned["variant"] is not None and one.planned["id"] in afters for one in outcomes),
             "editor_seconds": round(seconds, 3),
             "paraphrases": said,
         }
         kept = {name: value for name, value in stats.items() if name != "editor_seconds"}  # the same every time
-        return part_file(outcomes, self._maker(), kept), stats
+
+        def pack() -> bytes:
+            for one in outcomes:
+                image = afters.get(one.planned["id"])
+                if image is not None and one.after is None:
+                    one.after = encoded(image, self.settings.image_format)
+            return part_file(outcomes, self._maker(), kept)
+
+        return pack, stats
 
     def _maker(self) -> Maker | None:
         if self.editor is None:
@@ -120,11 +130,7 @@ class PartMaker:
                     one.end(FAILED, "editor", str(image) if isinstance(image, EditError) else image)
                 else:
                     afters[one.planned["id"]] = image
-        seconds = time.perf_counter() - begin
-        for one in edited:
-            if (image := afters.get(one.planned["id"])) is not None:
-                one.after = encoded(image, self.settings.image_format)
-        return afters, seconds
+        return afters, time.perf_counter() - begin
 
     def _edited(
         self, batch: Sequence[Outcome], befores: Mapping[int, Image.Image]

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from .seeds import seed_of
 from .settings import Settings
@@ -44,7 +43,7 @@ class Planned(NamedTuple):
 
 
 def file_of(split: str) -> str:
-    return f"{FOLDER}/{split}.parquet"
+    return f"{FOLDER}/{split}.arrow"
 
 
 def planned_rows(row: SourceRow, variants: int, seed: int) -> list[dict]:
@@ -76,7 +75,8 @@ def parts_of(settings: Settings, split: str, source: Source) -> Iterator[list[di
 
 def write_plan(settings: Settings, split: str, source: Source, store: Store | None) -> Planned:
     """
-    Plans a split, and writes the plan, a row group for each part.
+    Plans a split, and writes the plan: an Arrow file with a batch for each part. (Of a Parquet file, what is known of
+    every row group would be in memory.)
 
     Args:
         settings ([`Settings`]), split (`str`), source ([`Source`]): what to plan.
@@ -88,12 +88,13 @@ def write_plan(settings: Settings, split: str, source: Source, store: Store | No
     digest, counts = hashlib.sha256(), [0, 0, 0]
 
     def fill(file: IO[bytes] | None) -> None:
-        writer = pq.ParquetWriter(file, SCHEMA) if file else None
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        writer = pa.ipc.new_file(file, SCHEMA, options=options) if file else None
         for part in parts_of(settings, split, source):
             for row in part:
                 digest.update(repr(tuple(row[name] for name in SCHEMA.names)).encode())
             if writer:
-                writer.write_table(pa.Table.from_pylist(part, SCHEMA), row_group_size=len(part))
+                writer.write_batch(pa.RecordBatch.from_pylist(part, SCHEMA))
             for place, more in enumerate((len({row["source_id"] for row in part}), len(part), 1)):
                 counts[place] += more
         if writer:
@@ -112,16 +113,17 @@ class PlanReader:
     """Reads parts of a plan, one at a time."""
 
     def __init__(self, store: Store, split: str):
-        self.parquet = pq.ParquetFile(store.open(file_of(split)))
+        self.file = store.open(file_of(split))
+        self.batches = pa.ipc.open_file(self.file)
 
     def __len__(self) -> int:
-        return self.parquet.num_row_groups
+        return self.batches.num_record_batches
 
     def rows_of(self, part: int) -> int:
-        return self.parquet.metadata.row_group(part).num_rows
+        return self.batches.get_batch(part).num_rows
 
     def read(self, part: int) -> list[dict]:
-        return self.parquet.read_row_group(part).to_pylist()
+        return self.batches.get_batch(part).to_pylist()
 
     def close(self) -> None:
-        self.parquet.close()
+        self.file.close()

@@ -9,7 +9,7 @@ from datasets.utils import tqdm
 from datasets.utils._filelock import FileLock
 
 from .editors.protocol import Editor
-from .engine_local import FULL, Done, make_parts, processes
+from .engine_local import FULL, Done, Plans, make_parts, processes
 from .engine_ray import make_parts_on_ray
 from .filters.protocol import Filter
 from .finish import finish, is_finished
@@ -95,9 +95,10 @@ def synthesize(
         raise ValueError("engine 'ray' opens the models that the settings name; give no objects")
     store, (rank, world) = Store(out), processes()
     maker = open_maker(settings, **own)
+    who = made_by(maker)
     with _locked(store, f".process-{rank}-of-{world}", wait=False):
         with _locked(store, LOCK):
-            folder = claim(store, settings, made_by(maker), maker.sources)
+            folder = claim(store, settings, who, maker.sources)
             check_captions(folder, maker)
             if retry_failed and rank == 0:
                 forget_failed(folder)
@@ -113,7 +114,9 @@ def synthesize(
                 _finish(folder)
             splits = {split: tally_of(folder, split) for split in settings.splits}
     rate = timed.timed / timed.editor_seconds if timed.editor_seconds else None
-    return Summary(splits, sum(_rows(folder, missing).values()), lost, rate)
+    with contextlib.closing(Plans(folder)) as plans:
+        rows = sum(plans.of(split).rows_of(part) for split, part in missing)
+    return Summary(splits, rows, lost, rate)
 
 
 @contextlib.contextmanager
@@ -152,20 +155,6 @@ def _share(folder: RunFolder, rank: int, world: int) -> list[tuple[str, int]]:
     for split, counts in folder.planned.items():
         first[split], begin = begin, begin + counts.parts
     return [(split, part) for split, part in folder.missing() if (first[split] + part) % world == rank]
-
-
-def _rows(folder: RunFolder, parts: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
-    plans = {}
-    try:
-        rows = {}
-        for split, part in parts:
-            if split not in plans:
-                plans[split] = folder.plan(split)
-            rows[split, part] = plans[split].rows_of(part)
-        return rows
-    finally:
-        for plan in plans.values():
-            plan.close()
 
 
 def _follow(folder: RunFolder, done: Iterable[Done], rank: int, world: int) -> tuple[Tally, Tally]:
