@@ -5,9 +5,9 @@
 
 - overhead: `synthesize`, from image files to a finished folder, beside a bare loop that loads the same random
   InstructPix2Pix pipeline, reads the same files, makes the same images in the same calls and saves them as PNG. They
-  take turns. Printed are medians over blocks with their range, by the clock and by the processor's time, which says
-  more where others use the machine too; where the time outside of the pipeline's calls goes; and what that would be
-  of pipelines that take longer for an image.
+  take turns. Printed are medians over blocks with their range, by the clock and by the processor's time; where the
+  clock's time outside of the pipeline's calls goes; and what that would be of pipelines that take longer for an image.
+  Ours encodes images in another thread while the next are made: leave it a core.
 - memory: the most that a process takes for some rows and for 20 times as many (`VmHWM` of Linux), for rendered scenes
   with the procedural editor, and for image files with an editor that takes no time; with an allocator that returns
   what is freed, as what others keep differs by more from run to run.
@@ -54,8 +54,8 @@ def overhead(args) -> bool:
         pipeline, sources = Path(folder, "pipeline"), Path(folder, "sources")
         save_pipeline(args.geometry, pipeline, torch.float32 if args.device == "cpu" else torch.float16)
         save_sources(args.sources, args.side, sources)
-        found, differing = measure_overhead(pipeline, sources, args)
-    return report_overhead(found, differing, args.sources * args.variants, args)
+        measured = measure_overhead(pipeline, sources, args)
+    return report_overhead(*measured, args.sources * args.variants, args)
 
 
 def counts(args) -> tuple[int, int]:
@@ -78,7 +78,7 @@ def main():
     parser.add_argument("--geometry", choices=STEPS, help="of the pipeline; small on a CPU, full on a GPU")
     parser.add_argument("--steps", type=int, help="of the pipeline; 3 of the small one, 100 of the full one")
     parser.add_argument("--side", type=int, default=512, help="of its images, in pixels")
-    parser.add_argument("--sources", type=int, default=3, help="of each block")
+    parser.add_argument("--sources", type=int, default=6, help="of each block")
     parser.add_argument("--variants", type=int, default=8, help="of a source")
     parser.add_argument("--blocks", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch")

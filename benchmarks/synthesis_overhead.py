@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections import defaultdict
+from concurrent.futures import Future
 from io import BytesIO
 from pathlib import Path
 from unittest.mock import patch
@@ -31,6 +32,7 @@ TIMED = (
     (PIPELINE, "__call__", CALLS),
     (DiffusersEditor, "edit", "around the pipeline"),
     (parts.PartMaker, "_read", "source files"),
+    (Future, "result", "waiting for the last part"),
     (parts, "encoded", "image files"),
     (parts.PartMaker, "_filter", "filters"),
     (parts, "part_file", "parts"),
@@ -42,7 +44,8 @@ TIMED = (
     (finish, "contact_sheet", "contact sheet"),
     (run, "finish", "lists and card"),
 )
-ONCE = {"opening", "plan", "weights", "contact sheet", "lists and card"}  # in a run, whatever its length
+# In a run, whatever its length; the waiting, as long as editing a part takes longer than encoding it.
+ONCE = {"opening", "plan", "weights", "waiting for the last part", "contact sheet", "lists and card"}
 FILTERS = ["changed_area", "near_duplicates"]
 SECONDS = (1.0, 3.0, 10.0)  # seconds that a pipeline may take for an image
 RUNS = (800, 28_720)  # images: of the quick start, and of Syned
@@ -52,12 +55,13 @@ BAR = 0.03
 class Stopwatch:
     """
     Seconds, of the clock and of the processor, by what was going on in the thread that made it; what is not named is
-    "rest". The processor's are those of all threads.
+    "rest". The processor's are those of all threads. `elsewhere`: seconds of the clock in other threads.
     """
 
     def __init__(self):
         self.thread = threading.get_ident()
         self.seconds = defaultdict(lambda: np.zeros(2))
+        self.elsewhere = defaultdict(float)
         self.names, self.since = ["rest"], self.now()
 
     @staticmethod
@@ -82,9 +86,14 @@ class Stopwatch:
     def timing(self, function, name: str):
         @functools.wraps(function)
         def timed(*args, **kwargs):
-            here = threading.get_ident() == self.thread
-            with self.during(name) if here else contextlib.nullcontext():
+            if threading.get_ident() == self.thread:
+                with self.during(name):
+                    return function(*args, **kwargs)
+            begin = time.perf_counter()
+            try:
                 return function(*args, **kwargs)
+            finally:
+                self.elsewhere[name] += time.perf_counter() - begin
 
         return timed
 
@@ -107,7 +116,8 @@ class Sides:
         options = {"steps": args.steps, "device": args.device, "batch_size": args.variants, "resolution": args.side}
         source = {"path": str(self.sources), "split": "train", "cache_dir": f"{folder}/cache"}
         split = SplitSettings(source, variants=args.variants, limit=limit)
-        settings = Settings({"train": split}, editor=str(self.pipeline), editor_options=options, filters=filters)
+        models = {"editor": str(self.pipeline), "editor_options": options, "filters": filters}
+        settings = Settings({"train": split}, **models, rows_per_part=args.variants)
         watch = Stopwatch()
         with contextlib.ExitStack() as stack:
             for owner, attribute, name in TIMED:
@@ -154,17 +164,18 @@ class Sides:
         return sum(not np.array_equal(ours[name], peer[name]) if name in ours else 1 for name in peer)
 
 
-def measure_overhead(pipeline: Path, sources: Path, args) -> tuple[dict[str, list], int]:
-    """Seconds of each block by side, as a [`Stopwatch`] has them, and how many images of the two sides differ."""
-    sides, found, differing = Sides(pipeline, sources, args), defaultdict(list), 0
+def measure_overhead(pipeline: Path, sources: Path, args) -> tuple[dict[str, list], dict[str, list], int]:
+    """Seconds of each block by side, as a [`Stopwatch`] has them, those elsewhere, and how many images differ."""
+    sides, found, elsewhere, differing = Sides(pipeline, sources, args), defaultdict(list), defaultdict(list), 0
     for block in range(-1, args.blocks):  # a first short one is not counted: packages are loaded, memory is had
         for side in (sides.ours_filtered, sides.peer, sides.ours):
             with tempfile.TemporaryDirectory() as folder:
                 watch = side(folder, limit=1 if block < 0 else None)
             if block >= 0:
                 found[side.__name__].append(dict(watch.seconds))
+                elsewhere[side.__name__].append(sum(watch.elsewhere.values()))
         differing = sides.differing()
-    return found, differing
+    return found, elsewhere, differing
 
 
 def middle(values, form: str) -> str:
@@ -172,22 +183,22 @@ def middle(values, form: str) -> str:
     return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
-def costs(blocks: list[dict], count: int, clock: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Medians of what is spent outside of the pipeline: in ms for an image, and in seconds for a run."""
-    seconds = {name: statistics.median(block[name][clock] for block in blocks) for name in blocks[0]}
+def costs(blocks: list[dict], count: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Medians of what the clock says of all outside of the pipeline: in ms for an image, and in seconds for a run."""
+    seconds = {name: statistics.median(block[name][0] for block in blocks) for name in blocks[0]}
     image = {name: 1000 * value / count for name, value in seconds.items() if name not in ONCE | {CALLS}}
     return image, {name: value for name, value in seconds.items() if name in ONCE}
 
 
-def report_overhead(found: dict[str, list], differing: int, count: int, args) -> bool:
+def report_overhead(found: dict, elsewhere: dict, differing: int, count: int, args) -> bool:
     """Prints what [`measure_overhead`] found of `count` images a block; returns whether the bar is missed."""
     totals = {side: np.array([sum(block.values()) for block in blocks]) for side, blocks in found.items()}
     calls = {side: np.array([block[CALLS] for block in blocks]) for side, blocks in found.items()}
-    clock, clocks = int(args.device == "cpu"), ("wall", "processor")
-    bare = statistics.median(totals["peer"][:, clock]) / count
+    clocks = ("wall", "processor")
+    bare = statistics.median(totals["peer"][:, 0]) / count
     print(
         f"overhead: {args.geometry} geometry, {args.side}x{args.side}, {args.steps} steps, {args.blocks} blocks of "
-        f"{count} images, {args.variants} of a source; the bare loop takes {bare:.3g} s ({clocks[clock]}) for an image"
+        f"{count} images, {args.variants} of a source; the bare loop takes {bare:.3g} s for an image"
     )
     for side, blocks in totals.items():
         print(f"  {side:14}", ", ".join(f"{clocks[k]} {middle(blocks[:, k], '.4g')} s" for k in range(2)))
@@ -197,16 +208,19 @@ def report_overhead(found: dict[str, list], differing: int, count: int, args) ->
         "the same with filters": totals["ours_filtered"] / totals["peer"] - 1,
         "outside of the pipeline / peer": (totals["ours"] - calls["ours"]) / totals["peer"],
         "the same of the peer": (totals["peer"] - calls["peer"]) / totals["peer"],
+        "its calls, ours / peer - 1": calls["ours"] / calls["peer"] - 1,
     }
     for name, blocks in ratios.items():
         print(f"  {name:30}", ", ".join(f"{clocks[k]} {middle(blocks[:, k], '.1%')}" for k in range(2)))
-    outside = {side: costs(blocks, count, clock) for side, blocks in found.items()}
+    outside = {side: costs(blocks, count) for side, blocks in found.items()}
     peers = sum(outside["peer"][0].values())
     for side, (image, once) in outside.items():
         each, whole = sum(image.values()), sum(once.values())
         print(f"  {side}: {each:.1f} ms for an image outside of the pipeline, and {whole:.2f} s for a run")
         print("    ms for an image:", ", ".join(f"{name} {value:.2f}" for name, value in image.items()))
         print("    s for a run:", ", ".join(f"{name} {value:.2f}" for name, value in once.items()))
+        if side != "peer":
+            print(f"    ms for an image in another thread: {1000 * statistics.median(elsewhere[side]) / count:.1f}")
         for seconds in SECONDS if side != "peer" else ():
             runs = [f"{(each / 1000 + whole / run) / seconds:.2%} in a run of {run:,} images" for run in RUNS]
             print(f"    if the pipeline took {seconds:g} s for an image: {', '.join(runs)}")

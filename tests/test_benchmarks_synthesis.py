@@ -60,18 +60,19 @@ def test_sources_are_read_as_a_folder_of_images(tmp_path):
 
 
 def test_both_sides_make_the_same_images(overhead):
-    found, differing = overhead
+    found, _, differing = overhead
     assert set(found) == {"ours", "ours_filtered", "peer"} and all(len(blocks) == 1 for blocks in found.values())
     assert differing == 0
 
 
 def test_what_is_timed_is_there(overhead):
-    found, _ = overhead
+    found, elsewhere, _ = overhead
     everything = {
-        "rest", "opening", "plan", "weights", CALLS, "around the pipeline", "source files", "image files", "filters",
-        "parts", "shards", "contact sheet", "lists and card",
+        "rest", "opening", "plan", "weights", CALLS, "around the pipeline", "source files", "filters",
+        "waiting for the last part", "shards", "contact sheet", "lists and card",
     }  # fmt: skip
     assert set(found["ours"][0]) == set(found["ours_filtered"][0]) == everything
+    assert elsewhere["ours"][0] > 0 and elsewhere["peer"] == [0]
     assert set(found["peer"][0]) == {"rest", "weights", CALLS, "source files", "image files"}
     for blocks in found.values():
         assert all(wall >= 0 for wall, _ in blocks[0].values()) and blocks[0][CALLS][0] > 0.01
@@ -88,18 +89,19 @@ def test_report_of_a_measurement(overhead, capsys):
 @pytest.mark.parametrize(("encoding", "missed"), [(0.2, False), (0.5, True)])
 def test_arithmetic(encoding, missed, capsys):
     def block(**seconds):
-        return {name: np.array([2 * value, value]) for name, value in seconds.items()}
+        return {name: np.array([value, 2 * value]) for name, value in seconds.items()}
 
     peer = [block(weights=0.0, pipeline=10.0)]
-    ours = [block(weights=2.0, pipeline=10.0, parts=0.05, **{"image files": encoding})]
+    ours = [block(weights=2.0, pipeline=10.0, shards=0.05, rest=encoding)]
     found = {"peer": peer, "ours": ours, "ours_filtered": ours}
-    each, once = costs(ours, 10, clock=1)
-    assert each == pytest.approx({"parts": 5.0, "image files": 100 * encoding}) and once == {"weights": 2.0}
-    assert report_overhead(found, 0, 10, ARGS) == missed  # 25 or 55 ms for an image, of 1 s
+    each, once = costs(ours, 10)
+    assert each == pytest.approx({"shards": 5.0, "rest": 100 * encoding}) and once == {"weights": 2.0}
+    elsewhere = {"ours": [0.3], "ours_filtered": [0.3]}
+    assert report_overhead(found, elsewhere, 0, 10, ARGS) == missed  # 25 or 55 ms for an image, of 1 s
     out = capsys.readouterr().out
     share = {0.2: "2.75% in a run of 800 images, 2.51% in a run of 28,720", 0.5: "5.75% in a run of 800 images"}
     assert f"if the pipeline took 1 s for an image: {share[encoding]}" in out
-    assert f"wall {encoding / 10 + 0.205:.1%}" in out
+    assert f"wall {encoding / 10 + 0.205:.1%}" in out and "ms for an image in another thread: 30.0" in out
 
 
 def test_memory(capsys):
