@@ -63,7 +63,7 @@ class Settings:
         filters (*optional*): see [`load_filters`]; none by default, as in the paper.
         filter_options (`dict`, *optional*): its other arguments: `clip_model`, `dino_model`, `device`.
         seed (`int`, *optional*, defaults to 0): of the whole run.
-        image_format (`str`, *optional*, defaults to `"png"`): of the edited images; "jpeg" is a fifth of the size and
+        image_format (`str`, *optional*, defaults to `"png"`): of the edited images; "jpeg" takes less place and
             leaves traces that the source image does not have.
         rows_per_part (`int`, *optional*, defaults to 64): what an interrupted run may have to do again, per process.
             Batches do not reach over it.
