@@ -17,8 +17,3 @@ def without_paths(text: str) -> str:
         "No such file: '…'"
     """
     return BARE.sub("…", QUOTED.sub(r"\1…\1", OBJECT.sub("", text)))
-
-
-def names_paths(text: str) -> bool:
-    """Whether there is a path in a text."""
-    return bool(QUOTED.search(text) or BARE.search(text))

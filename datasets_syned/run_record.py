@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import datasets
-
 from .cells import BenchmarkFilesError
-from .paths_in_text import names_paths
 
 RUN, SUMMARY, SHEET = "synthesis.json", "summary.json", "contact_sheet.png"
 UNFINISHED = "this run is not finished: run the same `syned synthesize` again"
-
-logger = datasets.logging.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,15 +63,9 @@ class RunRecord:
                 )
 
     def sheet(self) -> bytes | None:
-        """The picture of sample rows, `None` if there is none, or if reasons that may be on it name local files."""
-        reasons = [why for counts in self.run["splits"].values() for why in counts["failed"]]
+        """The picture of sample rows, `None` if there is none. What is drawn on it names no local file."""
         path = self.root / SHEET
-        if not path.is_file():
-            return None
-        if any(map(names_paths, reasons)):
-            logger.warning(f"{path} is not published: reasons of rows that failed name local files, and may be on it")
-            return None
-        return path.read_bytes()
+        return path.read_bytes() if path.is_file() else None
 
 
 def read_record(root: Path) -> RunRecord | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from ..paths_in_text import without_paths
 from .folder import RunFolder
 from .rows import DROPPED, KEPT
 from .shards import rows_of, tally_of
@@ -29,17 +30,19 @@ class Tile:
 
     Args:
         image (`PIL.Image.Image`, *optional*): in small, if there is one.
+        size (`tuple[int, int]`): of it, or of the place where it would be: that of the source's.
         said (`list[str]`): lines below it.
         mark (`str`, *optional*): color of what crosses it out.
     """
 
     image: Image.Image | None
+    size: tuple[int, int]
     said: list[str]
     mark: str | None = None
 
     @property
     def height(self) -> int:
-        return (self.image.height if self.image else TILE // 2) + GAP // 2 + SMALL_LINE * len(self.said)
+        return self.size[1] + GAP // 2 + SMALL_LINE * len(self.said)
 
 
 def contact_sheet(folder: RunFolder) -> bytes:
@@ -50,7 +53,7 @@ def contact_sheet(folder: RunFolder) -> bytes:
         `bytes`: a PNG file.
     """
     split = next(name for name, one in folder.settings.splits.items() if one.variants)
-    lines = [(heading, list(map(_tile, cells))) for heading, cells in _sources(folder, split)]
+    lines = [(heading, _tiles(cells)) for heading, cells in _sources(folder, split)]
     heights = [max(tile.height for tile in tiles) + TEXT + 4 * GAP for _, tiles in lines]
     columns = max(len(tiles) for _, tiles in lines)
     width = 2 * MARGIN + columns * TILE + (columns - 1) * GAP
@@ -70,7 +73,7 @@ def contact_sheet(folder: RunFolder) -> bytes:
 
 
 def _sources(folder: RunFolder, split: str) -> Iterator[tuple[str, list[tuple]]]:
-    """Of each source that is shown: its heading, and what [`_tile`] takes of it and its variants."""
+    """Of each source that is shown: its heading, and what [`_tiles`] takes of it and its variants."""
     plan, shards = folder.plan(split), folder.shards(split)
     parts = len(plan)
     chosen = sorted({round(i * (parts - 1) / max(1, SOURCES - 1)) for i in range(SOURCES)})
@@ -99,21 +102,26 @@ def _title(folder: RunFolder, split: str) -> str:
     return f"{split}: {', '.join(words)}"
 
 
-def _tile(shown: tuple[Mapping[str, Any] | None, Mapping[str, Any]]) -> Tile:
-    cell, made = shown
-    image = None
-    if cell and cell["bytes"]:
-        with Image.open(io.BytesIO(cell["bytes"])) as file:
-            image = ImageOps.contain(file.convert("RGB"), (TILE, TILE))
-    said, mark = made["status"], MARKS.get(made["status"])
-    if mark:
-        reason = made["reason"]
-        said = reason if reason.startswith(made["by"]) else f"{made['by']}: {reason}"
-    return Tile(image, textwrap.wrap(said, TILE * 2 // TEXT, max_lines=LINES, placeholder=" …"), mark)
+def _tiles(cells: list[tuple[Mapping[str, Any] | None, Mapping[str, Any]]]) -> list[Tile]:
+    """Tiles of images and what is said of each; the first is the source."""
+    tiles, size = [], (TILE, TILE // 2)
+    for cell, made in cells:
+        image = None
+        if cell and cell["bytes"]:
+            with Image.open(io.BytesIO(cell["bytes"])) as file:
+                image = ImageOps.contain(file.convert("RGB"), (TILE, TILE))
+            size = size if tiles else image.size
+        said, mark = made["status"], MARKS.get(made["status"])
+        if mark:
+            reason = without_paths(made["reason"])
+            said = reason if reason.startswith(made["by"]) else f"{made['by']}: {reason}"
+        lines = textwrap.wrap(said, TILE * 2 // TEXT, max_lines=LINES, placeholder=" …")
+        tiles.append(Tile(image, image.size if image else size, lines, mark))
+    return tiles
 
 
 def _draw(sheet: Image.Image, draw: ImageDraw.ImageDraw, x: int, y: int, tile: Tile) -> None:
-    width, height = tile.image.size if tile.image else (TILE, TILE // 2)
+    width, height = tile.size
     if tile.image is None:
         draw.rectangle((x, y, x + width - 1, y + height - 1), LINE)
         draw.text((x + GAP, y + height // 2 - TEXT), "no image", SOFT, _font(TEXT))

@@ -38,8 +38,8 @@ class PartWorker:
 
 def make_parts_on_ray(folder: RunFolder, todo: Sequence[tuple[str, int]], workers: int, gpus: float) -> Iterator[Done]:
     """
-    Makes parts in workers, each with an editor of its own. A worker that dies is started again, and what it had begun
-    is made again.
+    Makes parts in workers, each with an editor of its own, on the cluster that the environment names (RAY_ADDRESS) or
+    else on this machine. A worker that dies is started again, and what it had begun is made again.
 
     Args:
         folder ([`RunFolder`]): of the run. A local place must be one that all machines share.
@@ -57,7 +57,9 @@ def make_parts_on_ray(folder: RunFolder, todo: Sequence[tuple[str, int]], worker
         raise ValueError("engine 'ray' needs the package ray: pip install 'blip2idc[ray]'") from None
     import pickle
 
-    if not ray.is_initialized():
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(ignore_reinit_error=True, log_to_driver=False)
+    elif not ray.is_initialized():
         # reading takes a processor too: where workers had all of them, it would wait for ever
         ray.init(num_cpus=max(workers + 2, os.cpu_count() or 1), include_dashboard=False, log_to_driver=False)
     context = ray.data.DataContext.get_current()

@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from ..paths_in_text import without_paths
 from .candidate import Candidate
 from .editors.protocol import EditError, Editor
 from .filters.protocol import Filter
@@ -69,7 +70,10 @@ class PartMaker:
             "rows": len(outcomes),
             KEPT: sum(one.status == KEPT for one in outcomes),
             DROPPED: dict(Counter(one.by for one in outcomes if one.status == DROPPED)),
-            FAILED: dict(Counter(f"{one.by}: {one.reason}" for one in outcomes if one.status == FAILED)),
+            # without the names of files, of which there may be many; each row's own reason has them
+            FAILED: dict(
+                Counter(f"{one.by}: {without_paths(one.reason)}" for one in outcomes if one.status == FAILED)
+            ),
             "edited": sum(one.planned["variant"] is not None and one.planned["id"] in afters for one in outcomes),
             "editor_seconds": round(seconds, 3),
             "paraphrases": said,

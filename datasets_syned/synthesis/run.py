@@ -94,8 +94,17 @@ def synthesize(
     if engine == "ray" and any(model is not None for model in own.values()):
         raise ValueError("engine 'ray' opens the models that the settings name; give no objects")
     store, (rank, world) = Store(out), processes()
+    if retry_failed and world > 1:
+        raise ValueError(
+            "retry_failed: begin with one process. Once it makes rows again, interrupt it and continue with several"
+        )
     maker = open_maker(settings, **own)
     who = made_by(maker)
+    has_dtype = "dtype" in who.get("editor", {}).get("parameters", {})
+    if engine == "ray" and gpus and has_dtype and "dtype" not in settings.editor_options:
+        raise ValueError(
+            "dtype is missing: the workers may have other devices than this process, so name the editor's"
+        )
     with _locked(store, f".process-{rank}-of-{world}", wait=False):
         with _locked(store, LOCK):
             folder = claim(store, settings, who, maker.sources)

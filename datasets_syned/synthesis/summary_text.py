@@ -24,7 +24,7 @@ def summary_text(summary: Summary, out: str | PathLike) -> str:
     if summary.missing:
         lines.append(f"{summary.missing:,} rows are missing: other processes are at it, or run the same command again")
     elif summary.failed:
-        lines.append("--retry_failed makes again what failed")
+        lines.append("exclusions.jsonl names each row; --retry_failed makes them again")
     else:
         lines.append(f'load_dataset("syned", "syned", data_dir="{out}")')
     return "\n".join(lines)

@@ -15,6 +15,7 @@ from datasets_syned.synthesis import synthesize
 from datasets_syned.synthesis.editors.procedural import ProceduralEditor
 from tests.datasets_syned.interruption import needs_proc
 from tests.datasets_syned.synthesis.runs import content, settings
+from tests.tiny_pipelines import save_instruct_pix2pix
 
 ROOT = Path(__file__).resolve().parents[3]
 WANTED = ["--source", "scenes", "--editor", "procedural", "--variants", "8", "--limit", "40", "--rows_per_part", "8"]
@@ -64,6 +65,12 @@ def test_a_worker_that_is_killed(tmp_path):
 def test_takes_no_objects(tmp_path):
     with pytest.raises(ValueError, match="engine 'ray' opens the models that the settings name"):
         synthesize(settings(), tmp_path / "run", engine="ray", editor=ProceduralEditor())
+
+
+def test_the_editor_s_dtype_is_named(tmp_path):
+    save_instruct_pix2pix(tmp_path / "ip2p")
+    with pytest.raises(ValueError, match="dtype is missing: the workers may have other devices than this process"):
+        synthesize(settings(editor=str(tmp_path / "ip2p")), tmp_path / "run", engine="ray", gpus=1)
 
 
 def test_an_unknown_engine(tmp_path):

@@ -284,6 +284,11 @@ class TestFailures:
         synthesize(settings(filters=FILTERS), tmp_path / "fresh", editor=Plain())
         assert content(tmp_path / "run") == content(tmp_path / "fresh")
 
+    def test_several_processes_make_nothing_again_at_once(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        with pytest.raises(ValueError, match="retry_failed: begin with one process"):
+            synthesize(settings(), tmp_path / "run", retry_failed=True)
+
 
 def test_a_shard_and_a_split_without_rows(tmp_path):
     class Nothing:
