@@ -6,8 +6,8 @@ files at full size onto one canvas, which is squashed to the model's size by the
 captions padded to 30 tokens with the token that also begins and ends them; pads attended to and learned; logits of
 every position; eager attention; AdamW with PyTorch's defaults over all parameters; no schedule, no clipping.
 
-Other than there: the loader has as many workers as ours (there 32), and on a CPU the weights stay float32. (Half
-precision runs on a CPU today, no faster, and the loss is NaN from the second step.)
+Other than there: the loader has as many workers as ours (there 32), rank and batch size are ours, and on a CPU the
+weights stay float32. (Half precision runs on a CPU today, no faster, and the loss is NaN from the second step.)
 """
 
 import copy

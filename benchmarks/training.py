@@ -149,6 +149,7 @@ MEASURED = {Ours: ("training", "model_alone", "loader_alone"), Peer: ("training"
 def serve(side, connection, *arguments):
     """Measures what it is asked for, in a process of its own, until nobody asks any more."""
     logging.set_verbosity_error()
+    multiprocessing.set_start_method(None, force=True)  # loaders start as usual, and not as this process was
     torch.set_num_threads(arguments[-1].threads)
     measured = side(*arguments)
     with contextlib.suppress(EOFError):

@@ -77,7 +77,7 @@ def load_rows(geometry, folder):
         datasets.disable_progress_bars()
         return datasets.load_dataset("syned", split="train", train=count, validation=0, test=0)
     pairs = []
-    for i in range(32):
+    for i in range(8):
         pairs.append([Path(folder, f"{i}_{which}.jpg") for which in ("before", "after")])
         for which, path in enumerate(pairs[-1]):
             if not path.exists():
