@@ -104,6 +104,7 @@ def test_arithmetic(encoding, missed, capsys):
     assert f"wall {encoding / 10 + 0.205:.1%}" in out and "ms for an image in another thread: 30.0" in out
 
 
+@pytest.mark.slow
 def test_memory(capsys):
     name = "scenes, small shards"
     found = measure_memory((1, 2), jobs=1, cases={name: CASES[name]})
@@ -121,6 +122,7 @@ def test_memory_that_grows_misses_the_bar():
     assert report_memory(grown(106.0), (1, 20)) and not report_memory(grown(104.0), (1, 20))
 
 
+@pytest.mark.slow
 def test_resume(capsys):
     found = measure_resume([9])  # 72 rows: one part is done, and one is to be made
     assert set(found) == {("scenes", 9), ("files", 9)}

@@ -119,6 +119,7 @@ def test_the_full_geometry_is_that_of_the_checkpoint():
     assert count_flops(model, 46, 14) == pytest.approx(4 * (986e6 * 257 + 2517e6 * 46) + 0.08e12, rel=0.03)
 
 
+@pytest.mark.slow
 def test_measures_and_reports(capsys):
     args = argparse.Namespace(device="cpu", bf16=True, threads=1, workers=1, blocks=1)
     found = measure("tiny", args)
