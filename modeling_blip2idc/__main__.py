@@ -4,13 +4,21 @@ import argparse
 import os
 import sys
 
-from .command_blip2idc import Unusable, run_captions, run_demo
+from .command_blip2idc import Unusable, run_canvas, run_captions, run_demo, run_import, run_merge
 from .pairs_blip2idc import LAYOUTS
+
+DTYPES = ("float32", "bfloat16", "float16")
 
 DESCRIPTION = """\
 blip2idc BEFORE AFTER   say what changed between two images
 blip2idc FOLDER         the same for every pair in a folder
-blip2idc demo           caption the six bundled pairs, write demo.html (for a folder of that name, write ./demo)"""
+blip2idc demo           caption the six bundled pairs, write demo.html
+
+blip2idc import-adapter FOLDER          a peft adapter, such as the authors' pickles, as one of this package
+blip2idc merge MODEL OUT                a model or adapter as a checkpoint of stock transformers
+blip2idc canvas BEFORE AFTER OUT.png    the one image that a server of such a checkpoint takes
+
+Each has its own --help. For a folder of such a name, write ./demo."""
 
 EPILOG = f"""\
 layouts of a folder of pairs:
@@ -33,8 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else argv
     try:
-        if argv[:1] == ["demo"]:
-            return run_demo(demo_parser().parse_args(argv[1:]))
+        if argv and argv[0] in (commands := _commands()):
+            parser, run = commands[argv[0]]
+            return run(parser().parse_args(argv[1:]))
         return run_captions(captions_parser().parse_args(argv))
     except Unusable as error:
         print(f"blip2idc: error: {error}", file=sys.stderr)
@@ -46,11 +55,21 @@ def main(argv: list[str] | None = None) -> int:
         return 141
 
 
+def _commands() -> dict[str, tuple]:
+    """Parser and action by the first word."""
+    return {
+        "demo": (demo_parser, run_demo),
+        "import-adapter": (import_parser, run_import),
+        "merge": (merge_parser, run_merge),
+        "canvas": (canvas_parser, run_canvas),
+    }
+
+
 def captions_parser() -> argparse.ArgumentParser:
     """Arguments of `blip2idc BEFORE AFTER` and `blip2idc FOLDER`."""
     parser = argparse.ArgumentParser(
         prog="blip2idc",
-        usage="blip2idc [options] BEFORE AFTER | FOLDER | demo",
+        usage="blip2idc [options] BEFORE AFTER | FOLDER | COMMAND ...",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -70,6 +89,49 @@ def demo_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", default="demo.html", metavar="FILE", help="the page (default: %(default)s)")
     parser.add_argument("--picture", metavar="PNG", help="also draw pairs and captions as one picture")
     _add_model_options(parser)
+    return parser
+
+
+def import_parser() -> argparse.ArgumentParser:
+    """Arguments of `blip2idc import-adapter`."""
+    parser = argparse.ArgumentParser(
+        prog="blip2idc import-adapter",
+        description="Turn a peft adapter (adapter_model.bin or .safetensors, adapter_config.json) into a folder of "
+        "safetensors, processor, generation settings and card. Only tensors are read from a pickle.",
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="the adapter's")
+    parser.add_argument("--out", metavar="DIR", help="the new folder (default: FOLDER-imported)")
+    parser.add_argument("--base", metavar="ID", help="Hub id or folder of the base model (default: as FOLDER says)")
+    parser.add_argument("--revision", metavar="R", help="of the base (default: as FOLDER or the authors' script says)")
+    parser.add_argument("--dtype", choices=DTYPES, help="default: 16 bits stay as they are, others become bfloat16")
+    return parser
+
+
+def merge_parser() -> argparse.ArgumentParser:
+    """Arguments of `blip2idc merge`."""
+    parser = argparse.ArgumentParser(
+        prog="blip2idc merge",
+        description="Write a model, or an adapter merged into its base, as a checkpoint of stock transformers, which "
+        "loads without this package and without remote code.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="folder or Hub id of an adapter or a model")
+    parser.add_argument("out", metavar="OUT", help="the new folder")
+    parser.add_argument("--dtype", choices=DTYPES, help="of the weights (default: the base's)")
+    parser.add_argument("--revision", metavar="R", help="branch, tag or commit of MODEL")
+    return parser
+
+
+def canvas_parser() -> argparse.ArgumentParser:
+    """Arguments of `blip2idc canvas`."""
+    parser = argparse.ArgumentParser(
+        prog="blip2idc canvas",
+        description="Write the one image with both on it that a served model takes.",
+    )
+    parser.add_argument("before", metavar="BEFORE", help="file or URL")
+    parser.add_argument("after", metavar="AFTER", help="file or URL")
+    parser.add_argument("out", metavar="OUT.png", help="the picture")
+    parser.add_argument("--model", metavar="M", help="folder or Hub id whose canvas it is (default: the embedded)")
+    parser.add_argument("--revision", metavar="R", help="branch, tag or commit of the model")
     return parser
 
 
