@@ -9,7 +9,7 @@ from typing import Any
 from datasets.utils import tqdm
 
 from .synthesis.editors import PROCEDURAL
-from .synthesis.settings import Settings, settings_from
+from .synthesis.settings import SECTION, Settings, settings_from
 
 FAILED = 3  # exit status: all is done that could be, but rows failed or were lost
 AGAIN = "the same command continues where it was"
@@ -90,7 +90,9 @@ def _synthesize(args: argparse.Namespace) -> int:
     how = {name: getattr(args, name) for name in ("engine", "workers", "gpus", "retry_failed")}
     summary = synthesize(settings, args.out, **how)
     tqdm.write(summary_text(summary, args.out), file=sys.stdout)
-    return FAILED if summary.failed else 0
+    # one of several processes that is done before the others: a launcher would end these if it said that rows failed
+    ended = not summary.missing or summary.lost.failed
+    return FAILED if summary.failed and ended else 0
 
 
 def _settings(args: argparse.Namespace) -> Settings:
@@ -103,8 +105,8 @@ def _settings(args: argparse.Namespace) -> Settings:
     given["editor_options"] = _given(own | every | {"revision": args.editor_revision})
     given["filter_options"] = _given(every | {name: getattr(args, name) for name in OF_FILTERS})
     given["paraphraser_options"] = _given(every | {"revision": args.paraphraser_revision})
-    if (args.editor or "") == PROCEDURAL:
-        given["editor_options"].pop("device", None)
+    if (args.editor or recipe.get(SECTION, recipe).get("editor")) == PROCEDURAL:
+        given["editor_options"].pop("device", None)  # it has none
     if args.columns:
         given["columns"] = dict(_column(text) for text in args.columns)
     return settings_from(recipe, given, args.data_dir)
@@ -124,10 +126,12 @@ def _column(text: str) -> tuple[str, str]:
 def _read_recipe(path: str) -> dict[str, Any]:
     import yaml
 
+    if Path(path).is_dir():
+        raise ValueError(f"{path} is a folder; name a YAML file, or a source with --source")
     try:
         recipe = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is no YAML: {error}") from None
-    if not isinstance(recipe, dict):
+    if not isinstance(recipe, dict) or not isinstance(recipe.get(SECTION, {}), dict):
         raise ValueError(f"{path} must hold settings by name, not {json.dumps(recipe)[:40]}")
     return recipe

@@ -70,7 +70,7 @@ def _time(settings: Settings, sources: Mapping[str, Source], images: int, rate: 
     if rate is None:
         try:
             rate, said = _measured(settings, sources), "as measured here"
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             return f"time: not known, the rate was not measured ({' '.join(str(error).split())[:200]}); give --rate"
     if not rate > 0:
         raise ValueError(f"rate={rate!r} must be a number of images per second above 0")
@@ -83,7 +83,7 @@ def _measured(settings: Settings, sources: Mapping[str, Source]) -> float:
     source = sources.get(split) or SceneSource(width=SIDE, height=SIDE)
     editor = load_editor(settings.editor, **settings.editor_options)
     editor.load()
-    row = next(iter(source.rows(1)))
+    row = next(iter(source.rows()))
     image, _ = opened(source.read(row.index))
     count = min(settings.splits[split].variants, editor.batch_size)
     for _ in range(MEASURED):

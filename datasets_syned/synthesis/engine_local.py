@@ -56,7 +56,7 @@ def make_parts(folder: RunFolder, maker: PartMaker, todo: Sequence[tuple[str, in
     Raises:
         EditorBrokenError: the editor failed with every row of several parts in a row. They are kept as failed.
     """
-    for model in (maker.editor, maker.paraphraser):
+    for model in (maker.editor, maker.paraphraser, *maker.filters):
         if todo and model is not None:
             model.load()
     full, failing, writing = "", 0, None
@@ -64,9 +64,9 @@ def make_parts(folder: RunFolder, maker: PartMaker, todo: Sequence[tuple[str, in
         for place in [*todo, None]:
             made = None
             if place is not None:
-                full = full and _full(folder)
+                refused = full and _full(folder)
                 rows = plans.of(place[0]).rows_of(place[1])
-                made = (None, None) if full else maker.make(place[0], plans.of(place[0]).read(place[1]))
+                made = (None, None) if refused else maker.make(place[0], plans.of(place[0]).read(place[1]))
             if writing is not None:
                 done = writing.result()
                 full = done.reason
@@ -79,7 +79,7 @@ def make_parts(folder: RunFolder, maker: PartMaker, todo: Sequence[tuple[str, in
                         "tries them again"
                     )
             # packed and written while the next part is edited
-            writing = thread.submit(_keep, folder, *place, rows, *made, full) if made else None
+            writing = thread.submit(_keep, folder, *place, rows, *made, refused) if made else None
 
 
 class Plans:

@@ -24,7 +24,7 @@ def finish(folder: RunFolder) -> None:
     again. All parts must be there, or their shards.
     """
     store = folder.store
-    for name in (DATA, EXCLUDED):
+    for name in ("", DATA, EXCLUDED):
         store.clean(name)
     there = set(store.names(DATA))
     for split in folder.settings.splits:
@@ -40,8 +40,8 @@ def finish(folder: RunFolder) -> None:
     run = json.loads(store.read(RUN))
     store.write(CARD, run_card(run, tallies, store.exists(SHEET)).encode())
     counts = {split: tally.as_dict() for split, tally in tallies.items()}
-    store.write(SUMMARY, (json.dumps({"splits": counts, **run}, indent=1) + "\n").encode())
     store.remove(PARTS)
+    store.write(SUMMARY, (json.dumps({"splits": counts, **run}, indent=1) + "\n").encode())
 
 
 def _lines(file, rows: Iterator[dict]) -> None:

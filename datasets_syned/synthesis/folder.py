@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..registration import NAME
 from ..run_record import RUN
-from .plan import Planned, PlanReader, write_plan
+from .plan import FOLDER, Planned, PlanReader, file_of, write_plan
 from .settings import Settings
 from .sources import Source
 from .store import Store
 
 PARTS, DATA, EXCLUDED = "parts", "data", "excluded"
-OURS = {RUN, PARTS, DATA, EXCLUDED, "plan"}  # beside them: what a finished run adds
+OURS = {FOLDER}  # what may be there before RUN is
 LOCK = ".lock"
 DECISIVE = ("seed", "image_format", "rows_per_part", "rows_per_shard")  # of the settings, besides splits
-PLACES = ("data_dir", "cache_dir", "num_proc", "keep_in_memory", "token")  # of a source: they decide no row
+PLACES = ("cache_dir", "num_proc", "keep_in_memory", "token")  # of a source: they decide no row
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,17 @@ def claim(store: Store, settings: Settings, made_by: Mapping[str, Any], sources:
     """
     mine = json.loads(json.dumps({"settings": settings.as_dict(), "made_by": made_by}, default=str))
     if store.exists(RUN):
-        theirs = json.loads(store.read(RUN))
+        theirs = _read(store)
+        begun = store.names(PARTS) or store.names(DATA)  # before that, nothing holds to the settings
+        if not begun and _differing(theirs, mine):
+            return _plan(store, settings, mine, sources)
         _compare(store, theirs, mine)
         planned = {split: Planned(**counts) for split, counts in theirs["planned"].items()}
         for split, source in sources.items():
-            if not source.constant and write_plan(settings, split, source, None) != planned[split]:
+            lost = not store.exists(file_of(split))
+            if (lost or not source.constant) and (
+                write_plan(settings, split, source, store if lost else None) != planned[split]
+            ):
                 raise ValueError(
                     f"{store.place}: the source of split {split!r} has changed since this folder was begun; use "
                     "another folder"
@@ -106,6 +113,18 @@ def claim(store: Store, settings: Settings, made_by: Mapping[str, Any], sources:
         return RunFolder(store, settings, planned)
     if others := [name for name in store.names("") if name not in OURS]:
         raise ValueError(f"{store.place} holds other files ({others[0]}) and no {RUN}: use a new or an empty folder")
+    return _plan(store, settings, mine, sources)
+
+
+def _read(store: Store) -> dict[str, Any]:
+    try:
+        return json.loads(store.read(RUN))
+    except ValueError as error:
+        raise ValueError(f"{store.path(RUN)} is broken ({error}): use another folder, or remove this one") from None
+
+
+def _plan(store: Store, settings: Settings, mine: dict[str, Any], sources: Mapping[str, Source]) -> RunFolder:
+    store.clean(FOLDER)
     planned = {split: write_plan(settings, split, source, store) for split, source in sources.items()}
     mine["planned"] = {split: counts._asdict() for split, counts in planned.items()}
     store.write(RUN, (json.dumps(mine, indent=1) + "\n").encode())
@@ -113,10 +132,8 @@ def claim(store: Store, settings: Settings, made_by: Mapping[str, Any], sources:
 
 
 def _compare(store: Store, theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
-    before, now = (dict(_flat(_decisive(one))) for one in (theirs, mine))
-    differing = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
-    if differing:
-        told = [f"{name} {before.get(name)!r}, not {now.get(name)!r}" for name in differing[:5]]
+    if differing := _differing(theirs, mine):
+        told = [f"{name} {before!r}, not {now!r}" for name, before, now in differing[:5]]
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise ValueError(
             f"{store.place}: this folder was made with {'; '.join(told)}{more}. Continue it with its own settings, or "
@@ -124,14 +141,24 @@ def _compare(store: Store, theirs: Mapping[str, Any], mine: Mapping[str, Any]) -
         )
 
 
+def _differing(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Settings that decide rows and differ: their names, what they were, what they are."""
+    before, now = (dict(_flat(_decisive(one))) for one in (theirs, mine))
+    both = [(name, before.get(name), now.get(name)) for name in sorted({*before, *now})]
+    return [(name, was, is_) for name, was, is_ in both if was != is_]
+
+
 def _decisive(run: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the rows. Of models, that is what they say of themselves; places of files may change."""
     settings = {name: value for name, value in run["settings"].items() if name in DECISIVE}
     splits = {}
     for name, split in run["settings"]["splits"].items():
-        source = {key: value for key, value in split["source"].items() if key not in PLACES}
+        # the files of a benchmark of ours are the same wherever they are; of others a folder is what is read
+        places = (*PLACES, "data_dir") if split["source"]["path"] == NAME else PLACES
+        source = {key: value for key, value in split["source"].items() if key not in places}
         splits[name] = {**split, "source": source, "published": None}
-    return {**settings, "splits": splits, **run["made_by"]}
+    made_by = run["made_by"]
+    return {**settings, "splits": splits, **made_by, "order of filters": list(made_by["filters"])}
 
 
 def _flat(value: Any, name: str = ""):

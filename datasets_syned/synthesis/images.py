@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .sources import SourceError
@@ -28,9 +29,17 @@ def opened(content: bytes) -> tuple[Image.Image, bytes]:
         raise SourceError("the image cannot be decoded: it is of no format that Pillow knows") from None
     except Exception as error:  # decoders raise many kinds
         raise SourceError(f"the image cannot be decoded: {error}") from None
-    if image.mode == "RGB" and image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT:
+    try:
+        upright = image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT
+    except Exception:  # what cannot be read turns nothing
+        upright = True
+    if image.mode == "RGB" and upright:
         return image, content
-    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):  # Pillow would cut off at 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise SourceError(f"the image has mode {image.mode}, which does not say what is white; save it with 8 bits")
+    image = image if upright else ImageOps.exif_transpose(image)
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     image = image.convert("RGB")

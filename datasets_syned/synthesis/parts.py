@@ -132,6 +132,8 @@ class PartMaker:
             for one, image in zip(batch, self._edited(batch, befores), strict=True):
                 if isinstance(image, Exception):
                     one.end(FAILED, "editor", str(image) if isinstance(image, EditError) else image)
+                elif not isinstance(image, Image.Image):
+                    one.end(FAILED, "editor", f"it gave back no image but {type(image).__name__}")
                 else:
                     afters[one.planned["id"]] = image
         return afters, time.perf_counter() - begin
@@ -144,7 +146,10 @@ class PartMaker:
         def edit(rows: Sequence[Outcome]) -> list[Image.Image | EditError]:
             planned = [one.planned for one in rows]
             images = [befores[row["source_index"]] for row in planned]
-            return self.editor.edit(images, [row["instruction"] for row in planned], [row["seed"] for row in planned])
+            made = self.editor.edit(images, [row["instruction"] for row in planned], [row["seed"] for row in planned])
+            if len(made) != len(rows):
+                raise ValueError(f"the editor gave back {len(made)} images for {len(rows)}")
+            return made
 
         return _one_by_one(edit, batch)
 

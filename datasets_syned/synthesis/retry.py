@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from ..run_record import SUMMARY
 from .folder import DATA, EXCLUDED, PARTS, RunFolder, Shard, part_name
-from .rows import FAILED, KEPT, SCHEMA, STATS, stats_of
+from .rows import FAILED, KEPT, ROWS_TOGETHER, SCHEMA, STATS, stats_of
 from .shards import shard_stats
 
 
@@ -50,6 +50,8 @@ def _take_apart(folder: RunFolder, shard: Shard, stats: list[dict]) -> None:
     plan = folder.plan(shard.split)
     for part, one in zip(shard.parts, stats, strict=True):
         if one[FAILED]:
+            # may be there still, if putting it together was interrupted
+            folder.store.remove(f"{PARTS}/{part_name(shard.split, part)}")
             continue
         rows = []
         for planned in plan.read(part):
@@ -62,7 +64,9 @@ def _take_apart(folder: RunFolder, shard: Shard, stats: list[dict]) -> None:
         schema = SCHEMA.with_metadata({STATS: json.dumps(one).encode()})
         folder.store.write(
             f"{PARTS}/{part_name(shard.split, part)}",
-            lambda file, rows=rows, schema=schema: pq.write_table(pa.Table.from_pylist(rows, schema), file),
+            lambda file, rows=rows, schema=schema: pq.write_table(
+                pa.Table.from_pylist(rows, schema), file, row_group_size=ROWS_TOGETHER
+            ),
         )
     plan.close()
     folder.store.remove(f"{DATA}/{shard.name}")

@@ -18,6 +18,7 @@ MADE = pa.struct(
     {"source_id": pa.string(), "variant": pa.int32(), "status": pa.string(), "by": pa.string(), "reason": pa.string()}
 )
 SCHEMA = COLUMNS.append(pa.field("made", MADE))
+ROWS_TOGETHER = 16  # of a row group: Arrow reads no more than 2 GiB of images of one
 STATS = b"synthesis"  # key of what a part's file says of it
 
 
@@ -107,7 +108,7 @@ def part_file(outcomes: Sequence[Outcome], maker: Maker | None, stats: Mapping[s
     ]
     schema = SCHEMA.with_metadata({STATS: json.dumps(stats).encode()})
     buffer = BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema), buffer)
+    pq.write_table(pa.Table.from_pylist(rows, schema), buffer, row_group_size=ROWS_TOGETHER)
     return buffer.getvalue()
 
 

@@ -98,6 +98,14 @@ def synthesize(
         raise ValueError(
             "retry_failed: begin with one process. Once it makes rows again, interrupt it and continue with several"
         )
+    if world > 1 and not store.local:
+        raise ValueError(
+            f"out={store.place!r}: several processes share a local folder; elsewhere engine 'ray' does it"
+        )
+    if engine == "ray" and (workers < 1 or gpus < 0):
+        raise ValueError(f"workers={workers} and gpus={gpus} must be at least 1 and 0")
+    if store.local and store.files.isfile(store.root):
+        raise ValueError(f"out={store.place!r} is a file; name a folder")
     maker = open_maker(settings, **own)
     who = made_by(maker)
     has_dtype = "dtype" in who.get("editor", {}).get("parameters", {})
@@ -105,7 +113,7 @@ def synthesize(
         raise ValueError(
             "dtype is missing: the workers may have other devices than this process, so name the editor's"
         )
-    with _locked(store, f".process-{rank}-of-{world}", wait=False):
+    with _locked(store, f".process-{rank}", wait=False):
         with _locked(store, LOCK):
             folder = claim(store, settings, who, maker.sources)
             check_captions(folder, maker)

@@ -15,6 +15,8 @@ SPLITS = ("train", "validation", "test")
 FORMATS = ("png", "jpeg")
 VARIANTS = 8  # of the paper
 MODELS = ("editor", "paraphraser")
+OPTIONS = ("editor_options", "paraphraser_options", "filter_options")
+OF_FILTERS = ("clip_model", "dino_model", "device")
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,9 @@ class Settings:
                 raise ValueError(f"{model} is missing: split {wanted[0]!r} has {needs}")
             if not wanted and getattr(self, model):
                 raise ValueError(f"{model}={getattr(self, model)!r} has nothing to do: no split has {needs}")
-            if not isinstance(getattr(self, f"{model}_options"), Mapping):
-                raise ValueError(f"{model}_options must be a dict of its arguments")
+
+        if unknown := sorted(set(self.filter_options) - set(OF_FILTERS)):
+            raise ValueError(f"filter_options has {unknown[0]!r}, which is none of {', '.join(OF_FILTERS)}")
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, for a file."""
@@ -130,6 +133,9 @@ def settings_from(recipe: Mapping[str, Any], given: Mapping[str, Any], roots: Se
     if unknown := sorted(set(recipe) - known):
         raise ValueError(f"unknown setting {unknown[0]!r}; there are {', '.join(sorted(known))}")
     of_splits = {one.name for one in fields(SplitSettings)}
+    for name in (*OPTIONS, "splits"):
+        if not isinstance(recipe.get(name) or {}, Mapping):
+            raise ValueError(f"{name} must be a dict, not {recipe[name]!r}")
     values = {**recipe, **{name: value for name, value in given.items() if name in known}}
     for model in MODELS:
         options = f"{model}_options"
@@ -145,6 +151,8 @@ def settings_from(recipe: Mapping[str, Any], given: Mapping[str, Any], roots: Se
         source = _named(own["source"], given.get("source_split", split))
         splits = {split: {**own, "source": source | ({"columns": given["columns"]} if "columns" in given else {})}}
     else:
+        if useless := [name for name in ("split", "source_split", "columns") if name in given]:
+            raise ValueError(f"{useless[0]}={given[useless[0]]!r} goes with a source; the recipe has its own")
         splits = {name: {**_split(name, split), **own} for name, split in splits.items()}
     values["splits"] = {name: _read_split(name, split, roots) for name, split in splits.items()}
     return Settings(**values)

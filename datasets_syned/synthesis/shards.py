@@ -28,16 +28,18 @@ def put_together(folder: RunFolder, shard: Shard) -> None:
     def fill(file, kept: bool) -> None:
         writer = None
         for name in parts:
-            table = pq.read_table(BytesIO(folder.store.read(name)))
+            part = pq.ParquetFile(BytesIO(folder.store.read(name)))
             if kept:
-                stats.append(stats_of(table.schema))
-            chosen = pc.equal(pc.struct_field(table["made"], "status"), KEPT)
-            table = table.filter(chosen if kept else pc.invert(chosen))
-            schema = FEATURES.arrow_schema if kept else EXCLUDED_SCHEMA
-            table = (table.drop_columns(["made"]) if kept else table).cast(schema)
-            writer = writer or pq.ParquetWriter(file, table.schema)
-            if table.num_rows:
-                writer.write_table(table)
+                stats.append(stats_of(part.schema_arrow))
+            for group in range(part.num_row_groups):  # one at a time: Arrow reads no more than 2 GiB of images at once
+                table = part.read_row_group(group)
+                chosen = pc.equal(pc.struct_field(table["made"], "status"), KEPT)
+                table = table.filter(chosen if kept else pc.invert(chosen))
+                schema = FEATURES.arrow_schema if kept else EXCLUDED_SCHEMA
+                table = (table.drop_columns(["made"]) if kept else table).cast(schema)
+                writer = writer or pq.ParquetWriter(file, table.schema)
+                if table.num_rows:
+                    writer.write_table(table)
         if kept:
             writer.add_key_value_metadata({STATS: json.dumps(stats).encode()})
         writer.close()

@@ -2,8 +2,11 @@
 
 import os
 import posixpath
+import re
 from collections.abc import Callable
 from typing import IO, Any
+
+UNFINISHED = re.compile(r"\..+\.\d+")  # the process that writes it is part of the name
 
 
 class Store:
@@ -86,5 +89,5 @@ class Store:
         """Removes what killed processes left unfinished in a local folder; nobody may be writing there."""
         if self.local and os.path.isdir(self.path(folder)):
             for entry in os.scandir(self.path(folder)):
-                if entry.name.startswith(".") and entry.is_file():
+                if UNFINISHED.fullmatch(entry.name) and entry.is_file():
                     os.unlink(entry.path)

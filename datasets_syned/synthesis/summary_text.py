@@ -25,6 +25,8 @@ def summary_text(summary: Summary, out: str | PathLike) -> str:
         lines.append(f"{summary.missing:,} rows are missing: other processes are at it, or run the same command again")
     elif summary.failed:
         lines.append("exclusions.jsonl names each row; --retry_failed makes them again")
+    elif not any(tally.kept for tally in summary.splits.values()):
+        lines.append("no row was kept; exclusions.jsonl says why of each")
     else:
         lines.append(f'load_dataset("syned", "syned", data_dir="{out}")')
     return "\n".join(lines)

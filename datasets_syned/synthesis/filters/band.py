@@ -46,6 +46,9 @@ class BandFilter(ABC):
         limits = {"min": self.min, "max": self.max}
         return {side: limit for side, limit in limits.items() if limit is not None}
 
+    def load(self) -> None:  # noqa: B027 (most have nothing to load)
+        """Gets ready, as [`Filter.load`]."""
+
     @abstractmethod
     def measure(self, rows: Sequence[Candidate]) -> list[float]:
         """One score per row, within `span`."""

@@ -20,6 +20,10 @@ class EncoderFilter(BandFilter):
         super().__init__(min, max)
         self.encoder = encoder
 
+    def load(self) -> None:
+        """Loads the model. Raises a `ValueError` if it cannot be had or is of another kind."""
+        self.encoder.load()
+
     @property
     def parameters(self) -> Mapping[str, Any]:
         """Limits, and the model with its revision. Raises a `ValueError` if the model cannot be had."""

@@ -98,6 +98,10 @@ class Encoder:
 
         return self._load(AutoImageProcessor, backend="pil")
 
+    def load(self) -> None:
+        """Loads what it needs, unless it is there."""
+        _ = self.model, self.image_processor
+
     def _check(self, model: Any) -> None:
         pass
 

@@ -22,6 +22,10 @@ class Filter(Protocol):
     needs_captions: bool
     parameters: Mapping[str, Any]
 
+    def load(self) -> None:
+        """Gets ready, as [`Editor.load`]."""
+        ...
+
     def keep(self, row: Candidate) -> Verdict:
         """`True`, or `(False, reason)` with the score and the threshold in the reason."""
         ...

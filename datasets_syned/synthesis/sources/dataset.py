@@ -7,6 +7,7 @@ from typing import Any
 import datasets
 
 from ...registration import NAME
+from ...schema import NO_CHANGE
 from ...specs import check_spec
 from .protocol import SourceError, SourceRow
 
@@ -111,13 +112,15 @@ class DatasetSource:
                 index += 1
 
     def _row(self, index: int, values: Mapping[str, Any], said: Any) -> SourceRow | None:
-        text = " ".join(str((said[0] if said else "") if isinstance(said, list) else said or "").split())
+        first = (said[0] if said else None) if isinstance(said, list) else said
+        text = " ".join(str(first or "").split())
         if not text or values.get("changed") is False:
             return None
         name = str(values.get("id", index))
         name = f"{name}-{index}" if self.repeated else name
         captions = tuple(" ".join(str(values.get(what) or "").split()) for what in ("before_caption", "after_caption"))
         category = str(values.get("category") or "").strip().lower() or CATEGORY
+        category = CATEGORY if category == NO_CHANGE else category  # here something changes
         return SourceRow(index, name, text, category, captions if all(captions) else None)
 
     def read(self, index: int, edited: bool = False) -> bytes:

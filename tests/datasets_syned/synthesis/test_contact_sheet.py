@@ -28,6 +28,9 @@ class Second:
 
     name, needs_captions, parameters = "second", False, {}
 
+    def load(self):
+        pass
+
     def keep_batch(self, rows):
         return [(False, "second is enough") if row.variant == 1 else True for row in rows]
 

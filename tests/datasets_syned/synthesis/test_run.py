@@ -256,6 +256,9 @@ class TestFailures:
         class Judge:
             name, needs_captions, parameters = "judge", False, {}
 
+            def load(self):
+                pass
+
             def keep_batch(self, rows):
                 if any(row.variant == 3 and row.source_id == "train-000000" for row in rows):
                     raise ZeroDivisionError("no")
@@ -293,6 +296,9 @@ class TestFailures:
 def test_a_shard_and_a_split_without_rows(tmp_path):
     class Nothing:
         name, needs_captions, parameters = "nothing", False, {}
+
+        def load(self):
+            pass
 
         def keep_batch(self, rows):
             return [(False, "nothing is good") if row.source_id < "train-000004" else True for row in rows]

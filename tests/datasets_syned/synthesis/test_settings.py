@@ -90,6 +90,14 @@ def test_the_recipe_of_syned():
             {},
             "paraphraser is missing: split 'train'",
         ),
+        (
+            {"splits": {"train": SPLIT}, "editor": "x"},
+            {"split": "test"},
+            "split='test' goes with a source",
+        ),
+        ({"splits": ["train"]}, {}, "splits must be a dict, not ['train']"),
+        ({"editor_options": ["a"]}, {}, "editor_options must be a dict, not ['a']"),
+        ({"splits": {"train": SPLIT}, "editor": "x", "filter_options": {"size": 3}}, {}, "filter_options has 'size'"),
         ({"splits": {"train": SPLIT}}, {"source": "scenes"}, "source='scenes': the recipe names its own sources"),
     ],
 )
