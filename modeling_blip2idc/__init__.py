@@ -5,6 +5,8 @@ task.
 
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
+from .attribution_blip2idc import RelevanceMaps, relevance_maps
+from .attribution_overlay_blip2idc import overlay
 from .configuration_blip2idc import Blip2IDCConfig, InstructBlipIDCConfig
 from .export_blip2idc import export_remote_code
 from .image_processing_blip2idc import CanvasGeometry, make_canvas
@@ -37,6 +39,7 @@ __all__ = [
     "InstructBlipIDCConfig",
     "InstructBlipIDCForConditionalGeneration",
     "InstructBlipIDCProcessor",
+    "RelevanceMaps",
     "check_towers",
     "count_trainable",
     "export_remote_code",
@@ -44,4 +47,6 @@ __all__ = [
     "load_image",
     "lora_config",
     "make_canvas",
+    "overlay",
+    "relevance_maps",
 ]

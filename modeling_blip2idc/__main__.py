@@ -4,7 +4,8 @@ import argparse
 import os
 import sys
 
-from .command_blip2idc import Unusable, run_canvas, run_captions, run_demo, run_import, run_merge
+from .command_blip2idc import Unusable, run_captions, run_demo
+from .command_files_blip2idc import run_canvas, run_import, run_merge
 from .pairs_blip2idc import LAYOUTS
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -76,6 +77,7 @@ def captions_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="two images (files or URLs), or one or two folders")
     parser.add_argument("--json", action="store_true", help="print a JSON object a line")
+    parser.add_argument("--heatmap", metavar="PNG", help="of two images: also draw where it changed")
     _add_model_options(parser)
     return parser
 

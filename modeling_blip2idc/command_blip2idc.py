@@ -3,9 +3,7 @@
 import argparse
 import json
 import sys
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from .pairs_blip2idc import LAYOUTS, find_pairs
@@ -30,15 +28,29 @@ def run_captions(args: argparse.Namespace) -> int:
         Unusable: if there is no pair, or the model or device cannot be used.
     """
     pairs, problems, single = collect_pairs(args.paths)
+    if args.heatmap and not single:
+        raise Unusable("--heatmap draws one pair: give two images")
     for problem in problems:
         _complain(problem)
     failed = len(problems)
     if pairs:
         write = _json_line if args.json else _sentence if single else _table_line(pairs)
-        failed += _caption(pairs, load_pipeline(args), write, args.batch_size, progress=not single)
+        pipe = load_pipeline(args)
+        failed += _caption(pairs, pipe, write, args.batch_size, progress=not single)
+        if args.heatmap and not failed:
+            _draw_heatmap(pipe, pairs[0], args.heatmap)
     if failed and not single:
         print(f"blip2idc: {failed} of {len(pairs) + len(problems)} pairs failed", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _draw_heatmap(pipe: Callable, pair: dict, out: str) -> None:
+    from .heatmap_file_blip2idc import write_heatmap
+
+    try:
+        write_heatmap(pipe, pair["before"], pair["after"], out)
+    except (OSError, ValueError) as error:
+        raise Unusable(f"--heatmap: {error}") from error
 
 
 def run_demo(args: argparse.Namespace) -> int:
@@ -91,99 +103,6 @@ def run_demo(args: argparse.Namespace) -> int:
             raise Unusable(f"--picture {args.picture}: {error}") from error
     print(f"\n{exact} of {len(rows)} captions equal a reference; the pairs are shown in {out}")
     return 0
-
-
-def run_import(args: argparse.Namespace) -> int:
-    """
-    Import an adapter and say what it is.
-
-    Args:
-        args (`argparse.Namespace`):
-            From [`~__main__.import_parser`].
-
-    Returns:
-        `int`: 0.
-
-    Raises:
-        Unusable: if it cannot be imported.
-    """
-    from .import_adapter_blip2idc import import_adapter
-
-    with _unusable():
-        out, facts = import_adapter(args.folder, args.out, args.base, args.revision, _dtype(args.dtype))
-    old, new = facts["dtypes"]
-    print(
-        f"{out}: {sum(facts['modules'].values())} modules, rank {facts['rank']}, {facts['parameters']:,} parameters, "
-        f"{new}{'' if old == new else f' (was {old})'}, {facts['bytes'] / 1e6:.2f} MB"
-    )
-    print("base:", *filter(None, (facts["base"], facts["revision"])))
-    return 0
-
-
-def run_merge(args: argparse.Namespace) -> int:
-    """
-    Write a model as a checkpoint of stock transformers.
-
-    Args:
-        args (`argparse.Namespace`):
-            From [`~__main__.merge_parser`].
-
-    Returns:
-        `int`: 0.
-
-    Raises:
-        Unusable: if the model cannot be used, or the folder not be written.
-    """
-    from .merge_blip2idc import merge
-
-    with _unusable():
-        out = merge(args.model, args.out, _dtype(args.dtype), args.revision)
-    print(f"{out}: loads without this package; its README.md says how, and which canvas it takes")
-    return 0
-
-
-def run_canvas(args: argparse.Namespace) -> int:
-    """
-    Write the canvas of a pair.
-
-    Args:
-        args (`argparse.Namespace`):
-            From [`~__main__.canvas_parser`].
-
-    Returns:
-        `int`: 0.
-
-    Raises:
-        Unusable: if an image or the model cannot be used, or the file not be written.
-    """
-    from .canvas_file_blip2idc import write_canvas
-
-    with _unusable():
-        geometry = write_canvas(args.before, args.after, args.out, args.model, args.revision)
-    width, height = geometry.canvas_size
-    layout = "before above after" if geometry.concat_axis == "vertical" else "before to the left of after"
-    print(f"{args.out}: {width}x{height} pixels, {layout}")
-    return 0
-
-
-@contextmanager
-def _unusable() -> Iterator[None]:
-    """Quietens the libraries, and turns what goes wrong into one message."""
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of peft's use of transformers
-            yield
-    except (OSError, ValueError, RuntimeError) as error:
-        raise Unusable(str(error)) from error
-
-
-def _dtype(name: str | None):
-    import torch
-
-    return None if name is None else getattr(torch, name)
 
 
 def collect_pairs(paths: list[str]) -> tuple[list[dict], list[str], bool]:

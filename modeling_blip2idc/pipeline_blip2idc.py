@@ -69,7 +69,7 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
     _pipeline_calls_generate = False
 
     def __init__(self, model, processor=None, **kwargs):
-        _captioner(model)  # refuses other models
+        captioner_of(model)  # refuses other models
         processor = _pair_processor(adapters_own_processor(model, processor), model.config)
         super().__init__(model=model, processor=processor, **kwargs)
         self.model.eval()  # a model fresh from training has dropout on
@@ -159,7 +159,7 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
         if not len(good):
             empty = torch.zeros(len(errors), 1, 1)
             return {"generated_ids": empty.long(), "scores": empty[..., 0], "error": error}
-        captioner = _captioner(self.model)
+        captioner = captioner_of(self.model)
         options = dict(generate_kwargs, return_dict_in_generate=True, output_logits=True)
         if generation_config is not None:
             # `generate` deprecates a configuration with arguments beside it
@@ -242,7 +242,7 @@ def register() -> None:
     ImageDifferenceCaptioningPipeline._registered_impl = registered_impl
 
 
-def _captioner(model) -> Any:
+def captioner_of(model) -> Any:
     """
     The model as one with our `generate` and `sequence_confidence`: itself, or, for a stock model (which has the same
     modules), one of our class over the same parameters, adapter layers included.
