@@ -29,7 +29,7 @@ def read_adapter_config(folder: Path) -> "LoraConfig":
     Raises:
         `FileNotFoundError`: if there is none. `ValueError`: if it is unreadable, or not of a LoRA.
     """
-    from peft import LoraConfig, PeftConfig
+    from peft import PeftConfig
 
     file = folder / "adapter_config.json"
     if not file.is_file():
@@ -38,7 +38,7 @@ def read_adapter_config(folder: Path) -> "LoraConfig":
         config = PeftConfig.from_pretrained(str(folder))
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{file} is no configuration of an adapter: {_one_line(error)}") from error
-    if not isinstance(config, LoraConfig):
+    if config.peft_type != "LORA":
         raise ValueError(f"{file}: peft_type is {config.peft_type!r}, only 'LORA' can be imported.")
     return config
 

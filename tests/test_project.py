@@ -19,7 +19,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml"}
 # Used without an import: by transformers' Trainer, as a command, by the build.
-USED_UNIMPORTED = {"accelerate", "ruff", "hatchling"}
+USED_UNIMPORTED = {"accelerate", "ruff", "hatchling", "pytest_xdist"}
 
 
 def read(name: str) -> str:
