@@ -160,7 +160,7 @@ NAN[0, 0], NAN[1, 1] = np.nan, np.inf
         (("a.png", "b.png"), TypeError, "a tuple is not an image"),
         ({"before": 1, "after": 2}, TypeError, "a pair where one image is expected"),
         ({"bytes": None, "path": None}, ValueError, "neither 'bytes' nor 'path'"),
-        (io.StringIO("x"), TypeError, "text mode"),
+        pytest.param(io.StringIO("x"), TypeError, "text mode", id="text"),
         (b"", ValueError, "is empty"),
         (b"hello, I am a text", ValueError, r"starts with b'hello, I am a te'"),
         (np.zeros((0, 0)), ValueError, r"shape \(0, 0\) holds no pixels"),
