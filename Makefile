@@ -22,10 +22,12 @@ demo: $(CORE) ## caption the six bundled pairs with the embedded model, write de
 	@echo "== captioning the bundled pairs"
 	$(BIN)/blip2idc demo --out demo.html
 
-# Two files of tests at a time, one thread each: more would contend for two cores.
+# Those of the metrics share one Java process of the machine, and run alone; of the others two files at a time, one thread
+# each: more would contend for two cores.
 test: $(DEV) ## run the tests (all but the slow ones)
 	@echo "== tests"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --durations=10 --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest -q tests/metrics
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --durations=10 --numprocesses=2 --dist=loadfile --ignore=tests/metrics
 
 test-slow: $(DEV) ## run the slow tests only
 	@echo "== slow tests"
