@@ -117,7 +117,7 @@ def synthesize(
         with _locked(store, LOCK):
             folder = claim(store, settings, who, maker.sources)
             check_captions(folder, maker)
-            if retry_failed and rank == 0:
+            if retry_failed:
                 forget_failed(folder)
         todo = _share(folder, rank, world)
         if engine == "ray":

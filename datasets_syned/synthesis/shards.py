@@ -57,6 +57,12 @@ def shard_stats(folder: RunFolder, shard: Shard) -> list[dict]:
         return json.loads(pq.read_metadata(file).metadata[STATS])
 
 
+def part_stats(folder: RunFolder, name: str) -> dict:
+    """What the file of a part says of it."""
+    with folder.store.open(f"{PARTS}/{name}") as file:
+        return stats_of(pq.read_schema(file))
+
+
 def tally_of(folder: RunFolder, split: str) -> Tally:
     """What became of the rows of a split that are done so far."""
     tally = Tally()
@@ -68,8 +74,7 @@ def tally_of(folder: RunFolder, split: str) -> Tally:
             continue
         for name in (part_name(split, part) for part in shard.parts):
             if name in there:
-                with folder.store.open(f"{PARTS}/{name}") as file:
-                    tally.add(stats_of(pq.read_schema(file)))
+                tally.add(part_stats(folder, name))
     return tally
 
 

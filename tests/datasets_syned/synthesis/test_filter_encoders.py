@@ -21,24 +21,9 @@ from datasets_syned.synthesis.filters.encoders import ClipEncoder, DinoEncoder
 from datasets_syned.synthesis.filters.image_similarity import ClipImageSimilarity
 from tests.datasets_syned.synthesis.candidates import VARIANTS, scene, variants
 from tests.source_tree import ROOT
-from tests.tiny_encoders import save_clip, save_dinov2
+from tests.tiny_encoders import save_clip
 
 CLIP_FILTERS = (ClipImageText, ClipDirection, ClipImageSimilarity)
-
-
-@pytest.fixture(scope="session")
-def clip_dir(tmp_path_factory):
-    return save_clip(tmp_path_factory.mktemp("encoders") / "tiny-clip")
-
-
-@pytest.fixture(scope="session")
-def dino_dir(tmp_path_factory):
-    return save_dinov2(tmp_path_factory.mktemp("encoders") / "tiny-dinov2")
-
-
-@pytest.fixture
-def encoder(clip_dir):
-    return ClipEncoder(str(clip_dir), device="cpu")
 
 
 @pytest.fixture

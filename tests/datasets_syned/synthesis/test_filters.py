@@ -12,28 +12,12 @@ from datasets_syned.synthesis.filters.changed_area import ChangedArea
 from datasets_syned.synthesis.filters.clip_direction import ClipDirection
 from datasets_syned.synthesis.filters.clip_image_text import ClipImageText
 from datasets_syned.synthesis.filters.dino_similarity import DinoSimilarity
-from datasets_syned.synthesis.filters.encoders import ClipEncoder, DinoEncoder
+from datasets_syned.synthesis.filters.encoders import DinoEncoder
 from datasets_syned.synthesis.filters.image_similarity import ClipImageSimilarity
 from datasets_syned.synthesis.filters.near_duplicates import NearDuplicates
 from tests.datasets_syned.synthesis.candidates import scene, solid
-from tests.tiny_encoders import save_clip, save_dinov2
 
 CLIP_FILTERS = (ClipImageText, ClipDirection, ClipImageSimilarity)
-
-
-@pytest.fixture(scope="session")
-def clip_dir(tmp_path_factory):
-    return save_clip(tmp_path_factory.mktemp("encoders") / "tiny-clip")
-
-
-@pytest.fixture(scope="session")
-def dino_dir(tmp_path_factory):
-    return save_dinov2(tmp_path_factory.mktemp("encoders") / "tiny-dinov2")
-
-
-@pytest.fixture
-def encoder(clip_dir):
-    return ClipEncoder(str(clip_dir), device="cpu")
 
 
 def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
