@@ -10,13 +10,35 @@ from .lab import changed_share, small_size, to_lab
 THRESHOLD = 8.0
 
 
-def check_threshold(name: str, threshold: float) -> None:
-    """Refuses a distance of colours that is none."""
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold <= 100:
-        raise ValueError(f"{name}: threshold={threshold!r} must be a number above 0, up to 100 (black to white)")
+class ThresholdFilter(BandFilter):
+    """
+    A [`BandFilter`] of a share of pixels that look different.
+
+    Args:
+        min, max (`float`, *optional*): limits of the share; both belong to the band.
+        threshold (`float`): distance of two colours that counts.
+
+    Raises:
+        ValueError: a limit outside of 0 to 1, or a distance of colours that is none.
+    """
+
+    span = (0.0, 1.0)
+
+    def __init__(self, min: float | None, max: float | None, threshold: float):
+        super().__init__(min, max)
+        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold <= 100:
+            raise ValueError(
+                f"{self.name}: threshold={threshold!r} must be a number above 0, up to 100 (black to white)"
+            )
+        self.threshold = threshold
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What the verdicts depend on."""
+        return {**super().parameters, "threshold": self.threshold}
 
 
-class ChangedArea(BandFilter):
+class ChangedArea(ThresholdFilter):
     """
     Share of the pixels that look different after the change. Both images are brought to the shape of the one before,
     128 pixels at most, blurred a little, and compared in CIELAB. Needs no model.
@@ -30,17 +52,9 @@ class ChangedArea(BandFilter):
     """
 
     name = "changed_area"
-    span = (0.0, 1.0)
 
     def __init__(self, min: float | None = 0.005, max: float | None = 0.9, threshold: float = THRESHOLD):
-        super().__init__(min, max)
-        check_threshold(self.name, threshold)
-        self.threshold = threshold
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """What the verdicts depend on."""
-        return {**super().parameters, "threshold": self.threshold}
+        super().__init__(min, max, threshold)
 
     def measure(self, rows: Sequence[Candidate]) -> list[float]:
         """From 0 to 1."""

@@ -1,16 +1,15 @@
 """Is this variant another one than those before it?"""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ..candidate import Candidate
-from .band import DIGITS, BandFilter
-from .changed_area import THRESHOLD, check_threshold
+from .band import DIGITS
+from .changed_area import THRESHOLD, ThresholdFilter
 from .lab import changed_share, small_size, to_lab
 
 
-class NearDuplicates(BandFilter):
+class NearDuplicates(ThresholdFilter):
     """
     Of the variants of one source in a batch, drops those that look like an earlier one that stays. The score is the
     share of pixels that differ from the most similar of these (see [`ChangedArea`]), 1 for the first. A row alone has
@@ -22,17 +21,9 @@ class NearDuplicates(BandFilter):
     """
 
     name = "near_duplicates"
-    span = (0.0, 1.0)
 
     def __init__(self, min: float | None = 0.01, threshold: float = THRESHOLD):
-        super().__init__(min)
-        check_threshold(self.name, threshold)
-        self.threshold = threshold
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """What the verdicts depend on."""
-        return {**super().parameters, "threshold": self.threshold}
+        super().__init__(min, None, threshold)
 
     def measure(self, rows: Sequence[Candidate]) -> list[float]:
         """From 0 to 1, in the order of the rows: what is dropped drops nothing."""
