@@ -1,5 +1,6 @@
 """What a Trainer's data loaders read and yield: batches that know their rows, length groups, endless streams."""
 
+import copy
 import math
 
 import torch
@@ -71,12 +72,14 @@ class EndlessStream(IterableDataset):
         self.stream = stream
 
     def __iter__(self):
+        # the workers of a loader share the memory of a datasets.IterableDataset's epoch, and are in different passes
+        stream = self.stream if get_worker_info() is None else copy.deepcopy(self.stream)
         epoch, rows = 0, True
         while rows:  # a worker that got no shard of it is done at once
-            if hasattr(self.stream, "set_epoch"):
-                self.stream.set_epoch(epoch)
+            if hasattr(stream, "set_epoch"):
+                stream.set_epoch(epoch)
             rows = False
-            for row in self.stream:
+            for row in stream:
                 rows = True
                 yield {**row, "epoch": epoch}
             epoch += 1

@@ -1,12 +1,14 @@
 """`IDCTrainer`: which rows reach it, in which order; streams, length groups; what generation gets; what is refused."""
 
 import itertools
+import time
 
 import datasets
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader, get_worker_info
 from transformers import GenerationConfig
 
 from datasets_syned import IDCCollator, training_data
@@ -32,6 +34,20 @@ class Noted(IDCCollator):
     def __call__(self, rows):
         self.__dict__.setdefault("seen", []).extend(row["id"] for row in rows)
         return super().__call__(rows)
+
+
+class SlowToStart:
+    """A stream that one of a loader's workers begins to read late."""
+
+    def __init__(self, stream, worker):
+        self.stream, self.worker = stream, worker
+
+    def set_epoch(self, epoch):
+        self.stream.set_epoch(epoch)
+
+    def __iter__(self):
+        time.sleep(0.5 if get_worker_info().id == self.worker else 0)
+        yield from self.stream
 
 
 class TestStreams:
@@ -61,6 +77,18 @@ class TestStreams:
         weights(tmp_path / "parts", 3)
         expected = weights(tmp_path / "whole", 5)
         assert torch.equal(weights(tmp_path / "parts", 5), expected)
+
+    def test_workers_in_different_passes(self):
+        """What a worker reads does not depend on how fast the other one is: each row once in each pass of its own."""
+
+        def rows(slow):
+            stream = EndlessStream(SlowToStart(stream_of(10, shards=2), slow))
+            loader = DataLoader(stream, batch_size=5, num_workers=2, collate_fn=lambda rows: [r["id"] for r in rows])
+            return list(itertools.islice(loader, 4))
+
+        batches = rows(slow=0)
+        assert batches == rows(slow=1)
+        assert len({*batches[0], *batches[1]}) == 10
 
     def test_references_are_drawn_anew_in_each_pass(self, tiny_processor):
         rows = EndlessStream(stream_of(5))
