@@ -67,5 +67,5 @@ $(CORE): pyproject.toml constraints.txt
 # What training and the tests need on top; blip2idc itself stays as installed above.
 $(DEV): $(CORE)
 	@echo "== what training and the tests need"
-	$(PIP) 'blip2idc[train,synth,ray,dev]'
+	$(PIP) 'blip2idc[train,synth,ray,app,dev]'
 	@touch $@
