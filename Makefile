@@ -12,7 +12,7 @@ DEV    := $(VENV)/.ready-dev
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow quality mini bench clean
+.PHONY: help demo test test-slow fresh quality mini bench clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -32,6 +32,10 @@ test: $(DEV) ## run the tests (all but the slow ones)
 test-slow: $(DEV) ## run the slow tests only
 	@echo "== slow tests"
 	$(BIN)/python -m pytest -q --durations=10 -m slow
+
+fresh: $(DEV) ## load all that is published by name, in three new environments without this project
+	@echo "== fresh environments"
+	$(BIN)/python -m pytest -q --durations=10 -m slow tests/fresh
 
 quality: $(DEV) ## lint, formatting, dependencies that fit together
 	@echo "== quality"

@@ -117,6 +117,11 @@ def check(model_args, data_args, training_args):
             raise ValueError("predict_with_generate: false leaves no captions to score test_data by")
         if training_args.eval_strategy != "no" and training_args.metric_for_best_model not in ("loss", "eval_loss"):
             raise ValueError("predict_with_generate: false leaves the loss alone: give metric_for_best_model: loss")
+    if training_args.hub_token is not None:
+        raise ValueError(
+            "hub_token would be seen in the list of processes, or published with the recipe: set HF_TOKEN instead, or "
+            "log in with `hf auth login`"
+        )
     if len(set(training_args.seeds)) < len(training_args.seeds):
         raise ValueError(f"seeds {training_args.seeds}: one of them is there twice")
 
@@ -128,7 +133,7 @@ def preflight(model_args, data_args, training_args):
     if model_args.scratch is None:
         lora = (model_args.tuning, model_args.towers, model_args.targets)
         check_trainable(model_args.model, model_args.revision, *lora, model_args.dtype, **how)
-    local = model_args.model is None or Path(model_args.model).exists()
+    local = model_args.model is not None and Path(model_args.model).exists()
     if training_args.push_to_hub and local and model_args.scratch is None and model_args.tuning != "full":
         raise ValueError(
             "push_to_hub: the adapter's base is not on the Hub, so that nobody could load it. Publish the base and "

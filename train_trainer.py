@@ -10,6 +10,7 @@ a run that was interrupted, at any moment. `<output_dir>` then holds `report.jso
 """
 
 import copy
+import json
 import shutil
 import sys
 from functools import partial
@@ -24,16 +25,17 @@ from datasets_syned.scenes import NO_CHANGE_CAPTIONS
 from datasets_syned.scorer import Scorer
 from datasets_syned.specs import place_spec
 from metrics.report import build_report, draw_curves, summarize_seeds, write_predictions, write_report
-from modeling_blip2idc.about_blip2idc import about_run
+from modeling_blip2idc.about_blip2idc import about_run, commit_of
 from modeling_blip2idc.card_blip2idc import write_card
 from modeling_blip2idc.compact_blip2idc import name_base, save_compact
 from modeling_blip2idc.dry_run_blip2idc import describe, dry_run
 from modeling_blip2idc.image_processing_blip2idc import make_canvas
 from modeling_blip2idc.loading_blip2idc import EMBEDDED, load_idc
 from modeling_blip2idc.peft_blip2idc import count_trainable
-from modeling_blip2idc.publish_blip2idc import publish
+from modeling_blip2idc.push_blip2idc import push
 from modeling_blip2idc.run_blip2idc import RunLog
 from modeling_blip2idc.scratch_blip2idc import add_auxiliary, build_from_scratch, remove_auxiliary
+from modeling_blip2idc.sheet_blip2idc import contact_sheet, first_of_each
 from modeling_blip2idc.trainable_blip2idc import load_trainable
 from modeling_blip2idc.trainer_blip2idc import IDCTrainer, last_checkpoint
 from train_arguments import parse, preflight, repo_name, runs
@@ -94,6 +96,7 @@ def make_trainer(model_args, data_args, training_args, parts, eval_rows):
     set_seed(training_args.seed)
     training_args = copy.copy(training_args)
     training_args.push_to_hub = False  # the Trainer would publish its checkpoints
+    training_args.hub_token = None  # it would be in training_args.bin
     model, processor = make_model(model_args, training_args, data_args.lessons)
     train_rows, collator = make_train_data(data_args, training_args, parts, processor, model.config)
     callbacks = [RunLog(draw_curves)]
@@ -117,6 +120,7 @@ def make_trainer(model_args, data_args, training_args, parts, eval_rows):
 
 def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
     """One run: trains, saves, scores what was saved, writes report and card. Returns the report."""
+    commit = commit_of(model_args.model, model_args.revision)
     trainer = make_trainer(model_args, data_args, training_args, parts, eval_rows)
     trainable = {part: n for part, n in count_trainable(trainer.model).items() if n}
     if trainer.is_world_process_zero():
@@ -125,7 +129,7 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
 
     folder = Path(training_args.output_dir)
     save(trainer, model_args, folder / "final")
-    report = {"about": about_run(model_args, data_args, training_args, trainer.state, trainable)}
+    report = {"about": about_run(model_args, data_args, training_args, trainer.state, trainable, commit)}
     if test_rows is not None:
         scorer = score(trainer, model_args, folder / "final", test_rows)
         if trainer.is_world_process_zero():
@@ -142,13 +146,21 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
             write_report(folder, report, test_rows)
             shutil.copyfile(folder / "report.json", folder / "final" / "report.json")
             write_predictions(folder / "predictions.jsonl", report["pairs"])
+            contact_sheet(first_of_each(test_rows, scorer.captions)).save(folder / "final" / "examples.png")
             cider = 100 * report["scores"]["cider"]
             print(f"CIDEr {cider:.1f} on {report['count']:,} test pairs; see {folder / 'report.md'}", flush=True)
     if trainer.is_world_process_zero():
+        if test_rows is None:
+            note(report, folder / "final")
         write_card(folder / "final", report, folder / "curves.png")
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.free_memory()
     return report
+
+
+def note(report, out):
+    """Writes what is known of a model that was not scored, from which `blip2idc push` writes its card anew."""
+    (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def save(trainer, args, out):
@@ -200,7 +212,8 @@ def main(model_args, data_args, training_args):
             report = combine(reports, model_args, folder, training_args.greater_is_better)
         if training_args.push_to_hub:
             hub = (training_args.hub_token, training_args.hub_private_repo, training_args.hub_revision)
-            print("published as", publish(folder / "final", repo_name(training_args), *hub), flush=True)
+            done = push(folder / "final", repo_name(training_args), *hub, message="Trained model")
+            print("published as", done.repo, *done.notes, flush=True)
         if training_args.embed:
             shutil.copytree(folder / "final", EMBEDDED, dirs_exist_ok=True)
     return report
@@ -217,6 +230,8 @@ def combine(reports, args, folder, greater_is_better):
         report["seeds"] = summarize_seeds(reports)
         write_report(folder, report)
         shutil.copyfile(folder / "report.json", folder / "final" / "report.json")
+    else:
+        note(report, folder / "final")
     write_card(folder / "final", report, folder / f"seed-{best}" / "curves.png")
     return report
 

@@ -6,6 +6,9 @@ import sys
 
 from .command_blip2idc import Unusable, run_captions, run_demo
 from .command_files_blip2idc import run_canvas, run_import, run_merge
+from .command_push_blip2idc import push_parser, run_push
+from .command_push_space_blip2idc import push_space_parser, run_push_space
+from .command_space_blip2idc import run_serve, serve_parser
 from .pairs_blip2idc import LAYOUTS
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -14,10 +17,13 @@ DESCRIPTION = """\
 blip2idc BEFORE AFTER   say what changed between two images
 blip2idc FOLDER         the same for every pair in a folder
 blip2idc demo           caption the six bundled pairs, write demo.html
+blip2idc serve          a page to try models in a browser
 
 blip2idc import-adapter FOLDER          a peft adapter, such as the authors' pickles, as one of this package
 blip2idc merge MODEL OUT                a model or adapter as a checkpoint of stock transformers
 blip2idc canvas BEFORE AFTER OUT.png    the one image that a server of such a checkpoint takes
+blip2idc push-space REPO                the page onto the Hub, as a Space
+blip2idc push FOLDER REPO               a model or adapter to the Hub, to be loaded by its name
 
 Each has its own --help. For a folder of such a name, write ./demo."""
 
@@ -60,9 +66,12 @@ def _commands() -> dict[str, tuple]:
     """Parser and action by the first word."""
     return {
         "demo": (demo_parser, run_demo),
+        "serve": (serve_parser, run_serve),
         "import-adapter": (import_parser, run_import),
         "merge": (merge_parser, run_merge),
         "canvas": (canvas_parser, run_canvas),
+        "push-space": (push_space_parser, run_push_space),
+        "push": (push_parser, run_push),
     }
 
 

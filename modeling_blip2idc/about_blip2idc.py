@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from transformers.utils.hub import resolve_revision
+
 PLACES = ("data_dir", "data_files", "cache_dir", "num_proc", "keep_in_memory", "token")
 OF_LORA = ("towers", "targets", "rank", "lora_alpha", "lora_dropout")
 OF_TRAINING = ("learning_rate", "muon_lr", "weight_decay", "warmup_steps", "bf16", "fp16", "seed", "embed")
 
 
-def about_run(model_args, data_args, training_args, state, trainable: Mapping[str, int]) -> dict[str, Any]:
+def about_run(
+    model_args, data_args, training_args, state, trainable: Mapping[str, int], base_commit: str | None = None
+) -> dict[str, Any]:
     """
     Facts of a training run, as JSON can hold them.
 
@@ -21,11 +25,13 @@ def about_run(model_args, data_args, training_args, state, trainable: Mapping[st
             Of the finished run.
         trainable (`dict[str, int]`):
             Trained parameters by part, as [`count_trainable`] counts them.
+        base_commit (`str`, *optional*):
+            Of the base on the Hub, as [`commit_of`] finds it.
 
     Returns:
-        `dict`: `model`, the name of the run; `base`, what was tuned; arguments by their names; `train_data`,
-        `test_data`; `batch_size` (pairs a step); `steps`, `epochs`, `best_step` (of the checkpoint that was kept,
-        `None` for the last one); `evaluation` (the score of that one by which checkpoints are compared);
+        `dict`: `model`, the name of the run; `base`, what was tuned, and `base_commit`; arguments by their names;
+        `train_data`, `test_data`; `batch_size` (pairs a step); `steps`, `epochs`, `best_step` (of the checkpoint that
+        was kept, `None` for the last one); `evaluation` (the score of that one by which checkpoints are compared);
         `trainable_parameters`.
     """
     lora = OF_LORA if model_args.scratch is None and model_args.tuning != "full" else ()
@@ -35,6 +41,7 @@ def about_run(model_args, data_args, training_args, state, trainable: Mapping[st
     return {
         "model": Path(training_args.output_dir).resolve().name,
         "base": public_name(model_args.model),
+        "base_commit": base_commit,
         **{key: getattr(model_args, key) for key in ("revision", "dtype", "prompt", "scratch", *lora)},
         "tuning": model_args.tuning if model_args.scratch is None else "full",
         "train_data": [public_spec(spec) for spec in data_args.train_data],
@@ -52,6 +59,11 @@ def about_run(model_args, data_args, training_args, state, trainable: Mapping[st
         "decoding": {"max_new_tokens": training_args.max_new_tokens, "num_beams": training_args.num_beams or 1},
         "trainable_parameters": dict(trainable),
     }
+
+
+def commit_of(model: str | os.PathLike | None, revision: str | None = None) -> str | None:
+    """The commit that a revision of a model on the Hub is at; `None` for a folder, and where nobody can tell."""
+    return None if model is None else getattr(resolve_revision(model, revision), "resolved", None)
 
 
 def pairs_per_step(args) -> int:
@@ -76,4 +88,4 @@ def _is_place(value):
     return isinstance(value, str) and os.sep in value
 
 
-__all__ = ["about_run", "pairs_per_step", "public_name", "public_spec"]
+__all__ = ["about_run", "commit_of", "pairs_per_step", "public_name", "public_spec"]

@@ -8,18 +8,14 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from .card_text_blip2idc import WITH, loading, seal
+
 TEXT = """
 # {title}
 
 Two images in, the difference in a sentence out.
 
-```python
-import modeling_blip2idc
-from transformers import pipeline
-
-idc = pipeline("image-difference-captioning"{argument})
-idc((before, after))
-```
+{loading}
 
 ## How it was made
 
@@ -27,7 +23,7 @@ idc((before, after))
 
 ## What it scored
 
-{scores}
+{scores}{examples}
 
 ## Limits
 
@@ -35,6 +31,11 @@ idc((before, after))
 """
 
 CURVES = "\n\n![Loss and scores during training](curves.png)"
+EXAMPLES = (
+    "\n\nIts own captions of the first test pair of each kind, right or wrong, none of them picked:\n\n"
+    "![Pairs of the test split with the captions that the model wrote](examples.png)"
+)
+MERGED = " The adapter was then merged into the weights; the scores are those from before that."
 NOT_SCORED = "Not scored on a test split."
 SCORED_ON = "On {data}: {count:,} pairs with {references:,} references."
 READING = (
@@ -74,9 +75,15 @@ PHOTOGRAPHS = (
 )
 
 
-def write_card(folder: str | os.PathLike, report: Mapping[str, Any], curves: str | os.PathLike | None = None) -> None:
+def write_card(
+    folder: str | os.PathLike,
+    report: Mapping[str, Any],
+    curves: str | os.PathLike | None = None,
+    merged: bool = False,
+) -> None:
     """
     Writes `README.md` into a model folder, with the scores in its header as well. No path of this machine is in it.
+    It shows `examples.png`, if the folder has one.
 
     Args:
         folder (`str` or `os.PathLike`):
@@ -86,9 +93,12 @@ def write_card(folder: str | os.PathLike, report: Mapping[str, Any], curves: str
             `metrics.report.build_report` returns, with `seeds` if there were several.
         curves (`str` or `os.PathLike`, *optional*):
             A picture of the run, which is copied beside the card.
+        merged (`bool`, *optional*, defaults to `False`):
+            Whether the folder has the whole model, though an adapter was trained.
     """
     about = report["about"]
-    scored, adapter = "scores" in report, about.get("scratch") is None and about["tuning"] != "full"
+    tuned = about.get("scratch") is None and about["tuning"] != "full"
+    scored, adapter = "scores" in report, tuned and not merged
     if curves is not None and Path(curves).is_file():
         shutil.copyfile(curves, Path(folder) / "curves.png")
     data = ModelCardData(
@@ -103,14 +113,19 @@ def write_card(folder: str | os.PathLike, report: Mapping[str, Any], curves: str
     )
     body = TEXT.format(
         title=_title(about, adapter),
-        argument="" if about.get("embed") else ', model="<this repository>"',
-        made=_made(about, adapter) + (CURVES if (Path(folder) / "curves.png").is_file() else ""),
+        loading=WITH.format(argument="") if about.get("embed") else loading(adapter, about["base"] is None),
+        made=_made(about, tuned) + (MERGED if tuned and merged else "") + _picture(folder, "curves.png", CURVES),
+        examples=_picture(folder, "examples.png", EXAMPLES),
         scores=f"{_scored_on(report)}\n\n{_table(report)}\n\n{_reading(report)}" if scored else NOT_SCORED,
         limits=ONLY_SCENES if about.get("scratch") is not None else (TRIED if scored else "") + PHOTOGRAPHS,
     )
     file = Path(folder) / "README.md"
-    file.write_text(f"---\n{data.to_yaml()}\n---\n{body}", encoding="utf-8")
+    file.write_text(seal(f"---\n{data.to_yaml()}\n---\n{body}"), encoding="utf-8")
     ModelCard.load(file)  # its header parses
+
+
+def _picture(folder, name, shown):
+    return shown if (Path(folder) / name).is_file() else ""
 
 
 def _title(about, adapter):
@@ -130,7 +145,7 @@ def _made(about, adapter):
         )  # fmt: skip
         return f"Trained from nothing by {command}, {seen}{parts}"
     base = "the embedded model" if about["base"] is None else about["base"]
-    base += f" (revision {about['revision']})" if about.get("revision") else ""
+    base += _revision(about)
     if adapter:
         how = f"LoRA of rank {about['rank']} (alpha {about['lora_alpha']}, dropout {about['lora_dropout']:g}) on "
         how += f"{', '.join(about['towers'])} ({about['targets']} targets) of {base}"
@@ -142,6 +157,13 @@ def _made(about, adapter):
     best = f"; the checkpoint of step {about['best_step']:,} was the best one" if about.get("best_step") else ""
     augmented = " Training images were blurred and compressed at random." if about.get("augment") else ""
     return f"{how}, {seen} {trained}; {rate}{best}.{augmented}"
+
+
+def _revision(about):
+    named, commit = about.get("revision"), about.get("base_commit")
+    if commit and named and commit != named:
+        return f" (revision {named}, commit {commit})"
+    return f" (revision {named or commit})" if named or commit else ""
 
 
 def _data_name(spec):
@@ -156,7 +178,8 @@ def _scored_on(report):
 
 
 def _eval_results(report):
-    spec, scores = report["about"]["test_data"], report["scores"]
+    spec = report["about"]["test_data"]
+    parts = [(None, report["scores"]), *(report["by_category"] or {}).items()]
     return [
         EvalResult(
             task_type="image-to-text",
@@ -166,9 +189,11 @@ def _eval_results(report):
             dataset_config=spec.get("name"),
             dataset_split=spec["split"],
             metric_type=metric,
-            metric_name=label,
+            metric_name=label if category is None else f"{label}, {category}",
             metric_value=round(unit * scores[key], 4),
+            metric_args=_metric_args(report, category, scores.get(f"{key}_interval"), unit),
         )
+        for category, scores in parts
         for metric, label, key, unit in (
             ("cider", "CIDEr-D (x100)", "cider", 100),
             ("bleu", "BLEU-4", "bleu_4", 1),
@@ -177,6 +202,14 @@ def _eval_results(report):
         )
         if key in scores
     ]
+
+
+def _metric_args(report, category, interval, unit):
+    """Of which pairs a score is, and how sure."""
+    args = {} if category is None else {"category": str(category), "pairs": report["by_category"][category]["count"]}
+    if interval is not None:
+        args |= {"interval": [round(unit * end, 4) for end in interval], "confidence": report["confidence"]}
+    return args or None
 
 
 def _table(report):

@@ -24,7 +24,7 @@ def run_import(args: argparse.Namespace) -> int:
     """
     from .import_adapter_blip2idc import import_adapter
 
-    with _unusable():
+    with unusable():
         out, facts = import_adapter(args.folder, args.out, args.base, args.revision, _dtype(args.dtype))
     old, new = facts["dtypes"]
     print(
@@ -51,7 +51,7 @@ def run_merge(args: argparse.Namespace) -> int:
     """
     from .merge_blip2idc import merge
 
-    with _unusable():
+    with unusable():
         out = merge(args.model, args.out, _dtype(args.dtype), args.revision)
     print(f"{out}: loads without this package; its README.md says how, and which canvas it takes")
     return 0
@@ -73,7 +73,7 @@ def run_canvas(args: argparse.Namespace) -> int:
     """
     from .canvas_file_blip2idc import write_canvas
 
-    with _unusable():
+    with unusable():
         geometry = write_canvas(args.before, args.after, args.out, args.model, args.revision)
     width, height = geometry.canvas_size
     layout = "before above after" if geometry.concat_axis == "vertical" else "before to the left of after"
@@ -82,7 +82,7 @@ def run_canvas(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _unusable() -> Iterator[None]:
+def unusable() -> Iterator[None]:
     """Quietens the libraries, and turns what goes wrong into one message."""
     from transformers.utils import logging
 

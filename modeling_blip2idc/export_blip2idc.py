@@ -1,8 +1,14 @@
 """Folders that work in a process without this package: weights, processor and code in one place."""
 
+import copy
+import inspect
 import os
+import shutil
+from pathlib import Path
 
-from .pipeline_blip2idc import ImageDifferenceCaptioningPipeline
+from transformers.dynamic_module_utils import get_relative_import_files
+
+from .pipeline_blip2idc import TASK, ImageDifferenceCaptioningPipeline
 
 
 def export_remote_code(model, processor, folder: str | os.PathLike) -> None:
@@ -33,4 +39,30 @@ def export_remote_code(model, processor, folder: str | os.PathLike) -> None:
     pipe.save_pretrained(folder)
 
 
-__all__ = ["export_remote_code"]
+def export_without_weights(model, processor, folder: str | os.PathLike) -> None:
+    """
+    What [`export_remote_code`] writes, but for weights and generation settings: for weights that are files already,
+    and for an adapter, whose base has them.
+
+    Args:
+        model ([`Blip2IDCForConditionalGeneration`] or [`InstructBlipIDCForConditionalGeneration`]):
+            The model; it may be on the device "meta".
+        processor ([`Blip2IDCProcessor`] or [`InstructBlipIDCProcessor`]):
+            Its processor.
+        folder (`str` or `os.PathLike`):
+            Where to; it is made if there is none.
+    """
+    code = Path(inspect.getfile(ImageDifferenceCaptioningPipeline))
+    info = ImageDifferenceCaptioningPipeline._registered_impl[TASK]
+    impl = f"{code.stem}.{ImageDifferenceCaptioningPipeline.__name__}"
+    config = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]
+    config.auto_map = {model._auto_class: f"{type(model).__module__.rpartition('.')[2]}.{type(model).__name__}"}
+    config.custom_pipelines = {TASK: {**info, "impl": impl, "pt": tuple(auto.__name__ for auto in info["pt"])}}
+    config.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    for file in (code, *map(Path, get_relative_import_files(code))):
+        shutil.copyfile(file, Path(folder) / file.name)
+
+
+__all__ = ["export_remote_code", "export_without_weights"]

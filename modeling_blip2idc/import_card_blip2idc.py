@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from .card_blip2idc import PHOTOGRAPHS
+from .card_text_blip2idc import loading, seal
 
 # Folders below code_release/weights of github.com/gautierevn/BLIP2IDC.
 RELEASED = {
@@ -23,13 +24,7 @@ TEXT = """
 Two images in, the difference in a sentence out. A LoRA of [BLIP2IDC](https://arxiv.org/abs/2412.15939)'s kind,
 converted by `blip2idc import-adapter`; nothing was trained.
 
-```python
-import modeling_blip2idc
-from transformers import pipeline
-
-idc = pipeline("image-difference-captioning", model="<this repository>")
-idc((before, after))
-```
+{loading}
 
 ## Where it is from
 
@@ -80,6 +75,7 @@ def write_import_card(folder: Path, facts: Mapping[str, Any]) -> None:
     )  # fmt: skip
     shown = dict(
         facts,
+        loading=loading(adapter=True),
         released=released,
         revision=f", revision {facts['revision']}" if facts["revision"] else "",
         count=sum(facts["modules"].values()),
@@ -90,7 +86,7 @@ def write_import_card(folder: Path, facts: Mapping[str, Any]) -> None:
         limits=PHOTOGRAPHS,
     )
     file = folder / "README.md"
-    file.write_text(f"---\n{data.to_yaml()}\n---\n{TEXT.format(**shown)}", encoding="utf-8")
+    file.write_text(seal(f"---\n{data.to_yaml()}\n---\n{TEXT.format(**shown)}"), encoding="utf-8")
     ModelCard.load(file)  # its header parses
 
 

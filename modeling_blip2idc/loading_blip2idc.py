@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -22,6 +24,32 @@ Captioner = Blip2IDCForConditionalGeneration | InstructBlipIDCForConditionalGene
 Processor = Blip2IDCProcessor | InstructBlipIDCProcessor
 
 
+@contextmanager
+def _lost_said_plainly() -> Iterator[None]:
+    """A connection that was lost, for which transformers blames the repository or nothing, as one line."""
+    try:
+        yield
+    except Exception as error:
+        lost = error
+        while lost is not None and not _is_lost(lost):
+            lost = lost.__cause__ or lost.__context__
+        if lost is None:
+            raise
+        url = lost.request.url
+        raise OSError(
+            f"the connection to {url.scheme}://{url.netloc.decode()} failed ({type(lost).__name__}) at {url.path}; "
+            "try again: files that are whole are kept"
+        ) from error
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Whether it is of the client, and no answer of the Hub; of a Hub that cannot be reached transformers tells."""
+    if not type(error).__module__.startswith("http") or hasattr(error, "response"):
+        return False
+    return type(error).__name__ != "ConnectError"
+
+
+@_lost_said_plainly()
 def load_idc(
     model_id: str | os.PathLike | None = None,
     revision: str | None = None,
@@ -59,6 +87,7 @@ def load_idc(
 
     Raises:
         `FileNotFoundError`: if there is no such folder, or no model in it.
+        `OSError`: the Hub refuses, or cannot be reached.
         `ValueError`: if the model is neither BLIP-2 nor InstructBLIP, weights are missing, or the adapter does not
             fit its base.
     """

@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from .about_blip2idc import public_name
+from .card_text_blip2idc import seal
 from .compact_blip2idc import CODE_KEYS
 from .configuration_blip2idc import Blip2IDCConfig, InstructBlipIDCConfig
 from .fresh_folder_blip2idc import fresh_folder
@@ -215,7 +216,7 @@ def _write_card(folder: Path, plain, processor, source: str, base: str | None) -
         base_model=source if "/" in source else None,
     )
     file = folder / "README.md"
-    file.write_text(f"---\n{data.to_yaml()}\n---\n{card}", encoding="utf-8")
+    file.write_text(seal(f"---\n{data.to_yaml()}\n---\n{card}"), encoding="utf-8")
     ModelCard.load(file)  # its header parses
 
 

@@ -12,8 +12,14 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from .auto_blip2idc import CAPTIONERS, AutoModelForImageDifferenceCaptioning, adapters_own_processor
-from .configuration_blip2idc import NO_CHANGE_CAPTIONS
+from .auto_blip2idc import (
+    CAPTIONERS,
+    AutoModelForImageDifferenceCaptioning,
+    leave_out_pipeline,
+    own_processor,
+    take_adapters_settings,
+)
+from .configuration_blip2idc import NO_CHANGE_CAPTIONS, Blip2IDCConfig, InstructBlipIDCConfig
 from .inputs_blip2idc import Row, as_rows, describe
 from .processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
 
@@ -51,9 +57,9 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
         model (`PreTrainedModel` or `PeftModel`):
             The captioner.
         processor ([`Blip2IDCProcessor`], [`InstructBlipIDCProcessor`] or the stock one):
-            The processor; a stock processor gets the canvas of two images put before it. For an adapter that
-            `pipeline` loads, one saved beside it wins over that of its base model (with `trust_remote_code` and
-            without this package it does not: pass `processor=` the adapter as well).
+            The processor; a stock processor gets the canvas of two images put before it, made as the model's folder
+            says. For an adapter that `pipeline` loads, one saved beside it wins over that of its base model (without
+            this package it does not: pass `config=` the adapter as well).
         kwargs:
             As for `transformers.Pipeline`; and everything that `__call__` takes, as the default of each call.
 
@@ -70,7 +76,8 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
 
     def __init__(self, model, processor=None, **kwargs):
         captioner_of(model)  # refuses other models
-        processor = _pair_processor(adapters_own_processor(model, processor), model.config)
+        take_adapters_settings(model, processor)
+        processor = _pair_processor(own_processor(model, processor), model.config)
         super().__init__(model=model, processor=processor, **kwargs)
         self.model.eval()  # a model fresh from training has dropout on
 
@@ -230,7 +237,12 @@ ImageDifferenceCaptioningPipeline._registered_impl = {
 
 
 def register() -> None:
-    """Make `pipeline("image-difference-captioning")` known to transformers, with the embedded model as its default."""
+    """
+    Make `pipeline("image-difference-captioning")` known to transformers, with the embedded model as its default, and
+    the pipeline of this package the one that is used, also where a repository brings a copy.
+    """
+    for config_class in (Blip2IDCConfig, InstructBlipIDCConfig):
+        leave_out_pipeline(config_class, TASK)
     registered_impl = ImageDifferenceCaptioningPipeline._registered_impl
     PIPELINE_REGISTRY.register_pipeline(
         TASK,

@@ -1,11 +1,13 @@
 """Uploading a result to the Hub."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
-from huggingface_hub import HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import DEFAULT_IGNORE_PATTERNS, filter_repo_objects
 
 AGAIN = "the same command continues where this one ended"
 REASONS = {
@@ -15,13 +17,19 @@ REASONS = {
 }
 
 
-def claim_repo(repo: str, token: str | None = None, private: bool | None = None, revision: str | None = None) -> str:
+def claim_repo(
+    repo: str,
+    token: str | None = None,
+    private: bool | None = None,
+    revision: str | None = None,
+    repo_type: str = "model",
+) -> str:
     """
-    Makes a model repository and the branch, or finds that they are there and may be written to: what a run that is to
-    be published should know before it trains.
+    Makes a repository and the branch, or finds that they are there and may be written to: what a run that is to be
+    published should know before it trains.
 
     Args:
-        repo, token, private, revision:
+        repo, token, private, revision, repo_type:
             As for [`publish`].
 
     Returns:
@@ -32,13 +40,15 @@ def claim_repo(repo: str, token: str | None = None, private: bool | None = None,
         `ValueError`: a private repository is asked for, and there is a public one; `repo` is no name.
     """
     api = HfApi(token=token)
-    with _said_plainly(api, repo):
-        name = api.create_repo(repo, private=private, exist_ok=True).repo_id
-        if private and not api.model_info(name).private:
+    of = {"repo_type": repo_type}
+    with said_plainly(api, repo):
+        sdk = "gradio" if repo_type == "space" else None
+        name = api.create_repo(repo, private=private, exist_ok=True, space_sdk=sdk, **of).repo_id
+        if private and not api.repo_info(name, **of).private:
             raise ValueError(f"{name} is there and is public: make it private, or choose another")
         try:
             # of a repository that is there, the above does not tell whose it is
-            api.create_branch(name, branch=revision or "main")
+            api.create_branch(name, branch=revision or "main", **of)
         except HfHubHTTPError as error:
             if error.response.status_code != 409:  # it is there
                 raise
@@ -51,13 +61,16 @@ def publish(
     token: str | None = None,
     private: bool | None = None,
     revision: str | None = None,
+    repo_type: str = "model",
+    commit_message: str = "Trained model",
+    replace: Sequence[str] = (),
 ) -> str:
     """
-    Uploads a folder to a model repository, in one commit.
+    Uploads a folder to a repository, in one commit; in none, if nothing changed.
 
     Args:
         folder (`str` or `os.PathLike`):
-            With the model or the adapter, its processor and its card.
+            With what is published and its card.
         repo (`str`):
             Name of the repository, which is made if there is none; the account's own without a slash.
         token (`str`, *optional*):
@@ -67,6 +80,12 @@ def publish(
             refused.
         revision (`str`, *optional*):
             Branch to commit to, made from `main` if there is none; by default `main`.
+        repo_type (`str`, *optional*, defaults to `"model"`):
+            Or `"dataset"`, or `"space"`, which is one of Gradio.
+        commit_message (`str`, *optional*, defaults to `"Trained model"`):
+            Title of the commit.
+        replace (`Sequence[str]`, *optional*):
+            Patterns, as of `fnmatch`, of files in the repository that go unless the folder has them.
 
     Returns:
         `str`: the repository's full name.
@@ -74,16 +93,35 @@ def publish(
     Raises:
         `OSError`, `ValueError`: as [`claim_repo`] does.
     """
-    name = claim_repo(repo, token, private, revision)
+    name = claim_repo(repo, token, private, revision, repo_type)
     api = HfApi(token=token)
-    with _said_plainly(api, name):
-        api.upload_folder(repo_id=name, folder_path=folder, revision=revision, commit_message="Trained model")
+    of = {"repo_type": repo_type, "revision": revision}
+    with said_plainly(api, name):
+        files = {path.relative_to(folder).as_posix(): path for path in sorted(Path(folder).rglob("*"))}
+        files = {there: path for there, path in files.items() if path.is_file()}
+        kept = filter_repo_objects(files, ignore_patterns=DEFAULT_IGNORE_PATTERNS)
+        # not `upload_folder`, which makes several commits of what takes it long
+        operations = [CommitOperationAdd(there, files[there]) for there in kept]
+        if replace:
+            old = set(api.list_repo_files(name, **of)) - files.keys() - {".gitattributes"}
+            gone = filter_repo_objects(sorted(old), allow_patterns=list(replace))
+            operations += [CommitOperationDelete(there, is_folder=False) for there in gone]
+        api.create_commit(name, operations, commit_message=commit_message, **of)
     return name
 
 
 @contextmanager
-def _said_plainly(api: HfApi, repo: str) -> Iterator[None]:
-    """Turns errors of the Hub and its client into one line."""
+def said_plainly(api: HfApi, repo: str) -> Iterator[None]:
+    """
+    Turns errors of the Hub and its client into one line.
+
+    Args:
+        api (`huggingface_hub.HfApi`): that is used.
+        repo (`str`): what is read or written.
+
+    Raises:
+        `OSError`: in their place.
+    """
     try:
         yield
     except Exception as error:
@@ -112,4 +150,4 @@ def _reason(error: BaseException, hub: str, repo: str) -> str | None:
     return None
 
 
-__all__ = ["claim_repo", "publish"]
+__all__ = ["claim_repo", "publish", "said_plainly"]

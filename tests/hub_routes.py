@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote
 
-from tests.hub_store import DATE, Commit, File, HubError, Repo, card_problems, front_matter
+from tests.hub_cards import card_problems, front_matter
+from tests.hub_store import DATE, Commit, File, HubError, Repo
 
 ROUTES: list[tuple[str, re.Pattern, Callable]] = []
-API = r"/api/(?P<kind>model|dataset)s/(?P<name>[^/]+/[^/]+)"
-FILES = r"/(?:(?P<kind>dataset)s/)?(?P<name>[^/]+/[^/]+)"
+KINDS = r"(?P<kind>model|dataset|space)s"
+API = rf"/api/{KINDS}/(?P<name>[^/]+/[^/]+)"
+FILES = r"/(?:(?P<kind>dataset|space)s/)?(?P<name>[^/]+/[^/]+)"
 
 
 @dataclass
@@ -85,7 +87,7 @@ def whoami(call):
 def create(call):
     data = call.data
     kind, private = data.get("type") or "model", data.get("visibility") == "private"
-    repo, new = call.store.create(kind, data["name"], data.get("organization"), private, call.token)
+    repo, new = call.store.create(kind, data["name"], data.get("organization"), private, call.token, data.get("sdk"))
     there = {} if new else {"error": f"You already created this {kind} repo"}
     return Answer.json({"url": f"{call.hub.url}/{repo.path}", **there}, 200 if new else 409)
 
@@ -93,8 +95,7 @@ def create(call):
 @route("DELETE", "/api/repos/delete")
 def delete(call):
     data = call.data
-    name = f"{data['organization']}/{data['name']}"
-    repo = call.store.repo(data.get("type") or "model", name, call.token, write=True)
+    repo = call.store.repo(data.get("type") or "model", "{organization}/{name}".format(**data), call.token, write=True)
     del call.store.repos[repo.type, repo.id]
     return Answer.json({})
 
@@ -108,9 +109,9 @@ def settings(call):
 
 @route("POST", "/api/validate-yaml")
 def validate_yaml(call):
-    errors, warnings = card_problems(call.data["content"])
-    lists = {"errors": [{"message": text} for text in errors], "warnings": [{"message": text} for text in warnings]}
-    return Answer.json(lists, 400 if errors else 200)
+    found = dict(zip(("errors", "warnings"), card_problems(call.data["content"], call.data["repoType"]), strict=True))
+    lists = {name: [{"message": text} for text in texts] for name, texts in found.items()}
+    return Answer.json(lists, 400 if found["errors"] else 200)
 
 
 @route("POST", f"{API}/preupload/(?P<revision>[^/]+)")
@@ -140,7 +141,7 @@ def lfs_batch(call):
     return Answer.json({"transfer": "basic", "objects": objects})
 
 
-LFS = r"/lfs/(?P<kind>model|dataset)s/(?P<name>[^/]+/[^/]+)/(?P<oid>[0-9a-f]{64})"
+LFS = rf"/lfs/{KINDS}/(?P<name>[^/]+/[^/]+)/(?P<oid>[0-9a-f]{{64}})"
 
 
 @route("PUT", LFS)
@@ -197,10 +198,10 @@ def info(call):
     fields = {"id": repo.id, "author": repo.owner, "sha": head.id, "private": repo.private, "gated": False}
     fields |= {"createdAt": DATE, "lastModified": DATE, "downloads": 0, "likes": 0, "disabled": False}
     fields |= {"tags": card.get("tags", []), "cardData": card, "siblings": siblings}
-    return Answer.json(fields | ({"modelId": repo.id} if repo.type == "model" else {}))
+    return Answer.json(fields | {"model": {"modelId": repo.id}, "space": {"sdk": repo.sdk}}.get(repo.type, {}))
 
 
-@route("GET", "/api/(?P<kind>model|dataset)s")
+@route("GET", f"/api/{KINDS}")
 def listing(call):
     account, _ = call.store.account(call.token)
     author, found = call.query.get("author", [None])[0], []
@@ -215,7 +216,7 @@ def tree(call):
     repo = call.repo()
     head, folder = repo.at(call.parts["revision"]), call.parts.get("folder")
     prefix = f"{folder}/" if folder else ""
-    flag = {name: call.query.get(name, ["false"])[0].lower() in ("true", "1") for name in ("recursive", "expand")}
+    flag = {name: call.query.get(name, [""])[0].lower() in ("true", "1") for name in ("recursive", "expand")}
     paths = [path for path in sorted({*head.files, *repo.folders(head)}) if path.startswith(prefix)]
     if folder and not paths:
         raise HubError(404, f"{folder} does not exist on {call.parts['revision']!r}", "EntryNotFound")
@@ -286,8 +287,7 @@ def resolve(call):
     file = repo.file(call.parts["in_repo"], head.id)
     size = len(file.content)
     headers = {"ETag": f'"{file.etag}"', "X-Repo-Commit": head.id, "Content-Type": "application/octet-stream"}
-    if file.lfs:
-        headers |= {"X-Linked-ETag": f'"{file.sha256}"', "X-Linked-Size": str(size)}
+    headers |= {"X-Linked-ETag": f'"{file.sha256}"', "X-Linked-Size": str(size)} if file.lfs else {}
     wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", call.headers.get("Range", ""))
     first, last = wanted.groups() if wanted else ("", "")
     if not first and not last:

@@ -74,6 +74,15 @@ class Cut(Exception):
     """The connection ends here."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exception(), ConnectionError):  # a client that was killed is nothing to report
+            super().handle_error(request, client_address)
+
+
 class HubServer:
     """
     Starts a Hub that serves until it is closed; a context manager.
@@ -91,9 +100,7 @@ class HubServer:
         self.faults: list[Fault] = []
         self.lock = threading.RLock()
         self.closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": self}))
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
+        self._server = _Server(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": self}))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()

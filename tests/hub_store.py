@@ -5,19 +5,16 @@ import json
 import re
 from dataclasses import dataclass, field
 
-import yaml
+from tests.hub_cards import SDKS
 
-TYPES = ("model", "dataset")
+TYPES = ("model", "dataset", "space")
 DATE = "2026-01-02T03:04:05.000Z"  # of everything: nothing that a client does depends on it
 REGULAR_BYTES = 10_000_000  # the Hub takes larger files as LFS only
 LFS_SUFFIXES = {
     "model": ("bin", "safetensors", "onnx", "pt", "pth", "pkl", "npz", "npy", "parquet", "arrow", "zip", "gz"),
     "dataset": ("parquet", "arrow", "png", "jpg", "jpeg", "webp", "gif", "zip", "gz", "tar", "npy", "npz", "bin"),
 }
-LICENSES = (
-    "apache-2.0", "mit", "openrail", "cc0-1.0", "cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0",
-    "cc-by-nc-2.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0", "cc-by-nd-4.0", "unknown", "other",
-)  # fmt: skip
+LFS_SUFFIXES["space"] = LFS_SUFFIXES["model"]
 
 
 class HubError(Exception):
@@ -86,13 +83,15 @@ class Repo:
 
     Args:
         id (`str`): "owner/name".
-        type (`str`): "model" or "dataset".
+        type (`str`): "model", "dataset" or "space".
         private (`bool`): whether only its owner sees it.
+        sdk (`str`, *optional*): what a Space runs on.
     """
 
     id: str
     type: str
     private: bool
+    sdk: str | None = None
     commits: dict[str, Commit] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -242,49 +241,20 @@ class Store:
             raise HubError(403, "Forbidden: you must use a write token to write to a repository of yours")
         return repo
 
-    def create(self, kind: str, name: str, owner: str | None, private: bool, token: str | None) -> tuple[Repo, bool]:
+    def create(
+        self, kind: str, name: str, owner: str | None, private: bool, token: str | None, sdk: str | None = None
+    ) -> tuple[Repo, bool]:
         """The new repository, or the one that is there; and whether it is new."""
         account, role = self.known(token)
         if role != "write" or owner not in (None, account.name):
             raise HubError(403, f"You don't have the rights to create a {kind} under the namespace {owner!r}")
         if kind not in TYPES or not re.fullmatch(r"[\w.-]{1,96}", name):
             raise HubError(400, "Invalid repo type or name")
+        if kind == "space" and sdk not in SDKS:
+            raise HubError(400, f'"sdk" must be one of [{", ".join(SDKS)}]')
         key = kind, f"{account.name}/{name}"
         if key in self.repos:
             return self.repos[key], False
-        self.repos[key] = repo = Repo(key[1], kind, private)
+        self.repos[key] = repo = Repo(key[1], kind, private, sdk)
         repo.start(account.name)
         return repo, True
-
-
-def front_matter(text: str) -> dict:
-    """The YAML block of a card."""
-    found = re.match(r"^\s*---\r?\n(.*?)\r?\n---[ \t]*(\r?\n|$)", text, re.S)
-    return (yaml.safe_load(found[1]) if found else None) or {}
-
-
-def card_problems(text: str) -> tuple[list[str], list[str]]:
-    """Errors and warnings that the Hub has for a card, of those that a card of this project could run into."""
-    try:
-        data = front_matter(text)
-    except yaml.YAMLError as error:
-        return [f"bad YAML: {error}"], []
-    if not data:
-        return [], ["empty or missing yaml metadata in repo card"]
-    if not isinstance(data, dict):
-        return ["the metadata is no mapping"], []
-    errors = []
-    licenses = data.get("license", [])
-    for name in [licenses] if isinstance(licenses, str) else licenses:
-        if name not in LICENSES:
-            errors.append(f'"license" must be one of [{", ".join(LICENSES)}], not {name!r}')
-    languages = data.get("language", [])
-    for name in [languages] if isinstance(languages, str) else languages:
-        if not (isinstance(name, str) and re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]+)?|code|multilingual", name)):
-            errors.append(f'"language" must be an ISO 639 code, not {name!r}')
-    for config in data.get("configs", []):
-        if not isinstance(config, dict) or "config_name" not in config:
-            errors.append('"configs" must have "config_name"')
-    if sum(bool(config.get("default")) for config in data.get("configs", []) if isinstance(config, dict)) > 1:
-        errors.append('"configs" has several defaults')
-    return errors, []

@@ -152,6 +152,53 @@ out["card"] = DatasetCard.load("ann/d").data.license
     assert out["license: mit"].startswith("CommitInfo") and out["card"] == "mit"
 
 
+SPACE = """
+s = {"repo_id": "ann/page", "repo_type": "space"}
+out["no sdk"] = name_of(api.create_repo, **s)
+out["url"] = str(api.create_repo(**s, space_sdk="gradio", private=True))
+out["again"] = api.create_repo(**s, space_sdk="gradio", exist_ok=True).repo_id
+folder = Path("space"); (folder / "sub").mkdir(parents=True)
+(folder / "app.py").write_text("print('hello')")
+(folder / "sub" / "model.safetensors").write_bytes(bytes(range(256)) * 40)
+(folder / "picture.png").write_bytes(bytes(range(256)))
+card = folder / "README.md"
+for text in ("license: mit", "sdk: gradio\\ncolorFrom: black", "sdk: gradio\\nshort_description: " + "x" * 61,
+             "sdk: gradio\\nsdk_version: 6.10"):
+    card.write_text(f"---\\n{text}\\n---\\n# x")
+    out.setdefault("cards", []).append(name_of(api.upload_folder, folder_path=folder, **s))
+card.write_text("---\\nsdk: gradio\\nsdk_version: 6.10.0\\nmodels: [ann/m]\\n---\\n# x")
+out["commit"] = api.upload_folder(folder_path=folder, commit_message="page", **s).oid
+api.create_branch(**s, branch="next")
+api.create_tag(**s, tag="v1")
+info = api.space_info("ann/page", files_metadata=True)
+out["info"] = [info.sha, info.sdk, info.private, info.card_data["models"], info.siblings[-1].lfs is not None]
+out["tree"] = [item.path for item in api.list_repo_tree(recursive=True, **s)]
+refs = api.list_repo_refs(**s)
+out["refs"] = [ref.name for ref in refs.branches + refs.tags]
+there = Path(snapshot_download(revision="next", **s))
+out["same"] = all((there / path.relative_to(folder)).read_bytes() == path.read_bytes() for path in folder.rglob("*.*"))
+out["listed"] = [[item.id for item in listing(author="ann")] for listing in (api.list_spaces, api.list_models)]
+out["stranger"] = name_of(hf_hub_download, filename="app.py", token="bob-write", **s)
+api.delete_file("picture.png", **s)
+out["titles"] = [item.title for item in api.list_repo_commits(**s)]
+"""
+
+
+def test_a_space(hub, tmp_path):
+    out = client(hub, tmp_path, SPACE)
+    assert out["no sdk"] == "ValueError" and out["cards"] == ["ValueError"] * 4
+    assert out["url"] == f"{hub.url}/spaces/ann/page" and out["again"] == "ann/page"
+    assert out["info"] == [out["commit"], "gradio", True, ["ann/m"], True] and out["same"]
+    files = [".gitattributes", "README.md", "app.py", "picture.png", "sub/model.safetensors"]
+    assert sorted(out["tree"]) == sorted([*files, "sub"]) and out["refs"] == ["main", "next", "v1"]
+    assert out["listed"] == [["ann/page"], []] and out["stranger"] == "RepositoryNotFoundError"
+    assert out["titles"][1:] == ["page", "initial commit"]
+    repo = hub.repo("space", "ann/page")
+    assert repo.sdk == "gradio" and sorted(repo.at("next").files) == files and len(repo.at().files) == 4
+    assert [request.received for request in hub.seen("^PUT /lfs/spaces/")] == [256, 10240]
+    assert hub.seen("^GET /spaces/ann/page/resolve/") and ("model", "ann/page") not in hub.store.repos
+
+
 def test_ranges(hub, tmp_path):
     code = """
 from huggingface_hub import HfFileSystem, get_session

@@ -28,13 +28,15 @@ def allowed_libraries(path: str, on_import: bool) -> set[str]:
     """Third-party packages that a file of one of the packages may import, when it is imported or later."""
     package, *rest = Path(path).parts
     if package == "modeling_blip2idc":
-        return MODELING | (set() if on_import else TRAINING)
+        page = {"gradio"} if rest[-1] == "space_blip2idc.py" else set()
+        return MODELING | (set() if on_import else TRAINING | page)
     if package == "metrics" and rest[0] == "report":
         later = {"PIL", "matplotlib"} if rest[-1] == "curves.py" else {"PIL"}
         return REPORT | (set() if on_import else later)
     if package == "metrics":
-        # The page has requirements of its own, beside it, because it runs in a Space.
-        return METRIC | ({"gradio"} if rest[-1] == "app.py" and not on_import else set())
+        # The page has requirements of its own, beside it, because it runs in a Space; publishing is a command.
+        later = {"app.py": {"gradio"}, "__main__.py": {"huggingface_hub"}}
+        return METRIC | (set() if on_import else later.get(rest[-1], set()))
     if on_import:
         return DATA
     command = {"yaml"} if rest[0] == "synthesize_command.py" else set()
@@ -127,8 +129,11 @@ def test_the_metric_is_publishable_as_it_stands():
         (forbidden_imports, "modeling_blip2idc/__main__.py", "import train_trainer"),
         (forbidden_imports, "modeling_blip2idc/a.py", "from ..datasets_syned import x"),
         (forbidden_imports, "modeling_blip2idc/a.py", "def f():\n    import matplotlib"),
+        (forbidden_imports, "modeling_blip2idc/space_blip2idc.py", "import gradio"),
+        (forbidden_imports, "modeling_blip2idc/a.py", "def f():\n    import gradio"),
         (forbidden_imports, "metrics/cider/app.py", "import gradio"),
         (forbidden_imports, "metrics/cider/cider.py", "def f():\n    import gradio"),
+        (forbidden_imports, "metrics/cider/__main__.py", "import huggingface_hub"),
         (forbidden_imports, "metrics/report/build.py", "from ..cider.scoring import score"),
         (forbidden_imports, "metrics/report/build.py", "import datasets"),
         (forbidden_imports, "metrics/report/thumbnails.py", "from PIL import Image"),
@@ -161,7 +166,9 @@ def test_what_is_allowed_is_not_reported(tmp_path):
         "datasets_syned/synthesis/editors.py": "def f():\n    import diffusers\n",
         "metrics/cider/cider.py": "import datasets\nimport evaluate\nfrom .core import f\nfrom .ngrams import g\n",
         "metrics/cider/core.py": "from .ngrams import g\n",
+        "modeling_blip2idc/space_blip2idc.py": "def build():\n    import gradio\n",
         "metrics/cider/app.py": "def build():\n    import gradio\n",
+        "metrics/cider/__main__.py": "def push():\n    from huggingface_hub import HfApi\n",
         "metrics/report/build.py": "from ..cider import score\nfrom .thumbnails import f\nimport numpy as np\n",
         "metrics/report/thumbnails.py": "def f():\n    from PIL import Image\n",
         "metrics/report/curves.py": "def f():\n    from matplotlib.figure import Figure\n",

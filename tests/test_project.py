@@ -136,8 +136,11 @@ def test_pins_are_exact_and_within_what_is_declared():
 
 
 def test_captioning_needs_only_the_core():
-    missing = third_party(python_files("modeling_blip2idc")) - set(requirements(""))
+    files = [*python_files("modeling_blip2idc")]
+    files.remove(page := ROOT / "modeling_blip2idc" / "space_blip2idc.py")
+    missing = third_party(files) - set(requirements(""))
     assert not missing, f"modeling_blip2idc imports {missing}, not in [project.dependencies]"
+    assert third_party([page]) - set(requirements("", "app")) == set()
 
 
 def test_training_needs_only_the_train_extra():
@@ -154,7 +157,8 @@ def test_synthesis_needs_only_its_extras():
 
 
 def test_tests_and_benchmarks_need_only_the_dev_extra():
-    missing = third_party(python_files("tests", "benchmarks")) - set(requirements("", "train", "synth", "ray", "dev"))
+    extras = ("", "train", "synth", "ray", "app", "dev")
+    missing = third_party(python_files("tests", "benchmarks")) - set(requirements(*extras))
     assert not missing, f"imported, but in no list of pyproject.toml: {missing}"
 
 

@@ -151,6 +151,13 @@ class TestRefusals:
         with pytest.raises(ValueError, match="the adapter's base is not on the Hub"):
             train(recipes / "lora.yaml", *words)
 
+    def test_a_token_where_others_see_it(self, recipes, tiny_model_dir, tmp_path, capsys):
+        words = ["--model", tiny_model_dir, "--output_dir", tmp_path / "run", "--hub_token", "hf_secret"]
+        with pytest.raises(SystemExit):
+            train(recipes / "lora.yaml", *words)
+        said = capsys.readouterr().err
+        assert "set HF_TOKEN instead" in said and "hf_secret" not in said and not (tmp_path / "run").exists()
+
     def test_an_adapter_as_base(self, seeds, recipes, tmp_path):
         with pytest.raises(ValueError, match="is an adapter already"):
             train(recipes / "lora.yaml", "--model", seeds[0] / "final", "--output_dir", tmp_path)
@@ -181,15 +188,19 @@ class TestRefusals:
 
 class TestPublishing:
     def test_push_to_hub(self, recipes, tiny_model_dir, tmp_path):
-        command = [sys.executable, "train_trainer.py", recipes / "lora.yaml", "--model", tiny_model_dir]
+        code = (  # a token that a program gives, not the environment
+            "import sys, train_trainer; args = train_trainer.parse(sys.argv[2:]); args[2].hub_token = sys.argv[1]\n"
+            "try: train_trainer.main(*args)\nexcept (OSError, ValueError) as error: sys.exit(f'error: {error}')"
+        )
+        command = [recipes / "lora.yaml", "--model", tiny_model_dir, "--save_steps", 1]
         command += ["--output_dir", tmp_path / "run", "--max_steps", 1, "--eval_strategy", "no"]
         command += ["--push_to_hub", "--hub_model_id", "ann/idc", "--tuning", "full"]
         with HubServer() as hub:
             done, refused = (
                 subprocess.run(
-                    [str(word) for word in command],
+                    [sys.executable, "-c", code, token, *(str(word) for word in command)],
                     cwd=ROOT,
-                    env={**hub.env(tmp_path / token, token), "OMP_NUM_THREADS": "1"},
+                    env={**hub.env(tmp_path / token[:3]), "OMP_NUM_THREADS": "1"},
                     capture_output=True,
                     text=True,
                     timeout=300,
@@ -200,7 +211,14 @@ class TestPublishing:
             assert "published as ann/idc" in done.stdout and "ann-write" not in done.stdout + done.stderr
             files = hub.repo("model", "ann/idc").at().files
         local = {path.name for path in (tmp_path / "run" / "final").iterdir()}
-        assert local <= set(files) <= local | {".gitattributes"}
+        assert local <= set(files)
+        assert all(name.endswith("_blip2idc.py") for name in set(files) - local - {".gitattributes"})  # our code
+        assert json.loads(files["config.json"].content)["custom_pipelines"]
+        # the token is nowhere, neither here nor there
+        written = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert any(path.name == "training_args.bin" for path in written)
+        assert not [path for path in written if b"ann-write" in path.read_bytes()]
+        assert not [name for name, file in files.items() if b"ann-write" in file.content]
         # who may not publish is told before anything is trained
         assert refused.returncode == 1 and "trainable parameters" not in refused.stdout
         assert refused.stderr.strip().splitlines()[-1].startswith("error: ")

@@ -44,6 +44,7 @@ class TestFromNothing:
         final = folder / "final"
         expected = {"config.json", "generation_config.json", "model.safetensors", "processor_config.json"}
         expected |= {"tokenizer.json", "tokenizer_config.json", "README.md", "report.json", "curves.png"}
+        expected |= {"examples.png"}
         assert {path.name for path in final.iterdir()} == expected
         assert {tensor.dtype for tensor in load_file(final / "model.safetensors").values()} == {torch.float16}
         for path in (folder / "report.json", final / "report.json"):
@@ -76,9 +77,10 @@ class TestFromNothing:
 
     def test_the_card(self, toy):
         card = ModelCard.load(toy[0] / "final" / "README.md")
-        results = {result.metric_type: result.metric_value for result in card.data.eval_results}
-        assert results["cider"] == round(100 * toy[1]["scores"]["cider"], 4)
+        results = {result.metric_name: result.metric_value for result in card.data.eval_results}
+        assert results["CIDEr-D (x100)"] == round(100 * toy[1]["scores"]["cider"], 4)
         assert "A small BLIP2IDC, trained from nothing" in card.text and "(curves.png)" in card.text
+        assert "(examples.png)" in card.text
 
     def test_plain_blip2_loads_it(self, toy):
         folder, _ = toy

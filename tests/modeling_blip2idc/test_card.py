@@ -11,7 +11,7 @@ from datasets_syned.scene_scores import score_scene_captions
 from metrics.report import build_report, summarize_seeds
 from modeling_blip2idc.about_blip2idc import about_run
 from modeling_blip2idc.card_blip2idc import write_card
-from tests.hub_store import card_problems
+from tests.hub_cards import card_problems
 from train_arguments import DataArguments, IDCTrainingArguments, ModelArguments
 
 TRAIN = {"path": "syned", "name": "scenes", "split": "train", "train": 100, "seed": 1, "masks": True}
@@ -150,15 +150,29 @@ class TestHeader:
         assert data.model_name == "my_run" and data.library_name == "peft"
         assert data.base_model is None and data.license == "apache-2.0" and "lora" in data.tags
         scores = report["scores"]
-        assert {(r.metric_type, r.metric_name): r.metric_value for r in data.eval_results} == {
+        everything = [r for r in data.eval_results if "category" not in (r.metric_args or {})]
+        assert {(r.metric_type, r.metric_name): r.metric_value for r in everything} == {
             ("cider", "CIDEr-D (x100)"): round(100 * scores["cider"], 4),
             ("bleu", "BLEU-4"): round(scores["bleu_4"], 4),
             ("rouge", "ROUGE-L"): round(scores["rouge_l"], 4),
         }
+        for result, (key, unit) in zip(everything, (("cider", 100), ("bleu_4", 1), ("rouge_l", 1)), strict=True):
+            ends = [round(unit * end, 4) for end in scores[f"{key}_interval"]]
+            assert result.metric_args == {"interval": ends, "confidence": 0.95}
         for result in data.eval_results:
             assert (result.dataset_type, result.dataset_name) == ("syned", "syned scenes")
             assert (result.dataset_config, result.dataset_split) == ("scenes", "test")
             assert (result.task_type, result.task_name) == ("image-to-text", "Image difference captioning")
+
+    def test_model_index_by_category(self, card, report):
+        found = {(r.metric_name, r.metric_args["category"]): r for r in card(report).data.eval_results
+                 if "category" in (r.metric_args or {})}  # fmt: skip
+        assert len(found) == 3 * len(report["by_category"])
+        for name, part in report["by_category"].items():
+            cider = found[f"CIDEr-D (x100), {name}", name]
+            assert cider.metric_value == round(100 * part["cider"], 4) and cider.metric_type == "cider"
+            assert cider.metric_args["pairs"] == part["count"]
+            assert cider.metric_args["interval"] == [round(100 * end, 4) for end in part["cider_interval"]]
 
     def test_another_data_set(self, card, report):
         data = card(report, data={"test_data": {"path": "someone/pairs", "split": "validation[:10]"}}).data
@@ -206,7 +220,7 @@ class TestHowItWasMade:
         assert made.data.library_name == ("peft" if adapter else "transformers")
         assert made.data.base_model == model.get("model") and ("lora" in made.data.tags) == adapter
         assert made.data.license == (None if "model" in model else "apache-2.0")
-        assert 'model="<this repository>"' in made.text and "Two images in" in made.text
+        assert '"<this repository>"' in made.text and "Two images in" in made.text
         assert ("a few shapes and colors" in made.text) == ("scratch" in model)
         assert "scratch" in model or "2,000 trained parameters; learning rate " in made.text
 
@@ -230,6 +244,37 @@ class TestHowItWasMade:
         (tmp_path / "drawn.png").write_bytes(b"a picture")
         assert "![Loss and scores during training](curves.png)" in card(report, curves=tmp_path / "drawn.png").text
         assert (tmp_path / "my_run" / "final" / "curves.png").read_bytes() == b"a picture"
+
+
+class TestLoading:
+    def test_with_this_package_and_without(self, card, report):
+        alone = 'pipeline("image-difference-captioning", model="<this repository>", '
+        full = card(report, model={"model": OPT, "tuning": "full"}).text
+        assert f"{alone}trust_remote_code=True)" in full and "config=" not in full
+        adapter = card(report, model={"model": OPT}).text
+        assert f'{alone}config="<this repository>", trust_remote_code=True)' in adapter
+        embedded = card(report).text
+        assert "trust_remote_code" not in embedded and "cannot be used without that package" in embedded
+
+    def test_merged(self, card, report, tmp_path):
+        folder = tmp_path / "my_run" / "final"
+        card(report, model={"model": OPT})
+        write_card(folder, {**report, "about": about(folder.parent, {"model": OPT})}, merged=True)
+        made = ModelCard.load(folder / "README.md")
+        assert made.data.library_name == "transformers" and "lora" not in made.data.tags
+        assert "LoRA of rank 8" in made.text and "The adapter was then merged into the weights" in made.text
+
+    def test_the_base_as_it_was(self, card, report):
+        for revision, commit, says in ((None, "abc", "revision abc"), ("v1", "abc", "revision v1, commit abc")):
+            facts = {"base_commit": commit, "revision": revision}
+            made = card(report, replaced={"about": {**about("r", {"model": OPT}), **facts}}.items())
+            assert f" of {OPT} ({says}), " in made.text
+
+
+def test_examples(card, report, tmp_path):
+    assert "examples.png" not in card(report).text
+    (tmp_path / "my_run" / "final" / "examples.png").write_bytes(b"a picture")
+    assert "the first test pair of each kind, right or wrong" in card(report).text
 
 
 @pytest.mark.parametrize("tuning", ["lora", "full"])

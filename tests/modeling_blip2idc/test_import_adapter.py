@@ -12,30 +12,13 @@ from transformers import Blip2Config, Blip2ForConditionalGeneration, GenerationC
 from modeling_blip2idc import Blip2IDCProcessor, load_idc, lora_config
 from modeling_blip2idc.__main__ import main
 from modeling_blip2idc.import_adapter_blip2idc import RELEASED_BASE, RELEASED_REVISION, import_adapter
-from tests.modeling_blip2idc.adapters import NAME, PEFT_05, TARGETS, random_weights, write_old
+from tests.modeling_blip2idc.adapters import NAME, PEFT_05, TARGETS, write_old
 from tests.tiny_blip2 import random_pairs, tiny_pair
 
 pytestmark = [
     pytest.mark.usefixtures("transformers_logging"),
     pytest.mark.filterwarnings("ignore::UserWarning"),  # peft's, of fields that it has renamed
 ]
-
-
-@pytest.fixture(scope="module")
-def weights(plain_dir):
-    return random_weights(plain_dir)
-
-
-@pytest.fixture
-def old(tmp_path, weights):
-    return write_old(tmp_path / NAME, weights)
-
-
-@pytest.fixture
-def base(tmp_path, plain_dir):
-    """Beside the adapters."""
-    (tmp_path / "base").symlink_to(plain_dir)
-    return tmp_path / "base"
 
 
 def logits(model, processor, count=3):

@@ -14,6 +14,8 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from PIL import Image
 from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
     Blip2ForConditionalGeneration,
     Blip2Processor,
     GenerationConfig,
@@ -26,6 +28,9 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from modeling_blip2idc import Blip2IDCProcessor, ImageDifferenceCaptioningPipeline
 from modeling_blip2idc.loading_blip2idc import load_idc
+from modeling_blip2idc.merge_blip2idc import merge
+from tests.modeling_blip2idc.adapters import adapter_of
+from tests.tiny_blip2 import tiny_pair
 
 TASK = "image-difference-captioning"
 MISSING = "no/such/file.png"
@@ -390,6 +395,45 @@ def test_an_adapters_own_processor_wins_over_its_bases(adapter_dir, base_dir, pa
     assert pipe.processor is chosen
 
 
+def test_an_adapters_generation_settings(adapter_dir, base_dir, tmp_path):
+    """Also of one that transformers loaded, as in a process without this package: its processor says where it is."""
+    folder = shutil.copytree(adapter_dir, tmp_path / "adapter")
+    processor = Blip2IDCProcessor.from_pretrained(base_dir)
+    processor.save_pretrained(folder)
+    GenerationConfig(max_new_tokens=3, eos_token_id=7).save_pretrained(folder)
+
+    def settings(processor, **changes):
+        model = AutoModelForImageTextToText.from_pretrained(folder)
+        model.generation_config.update(**changes)
+        config = pipeline(TASK, model=model, processor=processor, device="cpu").model.generation_config
+        return config.max_new_tokens, config.eos_token_id
+
+    assert pipeline(TASK, model=str(folder), device="cpu").model.generation_config.max_new_tokens == 3
+    assert settings(Blip2IDCProcessor.from_pretrained(folder)) == (3, 7)
+    assert settings(Blip2IDCProcessor.from_pretrained(folder), max_new_tokens=5)[0] == 5  # somebody's choice
+    assert settings(processor)[0] is None  # that of the base
+
+
+def test_a_merged_model_keeps_its_canvas(pairs, tmp_path):
+    """A stock processor does not read it, nor which token ends a caption."""
+    adapter, model, processor = adapter_of(
+        tmp_path, tiny_pair(height=28, width=56), concat_axis="horizontal", prompt="a", stop_token="</s>"
+    )
+    folder, expected = merge(adapter, tmp_path / "merged"), texts(pipeline_of(model, processor)(pairs[:4]))
+    stock = {
+        "model": Blip2ForConditionalGeneration.from_pretrained(folder),
+        "processor": Blip2Processor.from_pretrained(folder),
+    }
+    for how in ({"model": str(folder)}, stock):
+        pipe = pipeline(TASK, device="cpu", max_new_tokens=6, **how)
+        own = pipe.processor
+        assert (own.concat_axis, own.prompt, own.stop_token) == ("horizontal", "a", "</s>")
+        assert texts(pipe(pairs[:4])) == expected
+    stock["processor"].image_processor.size = {"height": 28, "width": 28}  # somebody's choice
+    own = pipeline(TASK, device="cpu", **stock).processor
+    assert own.image_processor is stock["processor"].image_processor
+
+
 def test_t5(tiny_t5_model, tiny_t5_processor, pairs):
     pipe = pipeline_of(tiny_t5_model, tiny_t5_processor)
     one, many = pipe(pairs[:8]), pipe(pairs[:8], batch_size=5)
@@ -440,11 +484,19 @@ def test_a_saved_pipeline_names_no_path_and_loads_again(pipe, pairs, tmp_path):
         }
     }
     assert not hasattr(pipe.model.config, "custom_pipelines")
-    again = pipeline(
-        TASK, model=str(folder), pipeline_class=ImageDifferenceCaptioningPipeline, device="cpu", max_new_tokens=6
-    )
+    # with this package its own class is taken, and no code of the folder's
+    again = pipeline(TASK, model=str(folder), device="cpu", max_new_tokens=6)
+    assert type(again) is ImageDifferenceCaptioningPipeline
     assert again.processor.image_processor.size == pipe.processor.image_processor.size
     assert texts(again(pairs[:3])) == texts(pipe(pairs[:3]))
+
+
+def test_other_pipelines_of_a_repository_stay(tiny_model_dir, tmp_path):
+    folder = shutil.copytree(tiny_model_dir, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    tasks = {name: {"impl": "x.X", "pt": ["AutoModel"]} for name in (TASK, "other")}
+    (folder / "config.json").write_text(json.dumps({**config, "custom_pipelines": tasks}))
+    assert AutoConfig.from_pretrained(folder).custom_pipelines == {"other": tasks["other"]}
 
 
 REMOTE = """

@@ -1,0 +1,82 @@
+"""`blip2idc serve`: the page, on this machine."""
+
+import argparse
+import os
+
+import torch
+
+from .command_blip2idc import Unusable
+
+
+def serve_parser() -> argparse.ArgumentParser:
+    """Arguments of `blip2idc serve`."""
+    parser = argparse.ArgumentParser(
+        prog="blip2idc serve",
+        description="Show a page to try models in a browser, with an interface for programs. Ctrl-C ends it.",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="M",
+        help="folder or Hub id of a model or adapter to choose from, again for more (the embedded is always there)",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, only here)")
+    parser.add_argument("--port", type=_port, default=7860, metavar="N", help="0 is any free (default: %(default)s)")
+    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps, ... (default: a GPU if there is one)")
+    parser.add_argument(
+        "--max_batch_size", type=_positive, default=16, metavar="N", help="waiting pairs at a time (default: 16)"
+    )
+    parser.add_argument(
+        "--queue_size", type=_positive, default=64, metavar="N", help="pairs that may wait (default: 64)"
+    )
+    return parser
+
+
+def run_serve(args: argparse.Namespace) -> int:
+    """
+    Show the page until it is interrupted.
+
+    Args:
+        args (`argparse.Namespace`):
+            From [`serve_parser`].
+
+    Returns:
+        `int`: 0.
+
+    Raises:
+        Unusable: if gradio is missing, or the address cannot be listened on.
+    """
+    from transformers.utils import logging
+
+    from .space_blip2idc import build, serve
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    if "OMP_NUM_THREADS" not in os.environ:  # one core for the server: threads that wait for a core cost far more
+        torch.set_num_threads(max(1, torch.get_num_threads() - 1))
+    try:
+        page = build(args.model, args.device, args.max_batch_size, args.queue_size)
+    except ModuleNotFoundError as error:
+        raise Unusable(f"{error.name} is not installed; the page needs it: pip install 'blip2idc[app]'") from error
+    try:
+        serve(page, args.host, args.port)
+    except OSError as error:
+        raise Unusable(
+            f"cannot listen on port {args.port} of {args.host}; another server may do so. --port 0 takes any free one"
+        ) from error
+    return 0
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 65535, got {number}")
+    return number
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {number}")
+    return number

@@ -1,0 +1,66 @@
+"""`blip2idc serve` as a process of its own."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.source_tree import ROOT
+
+
+class Server:
+    """The running command: `url`, and what it wrote to `log`."""
+
+    def __init__(self, process: subprocess.Popen, url: str, log: Path):
+        self.process, self.url, self.log = process, url, log
+
+    def interrupt(self) -> int:
+        """Ctrl-C; returns the exit status."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout=30)
+
+
+def _start(folder: Path, *options: str) -> subprocess.Popen:
+    """Offline, with its temporary files in `folder`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}
+    environment |= {"GRADIO_TEMP_DIR": str(folder / "gradio"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    environment |= {"no_proxy": "127.0.0.1", "PYTHONPATH": str(ROOT)}
+    with (folder / "log.txt").open("w") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "modeling_blip2idc", "serve", *options],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            # a background job of a shell ignores Ctrl-C, and hands that on
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+
+
+@contextmanager
+def serving(folder: Path, *options: str) -> Iterator[Server]:
+    """The page, on a free port."""
+    process = _start(folder, "--port", "0", *options)
+    lines: queue.SimpleQueue = queue.SimpleQueue()
+    threading.Thread(target=lambda: lines.put(process.stdout.readline()), daemon=True).start()
+    try:
+        try:
+            line = lines.get(timeout=120)
+        except queue.Empty:
+            pytest.fail("the page did not start within 120 s")
+        log = folder / "log.txt"
+        assert line.startswith("The page is at http://127.0.0.1:"), line + log.read_text()[-3000:]
+        yield Server(process, line.split()[4].rstrip("/"), log)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        process.stdout.close()

@@ -1,0 +1,215 @@
+"""
+When the Hub fails while something is pushed or loaded: an upload ends complete or not at all, with one line that says
+what went wrong, and a second run finishes it. The real clients, in processes of their own, over HTTP.
+"""
+
+import hashlib
+import itertools
+import json
+import random
+import time
+
+import pytest
+
+from tests.datasets_syned import layouts
+from tests.hub_client import FAULTS, FILE, LASTING, PASSING, PUBLISH, Client
+from tests.hub_server import ROOT, HubServer
+
+METRIC = FILE.format(str(ROOT / "metrics" / "cider" / "__main__.py"), "push")
+SYNED = """
+import datasets
+datasets.disable_progress_bars()
+from datasets_syned.publish import publish
+def function(repo, data_dir):
+    return publish("spot_the_diff", repo, data_dir=data_dir)
+"""
+
+ROUTES = {
+    "create": "^POST /api/repos/create",
+    "branch": "^POST .*/branch/",
+    "card": "^POST /api/validate-yaml",
+    "preupload": "^POST .*/preupload/",
+    "batch": "^POST .*/objects/batch",
+    "put": "^PUT /lfs/",
+    "verify": "^POST /lfs/.*/verify",
+    "commit": "^POST .*/commit/",
+}
+RETRIED = {"preupload", "batch", "put", "verify"}  # by the client
+
+
+@pytest.fixture(scope="module")
+def hub():
+    with HubServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(hub, tmp_path_factory):
+    """One for each function, started when it is first asked for."""
+    started = {}
+
+    def of(function):
+        if function not in started:
+            started[function] = Client(hub, tmp_path_factory.mktemp("home"), function)
+        return started[function]
+
+    yield of
+    for one in started.values():
+        one.close()
+
+
+@pytest.fixture
+def version(tmp_path):
+    """Makes folders to publish, each different from the one before."""
+    numbers = itertools.count()
+
+    def make():
+        number = next(numbers)
+        folder = tmp_path / f"version-{number}"
+        folder.mkdir()
+        (folder / "README.md").write_text(f"---\nsdk: gradio\nlicense: mit\n---\n# {number}\n")
+        (folder / "config.json").write_text(json.dumps({"version": number}))
+        (folder / "model.safetensors").write_bytes(random.Random(number).randbytes(20_000))
+        return folder
+
+    return make
+
+
+def state(repo):
+    return {path: file.content for path, file in repo.at().files.items() if path != ".gitattributes"}
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def check_error(hub, text):
+    assert hub.url in text and "\n" not in text and "ann-write" not in text
+    assert "ame command continues" in text or "HTTP status 4" in text
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("kind", ["model", "space"])
+def test_complete_or_not_at_all(hub, client, version, kind, route):
+    publish, name = client(PUBLISH), f"ann/fails-at-{route}"
+    there = {"repo": name, "repo_type": kind}
+    first = version()
+    assert publish(folder=first, **there)["done"] == name
+    repo, old = hub.repo(kind, name), content(first)
+    for fault, how in FAULTS.items():
+        folder, commits = version(), len(repo.history())
+        hub.fail(ROUTES[route], **how)
+        out, new = publish(folder=folder, **there), content(folder)
+        hub.faults.clear()
+        assert state(repo) in (old, new), fault
+        if "done" in out:
+            assert state(repo) == new and not (fault in LASTING and "status" in how), fault
+        else:
+            check_error(hub, out["error"])
+            assert not (fault in PASSING and route in RETRIED) and fault != "slow", (fault, out)
+        if fault == "429 once" and "done" in out:
+            assert 7 <= out["waits"][0] <= 9, fault
+        # again: it finishes, what is there is not uploaded once more, and there is one commit in all
+        missing = {hashlib.sha256(new["model.safetensors"]).hexdigest()} - repo.objects.keys()
+        since = len(hub.requests)
+        assert publish(folder=folder, **there)["done"] == name
+        assert state(repo) == new and len(repo.history()) == commits + 1, fault
+        assert hub.uploaded(since) == 20_000 * len(missing), fault
+        old = new
+
+
+@pytest.mark.parametrize("kind", ["model", "space"])
+def test_a_first_push(hub, client, version, kind):
+    """There is no repository yet, or an empty one."""
+    publish, folder = client(PUBLISH), version()
+    for number, (route, fault) in enumerate(itertools.product(("create", "branch", "commit"), FAULTS)):
+        there = {"repo": f"ann/first-{number}", "repo_type": kind, "private": True}
+        hub.fail(ROUTES[route], **FAULTS[fault])
+        out = publish(folder=folder, **there)
+        hub.faults.clear()
+        if "error" in out:
+            check_error(hub, out["error"])
+            repo = hub.store.repos.get((kind, there["repo"]))
+            assert repo is None or state(repo) in ({}, content(folder))
+            out = publish(folder=folder, **there)
+        repo = hub.repo(kind, out["done"])
+        assert state(repo) == content(folder) and repo.private and len(repo.history()) == 2, (route, fault)
+
+
+@pytest.mark.parametrize("route", ["create", "card", "preupload", "commit"])
+def test_the_metric(hub, client, route):
+    push, key = client(METRIC), ("space", "ann/cider")
+    hub.store.repos.pop(key, None)
+    assert push(repo="cider") == {"done": "ann/cider", "waits": []}
+    whole = state(hub.store.repos.pop(key))
+    for fault, how in FAULTS.items():
+        hub.fail(ROUTES[route], **how)
+        out = push(repo="cider")
+        hub.faults.clear()
+        if "done" not in out:
+            check_error(hub, out["error"])
+            assert key not in hub.store.repos or state(hub.repo(*key)) in ({}, whole), fault
+            assert not (fault in PASSING and route in RETRIED) and fault != "slow", (fault, out)
+            assert push(repo="cider")["done"] == "ann/cider"
+        repo = hub.store.repos.pop(key)
+        assert state(repo) == whole and len(repo.history()) == 2, fault
+
+
+DATA_FAULTS = [
+    ("^GET /api/whoami", "500"),
+    ("^GET /api/whoami", "cut"),
+    ("create", "500"),
+    ("create", "cut before the answer"),
+    ("preupload", "429 once"),
+    ("preupload", "500"),
+    ("batch", "cut in the answer"),
+    ("batch", "429"),
+    ("put", "cut before the answer"),
+    ("put", "cut"),
+    ("verify", "cut in the request"),
+    ("verify", "500"),
+    ("card", "500"),
+    ("commit", "cut in the request"),
+    ("commit", "cut in the answer"),
+    ("commit", "slow"),
+]
+
+
+@pytest.mark.slow
+def test_a_data_set(hub, client, tmp_path):
+    """Nothing, the data without their card, or all of it; what else may fail is in tests/datasets_syned."""
+    splits = enumerate(("train", "val", "test"))
+    records = {split: [{"img_id": str(number), "sentences": [f"person {number} left"]}] for number, split in splits}
+    push, root = client(SYNED), layouts.spot_the_diff(tmp_path / "std", records)
+    assert push(repo="whole", data_dir=root)["done"] == f"{hub.url}/datasets/ann/whole"
+    whole = {path: body for path, body in state(hub.repo("dataset", "ann/whole")).items() if path != "README.md"}
+    data = {path for path in whole if path.endswith(".parquet")}
+    assert data < whole.keys()
+    for number, (route, fault) in enumerate(DATA_FAULTS):
+        key = "dataset", f"ann/data-{number}"
+        hub.fail(ROUTES.get(route, route), **FAULTS[fault])
+        out = push(repo=key[1], data_dir=root)
+        hub.faults.clear()
+        if "error" in out:
+            check_error(hub, out["error"])
+            assert fault in LASTING or route in ("create", "commit"), (route, fault, out)
+            there = state(hub.repo(*key)).keys() if key in hub.store.repos else set()
+            assert there in (set(), data, data | {"README.md"}), (route, fault)
+        objects, since = set(hub.repo(*key).objects) if key in hub.store.repos else set(), len(hub.requests)
+        assert push(repo=key[1], data_dir=root)["done"] == f"{hub.url}/datasets/{key[1]}", (route, fault)
+        assert {path: body for path, body in state(hub.repo(*key)).items() if path != "README.md"} == whole
+        assert f'load_dataset("{key[1]}"' in hub.repo(*key).file("README.md").content.decode()
+        sent = {request.path.split("/")[-1].split("?")[0] for request in hub.seen("^PUT /lfs/", since)}
+        assert sent.isdisjoint(objects), (route, fault)
+
+
+def test_a_wait_that_the_hub_asks_for(hub, tmp_path, version):
+    publish = Client(hub, tmp_path, PUBLISH, "waiting")
+    hub.fail(ROUTES["put"], status=429, retry_after=1)
+    start = time.monotonic()
+    out = publish(folder=version(), repo="ann/waited")
+    took = time.monotonic() - start
+    publish.close()
+    assert out["done"] == "ann/waited" and 1 <= out["waits"][0] <= 2 and 1 <= took < 10
+    refused, taken = hub.seen("^PUT /lfs/models/ann/waited/")
+    assert (refused.status, taken.status) == (429, 200)
