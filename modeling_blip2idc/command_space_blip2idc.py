@@ -1,9 +1,6 @@
 """`blip2idc serve`: the page, on this machine."""
 
 import argparse
-import os
-
-import torch
 
 from .command_blip2idc import Unusable
 
@@ -25,7 +22,7 @@ def serve_parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=7860, metavar="N", help="0 is any free (default: %(default)s)")
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps, ... (default: a GPU if there is one)")
     parser.add_argument(
-        "--max_batch_size", type=_positive, default=16, metavar="N", help="waiting pairs at a time (default: 16)"
+        "--max_batch_size", type=_positive, default=32, metavar="N", help="waiting pairs at a time (default: 32)"
     )
     parser.add_argument(
         "--queue_size", type=_positive, default=64, metavar="N", help="pairs that may wait (default: 64)"
@@ -53,8 +50,6 @@ def run_serve(args: argparse.Namespace) -> int:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    if "OMP_NUM_THREADS" not in os.environ:  # one core for the server: threads that wait for a core cost far more
-        torch.set_num_threads(max(1, torch.get_num_threads() - 1))
     try:
         page = build(args.model, args.device, args.max_batch_size, args.queue_size)
     except ModuleNotFoundError as error:

@@ -2,6 +2,7 @@
 
 import html
 import socket
+import sys
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -29,12 +30,13 @@ from .space_style_blip2idc import (
 KEPT = 3600  # seconds that uploads and drawn images stay on disk
 THREADS = 128  # requests at work wait in one each
 SESSIONS = 256  # whose components gradio remembers
+SWITCH = 0.0005  # seconds: at Python's 5 ms, the models' threads wait longer for the server's than they compute
 BOX = 300  # height of an image in pixels
 TITLE = "What changed? Image difference captioning"
 
 
 def build(
-    models: Iterable[str] = (), device: str | None = None, max_batch_size: int = 16, queue_size: int = 64
+    models: Iterable[str] = (), device: str | None = None, max_batch_size: int = 32, queue_size: int = 64
 ) -> Any:
     """
     The page, and its interface for programs, `/caption`.
@@ -44,7 +46,7 @@ def build(
             Hub ids or folders of models or adapters to choose from, besides the embedded one.
         device (`str`, *optional*):
             Where they run; by default a GPU if there is one.
-        max_batch_size (`int`, *optional*, defaults to 16):
+        max_batch_size (`int`, *optional*, defaults to 32):
             Waiting pairs that go through a model together.
         queue_size (`int`, *optional*, defaults to 64):
             Pairs that may wait; whoever comes then is told to come back.
@@ -108,7 +110,7 @@ def build(
         gr.Button(visible=False).click(
             caption, [*boxes, model], [gr.JSON(label="answer", visible=False), *heat], api_name="caption", **limits
         )
-    return page.queue(max_size=queue_size, api_open=False)
+    return page.queue(max_size=queue_size, api_open=False, status_update_rate=1)
 
 
 def serve(page: Any, host: str | None = None, port: int | None = None, block: bool = True) -> str:
@@ -133,6 +135,7 @@ def serve(page: Any, host: str | None = None, port: int | None = None, block: bo
     """
     from gradio import themes
 
+    sys.setswitchinterval(SWITCH)
     if port == 0:  # gradio would print that as the address
         with socket.socket() as free:
             free.bind((host or "127.0.0.1", 0))

@@ -76,11 +76,11 @@ class Captioners:
             Hub ids or folders of models or adapters. The embedded model is offered behind them.
         device (`str`, *optional*):
             Where they run; by default a GPU if there is one.
-        max_batch_size (`int`, *optional*, defaults to 16):
+        max_batch_size (`int`, *optional*, defaults to 32):
             Pairs at a time.
     """
 
-    def __init__(self, models: Iterable[str] = (), device: str | None = None, max_batch_size: int = 16):
+    def __init__(self, models: Iterable[str] = (), device: str | None = None, max_batch_size: int = 32):
         self._device = device
         self._batches: dict[str, Batches] = {}
         for model in (*dict.fromkeys(models), None):

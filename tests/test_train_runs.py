@@ -58,6 +58,7 @@ class TestSeeds:
         card = ModelCard.load(folder / "final" / "README.md")
         assert card.data.model_name == folder.name and "Over the seeds 1, 2 CIDEr is" in card.text
 
+    @pytest.mark.slow
     def test_a_seed_alone_is_the_same_run(self, seeds, recipes, tiny_model_dir, tmp_path):
         words = ["--seed", 2, "--max_steps", 4, "--eval_steps", 2]
         train(recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path, *words)
@@ -66,7 +67,7 @@ class TestSeeds:
 
 
 class TestEarlyStopping:
-    @pytest.mark.parametrize("metric", ["cider", "loss"])
+    @pytest.mark.parametrize("metric", ["cider", pytest.param("loss", marks=pytest.mark.slow)])
     def test_no_better_checkpoint(self, metric, recipes, tiny_model_dir, tmp_path):
         """Nothing is learned at a learning rate of 0: the first evaluation stays the best."""
         report = train(

@@ -116,6 +116,7 @@ def check_models(hub, models, pairs, folder, run, trust=True):
     return found
 
 
+@pytest.mark.slow
 def test_models_by_name_without_this_package(hub, models, pairs, tmp_path):
     """In this environment, with our names blocked: `pipeline`, the Auto classes, `PeftModel`."""
 
@@ -138,6 +139,7 @@ def test_models_by_name_without_this_package(hub, models, pairs, tmp_path):
     assert said["ann/on-embedded"] == said["ann/on-full"]
 
 
+@pytest.mark.slow
 def test_with_this_package_no_code_need_be_trusted(hub, models, pairs, tmp_path):
     """The same names, without `trust_remote_code`; the code is ours, and nothing of the Hub's is run."""
 
