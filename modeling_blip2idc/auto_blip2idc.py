@@ -158,7 +158,8 @@ def leave_out_pipeline(config_class: type, task: str) -> None:
     @functools.wraps(read)
     def from_dict(cls, config_dict, **kwargs):
         values = {key: value for key, value in config_dict.items() if key != "custom_pipelines"}
-        others = {name: of for name, of in (config_dict.get("custom_pipelines") or {}).items() if name != task}
+        named = config_dict.get("custom_pipelines")
+        others = {name: of for name, of in named.items() if name != task} if isinstance(named, dict) else {}
         return read(cls, {**values, "custom_pipelines": others} if others else values, **kwargs)
 
     config_class.from_dict = classmethod(from_dict)

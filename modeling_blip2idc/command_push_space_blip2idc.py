@@ -44,8 +44,10 @@ def run_push_space(args: argparse.Namespace) -> int:
         Unusable: if it cannot be published.
     """
     from huggingface_hub import constants
+    from huggingface_hub.utils import validate_repo_id
 
     try:
+        validate_repo_id(args.repo)
         if args.dry_run:
             _show(args.models)
         else:

@@ -3,6 +3,7 @@
 import argparse
 
 from .command_blip2idc import Unusable
+from .loading_blip2idc import check_folder
 
 
 def serve_parser() -> argparse.ArgumentParser:
@@ -51,14 +52,21 @@ def run_serve(args: argparse.Namespace) -> int:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
+        for model in args.model:
+            check_folder(model)
+    except FileNotFoundError as error:
+        raise Unusable(f"--model: {error}") from error
+    try:
         page = build(args.model, args.device, args.max_batch_size, args.queue_size)
     except ModuleNotFoundError as error:
         raise Unusable(f"{error.name} is not installed; the page needs it: pip install 'blip2idc[app]'") from error
     try:
         serve(page, args.host, args.port)
     except OSError as error:
+        why = f" ({error.strerror})" if error.strerror else ""
         raise Unusable(
-            f"cannot listen on port {args.port} of {args.host}; another server may do so. --port 0 takes any free one"
+            f"cannot listen on port {args.port} of {args.host}{why}; if another server does so, --port 0 takes any "
+            "free one"
         ) from error
     return 0
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
@@ -29,6 +30,8 @@ def _lost_said_plainly() -> Iterator[None]:
     """A connection that was lost, for which transformers blames the repository or nothing, as one line."""
     try:
         yield
+    except SafetensorError as error:
+        raise ValueError(f"a file of weights is damaged, or not whole: {error}") from error
     except Exception as error:
         lost = error
         while lost is not None and not _is_lost(lost):
@@ -146,7 +149,10 @@ def _load_full(model_id: str, revision: str | None, options: dict) -> tuple[Capt
     """The model, and the class of its processor."""
     revision = revision or "main"
     options = {name: value for name, value in options.items() if value is not None}
-    config_dict, _ = PreTrainedConfig.get_config_dict(model_id, revision=revision)
+    try:
+        config_dict, _ = PreTrainedConfig.get_config_dict(model_id, revision=revision)
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"config.json of {model_id!r} is no JSON object") from error
     model_type = config_dict.get("model_type")
     if model_type not in CAPTIONERS:
         raise ValueError(

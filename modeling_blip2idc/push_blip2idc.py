@@ -1,17 +1,22 @@
 """Publishing a model or an adapter: what goes up is put together in a folder of its own, from a list of what may."""
 
+import json
 import os
+import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from huggingface_hub import constants, get_token, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub import HfApi, get_token
+from huggingface_hub.errors import StrictDataclassError
+from huggingface_hub.utils import validate_repo_id
 
 from .card_text_blip2idc import is_unedited
 from .leaks_blip2idc import check_leaks
-from .publish_blip2idc import claim_repo, publish
+from .publish_blip2idc import publish, said_plainly
 from .push_card_blip2idc import write_push_card
 from .stage_blip2idc import EXTRAS, check_source, stage_adapter, stage_model
 
@@ -80,18 +85,20 @@ def push(
         `OSError`: a file is missing or damaged, the base cannot be read, or as for [`publish`].
         `ValueError`: what is in the folder cannot be published, or as for [`publish`].
     """
+    validate_repo_id(repo)
     source = find_source(folder)
-    check_source(source, dtype, merge)
+    with _damage_said_plainly(source):
+        check_source(source, dtype, merge)
     adapter = (source / "adapter_config.json").is_file() and not merge
-    name = repo if dry_run else claim_repo(repo, token, private, revision)
-    notes = []
+    name, notes = repo if dry_run else _full_name(repo, token), []
     with tempfile.TemporaryDirectory(prefix="blip2idc-push-") as out:
         out = Path(out)
-        facts = (stage_adapter if adapter else stage_model)(source, out, dtype, token)
-        for extra in EXTRAS:
-            if (source / extra).is_file():
-                shutil.copyfile(source / extra, out / extra)
-        write_push_card(source, out, name, facts)
+        with _damage_said_plainly(source):
+            facts = (stage_adapter if adapter else stage_model)(source, out, dtype, token)
+            for extra in EXTRAS:
+                if (source / extra).is_file():
+                    shutil.copyfile(source / extra, out / extra)
+            write_push_card(source, out, name, facts)
         check_leaks(out, [source, Path(folder)], [token or get_token() or ""])
         if not dry_run and not replace_card and _edited_there(out, name, revision, token):
             (out / "README.md").unlink()
@@ -127,14 +134,37 @@ def find_source(folder: str | os.PathLike) -> Path:
     )
 
 
+def _full_name(repo: str, token: str | None) -> str:
+    """With the account. The repository itself is not made before all is known to be in order."""
+    if "/" in repo:
+        return repo
+    api = HfApi(token=token)
+    with said_plainly(api, repo):
+        return f"{api.whoami()['name']}/{repo}"
+
+
+@contextmanager
+def _damage_said_plainly(source: Path) -> Iterator[None]:
+    """Files with values of another kind than they should have make the libraries fail in as many ways."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, re.error, StrictDataclassError) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise ValueError(f"a configuration, or report.json, in {source} is not as it should be ({said})") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"a text file in {source} is damaged ({error})") from error
+
+
 def _edited_there(out: Path, name: str, revision: str | None, token: str | None) -> bool:
     """Whether a person's card in the repository would be replaced by a program's."""
     if not is_unedited((out / "README.md").read_text(encoding="utf-8")):
         return False
-    try:
-        there = hf_hub_download(name, "README.md", revision=revision, token=token, endpoint=constants.ENDPOINT)
-    except EntryNotFoundError:
-        return False
+    api = HfApi(token=token)
+    with said_plainly(api, name):
+        if not api.file_exists(name, "README.md", revision=revision):
+            return False
+        # forced: a card from the cache, of the last push, would stand for it while the Hub fails
+        there = api.hf_hub_download(name, "README.md", revision=revision, force_download=True)
     return not is_unedited(Path(there).read_text(encoding="utf-8"))
 
 

@@ -1,6 +1,7 @@
 """The page: two images in; what changed in a sentence, how sure the model is, and where it looked."""
 
 import html
+import os
 import socket
 import sys
 import threading
@@ -174,8 +175,14 @@ def _image_box(gr: Any, side: str) -> Any:
         label=side, type="filepath", image_mode=None, sources=["upload", "clipboard"], height=BOX, buttons=[],
         elem_id=side.lower(),
     )  # fmt: skip
-    # gradio's own opens the file, and says less about a broken one than `read_image`
-    box.preprocess = lambda payload: payload and payload.path
+
+    def path_of(payload: Any) -> str | None:
+        """gradio's own opens the file, and says less about a broken one than `read_image`."""
+        if payload and payload.path and not os.path.isfile(payload.path):
+            box.temp_files.discard(payload.path)  # gradio's clean-up ends at a folder, for good
+        return payload and payload.path
+
+    box.preprocess = path_of
     return box
 
 

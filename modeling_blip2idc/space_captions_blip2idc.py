@@ -1,6 +1,8 @@
 """What the page does with pairs of images, many people's at a time; without gradio."""
 
 import os
+import sys
+import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +30,7 @@ FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # Pillow
 SAME_SHAPE = 0.01  # difference of the logarithms of the aspect ratios that nobody sees
 JPEG = {"format": "JPEG", "quality": 90, "subsampling": 0}
 GROUND = (128, 128, 128)
+_DECODING = threading.Semaphore(2)  # at a time: one image of 50 megapixels takes half a gigabyte while it is decoded
 
 
 class CaptionError(RuntimeError):
@@ -121,7 +124,10 @@ class Captioners:
         try:
             if not loaded:
                 loaded.append(_load(model, self._device))
-        except (OSError, ValueError, RuntimeError, AssertionError) as error:
+        except Exception as error:  # damaged files make the libraries fail in many ways
+            if model is not None and os.path.isdir(model):  # its message may name other places of this machine
+                print(f"{model}: {error!r}", file=sys.stderr)
+                return [CaptionError(f"The model {name} cannot be loaded; the server's log says why.")] * len(pairs)
             return [CaptionError(f"The model {name} cannot be loaded: {_public(error, model, name)}")] * len(pairs)
         try:
             return describe(loaded[0], pairs, name)
@@ -200,7 +206,7 @@ def read_image(path: str | os.PathLike | None, side: str) -> Image.Image:
         raise ImageLoadError(f"{name} has far too many pixels; {_LIMITS}") from error
     except Exception as error:  # Pillow's readers raise nearly anything on damaged headers
         raise ImageLoadError(
-            f"{name} is damaged, or not an image: choose a PNG, JPEG, WebP, GIF, BMP or TIFF file."
+            f"{name} is damaged, or not an image: choose a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF file."
         ) from error
     with opened:
         if opened.width * opened.height > MAX_PIXELS:

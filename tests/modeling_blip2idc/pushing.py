@@ -10,7 +10,8 @@ from tests.hub_server import run
 
 # Makes the calls of the first argument, each the words of a command; answers with what each returned and said.
 CALLS = """
-import contextlib, io, json, sys
+import contextlib, io, json, sys, time
+time.sleep = lambda seconds: None  # the client waits between attempts
 from modeling_blip2idc.__main__ import main
 done = []
 for words in json.loads(sys.argv[1]):
@@ -92,6 +93,10 @@ def refusals(folders):
     save_file({"x": torch.zeros(1)}, other / "model.safetensors")
     leak = copied(folders / "ours", "leak", README_md=f"# Mine\n\nFrom {folders}/data.\n")
     secret = copied(folders / "ours", "secret", README_md="# Mine\n\nMade with ann-write.\n")
+    odd, no_config, report = (copied(folders / "ours", name) for name in ("odd", "no_config", "report"))
+    (odd / "generation_config.json").write_text('{"max_new_tokens": "many"}')
+    (no_config / "config.json").write_text("[]")
+    (report / "report.json").write_text('{"about": {"train_data": []}}')
     (folders / "empty").mkdir()
     return {
         "`blip2idc import-adapter ": [pickle, "ann/no"],
@@ -101,6 +106,11 @@ def refusals(folders):
         "No model in ": [folders / "empty", "ann/no"],
         "No such folder: ": [folders / "nowhere", "ann/no"],
         "the token may not write there": [folders / "ours", "bob/theirs"],
+        "report is not as it should be": [report, "ann/bad"],
+        "no_config is not as it should be": [no_config, "ann/bad"],
+        "odd is not as it should be": [odd, "ann/bad"],
+        "maximum length is 96: 'ann/bad name'": [folders / "ours", "ann/bad name", "--dry_run"],
+        "with HTTP status 500": [folders / "ours", "ann/down"],
         "model.safetensors is damaged or missing": [cut, "ann/bad"],
         "the weights are not those of its config.json": [other, "ann/bad"],
         "README.md is not published: it names the folder ": [leak, "ann/bad"],

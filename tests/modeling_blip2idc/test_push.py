@@ -82,10 +82,12 @@ def pushed(hub, folders, tmp_path_factory):
         "mine": [copied(ours, "mine", README_md=CARD), "ann/card"],
         "kept": [ours, "ann/card"],
         "template": [copied(ours, "template", README_md=TEMPLATE), "ann/card", "--replace_card"],
+        "down": [folders / "mine", "ann/down"],
         "first": [ours, "ann/both"],
         "second": [folders / "embedded", "ann/both"],
         **refusals(folders),
     }
+    hub.fail("^HEAD /ann/down/resolve/.*/README.md", status=500, times=999)
     before = {path: path.read_bytes() for path in folders.rglob("*") if path.is_file()}
     said = dict(zip(calls, push(hub, home, *calls.values()), strict=True))
     assert {path: path.read_bytes() for path in folders.rglob("*") if path.is_file()} == before  # left as it was
@@ -177,14 +179,13 @@ def test_who_can_load_it(who, pushed, hub, folders, tmp_path):
 
 
 def test_what_is_refused(pushed, hub):
-    """In one line; what small files tell, before anything is made on the Hub."""
+    """In one line, before anything is made on the Hub."""
     refused = {says: said for says, said in pushed[0].items() if " " in says}
-    assert len(refused) == 11
+    assert len(refused) == 16
     for says, (code, out, err) in refused.items():
         assert (code, out) == (2, "") and err.startswith("blip2idc: error: ") and err.count("\n") == 1, err
         assert says in err and "ann-write" not in err, err
-    assert titles(hub, "ann/bad") == ["initial commit"] and hub.repo("model", "ann/bad").objects == {}
-    assert ("model", "ann/no") not in hub.store.repos
+    assert not {("model", "ann/no"), ("model", "ann/bad")} & set(hub.store.repos)
 
 
 def test_a_dry_run(pushed, hub):
@@ -201,6 +202,13 @@ def test_cards_that_somebody_edited(pushed, hub):
     last, *first = (files(hub, "ann/card", commit.id)["README.md"].decode() for commit in commits)
     assert first == [CARD.replace("<this repository>", "ann/card")]  # the second push had nothing else to change
     assert is_sealed(last) and "# card\n" in last
+
+
+def test_whether_a_card_was_edited_must_be_known(pushed, hub):
+    """While the Hub does not say, nothing goes up: a person's card would be lost."""
+    assert pushed[0]["down"][0] == 0  # a person's goes up, whatever is there
+    assert files(hub, "ann/down")["README.md"].decode() == CARD.replace("<this repository>", "ann/down")
+    assert titles(hub, "ann/down") == ["Model", "initial commit"]
 
 
 def test_another_model_replaces_all_of_the_last_one(pushed, hub):

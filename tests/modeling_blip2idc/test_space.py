@@ -6,6 +6,7 @@ import sys
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_what_is_no_image_is_refused_without_its_path(tmp_path, content):
     with pytest.raises(ImageLoadError) as caught:
         read_image(tmp_path / "it.png", "before")
     assert str(caught.value) == (
-        "The before image it.png is damaged, or not an image: choose a PNG, JPEG, WebP, GIF, BMP or TIFF file."
+        "The before image it.png is damaged, or not an image: choose a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF file."
     )
 
 
@@ -229,12 +230,19 @@ def test_serve_refuses_wrong_numbers(option, capsys):
     assert caught.value.code == 2 and "must be" in capsys.readouterr().err
 
 
+def test_serve_knows_at_once_that_a_folder_is_missing(capsys):
+    assert main(["serve", "--model", "./typo"]) == 2
+    assert capsys.readouterr().err == "blip2idc: error: --model: No such folder: './typo'.\n"
+
+
 def test_the_server(tmp_path, captions, capsys):
     """One process for all of this: starting one takes seconds."""
     pytest.importorskip("gradio", reason="the extra `app` is not installed")
     gradio_client, httpx = (pytest.importorskip(name) for name in ("gradio_client", "httpx"))  # which gradio needs
 
-    with serving(tmp_path, "--model", "/no/such/model") as server:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("[]")
+    with serving(tmp_path, "--model", str(tmp_path / "model")) as server:
         client = gradio_client.Client(server.url, verbose=False, download_files=str(tmp_path))
         endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
         assert list(endpoints) == ["/caption"]
@@ -264,7 +272,7 @@ def test_the_server(tmp_path, captions, capsys):
             gradio_client.exceptions.AppError, match="The before image broken.png is damaged, or not an image"
         ):
             broken.result(timeout=60)
-        with pytest.raises(gradio_client.exceptions.AppError, match="The model model cannot be loaded"):
+        with pytest.raises(gradio_client.exceptions.AppError, match="model cannot be loaded; the server's log"):
             missing.result(timeout=60)
         # a request that is none fails alone
         reply = httpx.get(f"{server.url}/gradio_api/call/caption/{junk.json()['event_id']}", timeout=60)
@@ -278,7 +286,13 @@ def test_the_server(tmp_path, captions, capsys):
         port = server.url.rsplit(":", 1)[1]
         assert main(["serve", "--port", port]) == 2
         assert capsys.readouterr().err == (
-            f"blip2idc: error: cannot listen on port {port} of 127.0.0.1; another server may do so. --port 0 takes "
-            "any free one\n"
+            f"blip2idc: error: cannot listen on port {port} of 127.0.0.1; if another server does so, --port 0 "
+            "takes any free one\n"
         )
+        # a folder as image fails alone, and gradio's clean-up does not end at it
+        (file,) = httpx.post(f"{server.url}/gradio_api/upload", files={"files": ("a.png", b"x")}).json()
+        data = [{"path": str(Path(file).parent), "meta": {"_type": "gradio.FileData"}}] * 2
+        event = httpx.post(f"{server.url}/gradio_api/call/caption", json={"data": [*data, None]}).json()["event_id"]
+        assert "event: error" in httpx.get(f"{server.url}/gradio_api/call/caption/{event}", timeout=60).text
         assert server.interrupt() == 0
+    assert not [path for path in (tmp_path / "gradio").rglob("*") if path.is_file()]

@@ -31,7 +31,10 @@ SAID = "the small red rubber cube became blue"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("space"), "--model", "/no/such/model") as server:
+    folder = tmp_path_factory.mktemp("space")
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text("[]")
+    with serving(folder, "--model", str(folder / "model")) as server:
         yield server
 
 
@@ -157,7 +160,7 @@ def test_what_goes_wrong_is_said_on_the_page(open_page, tmp_path):
     assert page.all("#where img") == page.all("#swipe img") == [] and page.fits()
     page.choose_model("model")
     page.find(".examples button").click()
-    page.wait.until(lambda _: "The model model cannot be loaded: No such folder" in page.text(".trouble"))
+    page.wait.until(lambda _: "The model model cannot be loaded; the server's log says why." in page.text(".trouble"))
     # and it goes on
     page.choose_model("mini (embedded)")
     page.ask()
