@@ -9,7 +9,7 @@ of them are in one other process, on the same cores. A request fails if it is re
 caption is not that of the pipeline for the user's pair.
 
 Memory: the server's resident set every half second, after the warm-up; the median of the last third of the time
-against that of the first. The warm-up is long because glibc keeps what was freed, and takes a minute or two until it
+against that of the first. The warm-up is long because glibc keeps what was freed, and takes minutes until it
 has enough for every thread. (What is in use, by its `mallinfo2`, does not grow from the first seconds on.)
 
 Exits with 1 if a request failed, memory grew by more than 3 %, or the batched server answered less than three times as
