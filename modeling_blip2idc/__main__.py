@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from .command_blip2idc import Unusable, run_captions, run_demo
+from .command_blip2idc import Unusable, positive, run_captions, run_demo
 from .command_files_blip2idc import run_canvas, run_import, run_merge
 from .command_push_blip2idc import push_parser, run_push
 from .command_push_space_blip2idc import push_space_parser, run_push_space
@@ -150,17 +150,10 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="M", help="folder or Hub id of a model or adapter (default: the embedded)")
     parser.add_argument("--revision", metavar="R", help="branch, tag or commit of the model")
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps, ... (default: a GPU if there is one)")
-    parser.add_argument("--batch_size", type=_positive, default=8, metavar="N", help="pairs at a time (default: 8)")
-    parser.add_argument("--num_beams", type=_positive, metavar="N", help="beams of the search (default: the model's)")
-    parser.add_argument("--max_new_tokens", type=_positive, metavar="N", help="longest caption (default: the model's)")
+    parser.add_argument("--batch_size", type=positive, default=8, metavar="N", help="pairs at a time (default: 8)")
+    parser.add_argument("--num_beams", type=positive, metavar="N", help="beams of the search (default: the model's)")
+    parser.add_argument("--max_new_tokens", type=positive, metavar="N", help="longest caption (default: the model's)")
     parser.add_argument("--prompt", metavar="TEXT", help="start of the caption, to be continued (default: none)")
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {number}")
-    return number
 
 
 if __name__ == "__main__":

@@ -13,6 +13,14 @@ class Unusable(Exception):
     """What the command cannot work with at all. Its message is for the user."""
 
 
+def positive(text: str) -> int:
+    """An argument's value: a whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {number}")
+    return number
+
+
 def run_captions(args: argparse.Namespace) -> int:
     """
     Caption a pair or folders of pairs; results go to stdout as they come, bad pairs to stderr.

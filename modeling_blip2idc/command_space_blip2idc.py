@@ -2,7 +2,7 @@
 
 import argparse
 
-from .command_blip2idc import Unusable
+from .command_blip2idc import Unusable, positive
 from .loading_blip2idc import check_folder
 
 
@@ -23,10 +23,10 @@ def serve_parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=7860, metavar="N", help="0 is any free (default: %(default)s)")
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps, ... (default: a GPU if there is one)")
     parser.add_argument(
-        "--max_batch_size", type=_positive, default=32, metavar="N", help="waiting pairs at a time (default: 32)"
+        "--max_batch_size", type=positive, default=32, metavar="N", help="waiting pairs at a time (default: 32)"
     )
     parser.add_argument(
-        "--queue_size", type=_positive, default=64, metavar="N", help="pairs that may wait (default: 64)"
+        "--queue_size", type=positive, default=64, metavar="N", help="pairs that may wait (default: 64)"
     )
     return parser
 
@@ -75,11 +75,4 @@ def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"must be from 0 to 65535, got {number}")
-    return number
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {number}")
     return number
