@@ -89,9 +89,9 @@ def plain_instructblip_dir(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def transformers_logging():
-    """The command quietens transformers, which is of no use to the other tests."""
+    """The commands quieten transformers, whose warnings other tests wait for."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     yield
     logging.set_verbosity(verbosity)

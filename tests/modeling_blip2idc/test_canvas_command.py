@@ -13,8 +13,6 @@ from modeling_blip2idc.canvas_file_blip2idc import write_canvas
 from modeling_blip2idc.compact_blip2idc import name_base
 from tests.tiny_blip2 import tiny_instructblip, tiny_pair
 
-pytestmark = pytest.mark.usefixtures("transformers_logging")
-
 
 @pytest.fixture
 def pair(tmp_path):

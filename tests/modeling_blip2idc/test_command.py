@@ -18,9 +18,6 @@ from tests.source_tree import ROOT
 NAMES = ["a", "b", "c", "d", "e"]
 
 
-pytestmark = pytest.mark.usefixtures("transformers_logging")
-
-
 @pytest.fixture
 def model(tiny_model_dir):
     return ["--model", str(tiny_model_dir), "--device", "cpu", "--max_new_tokens", "6"]

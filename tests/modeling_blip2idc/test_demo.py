@@ -18,8 +18,6 @@ from modeling_blip2idc.demo_blip2idc import EXAMPLES, caption_examples, load_exa
 from modeling_blip2idc.report_blip2idc import render_page
 from modeling_blip2idc.sheet_blip2idc import contact_sheet
 
-pytestmark = pytest.mark.usefixtures("transformers_logging")
-
 
 class Page(HTMLParser):
     """What a page shows and what it refers to."""

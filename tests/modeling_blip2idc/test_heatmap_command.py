@@ -10,8 +10,6 @@ from datasets_syned.scenes import make_pair
 from modeling_blip2idc.__main__ import main
 from modeling_blip2idc.heatmap_file_blip2idc import GAP
 
-pytestmark = pytest.mark.usefixtures("transformers_logging")
-
 
 def files(tmp_path, index):
     """The images of a rendered test pair as files, and the pair."""

@@ -15,10 +15,7 @@ from modeling_blip2idc.import_adapter_blip2idc import RELEASED_BASE, RELEASED_RE
 from tests.modeling_blip2idc.adapters import NAME, PEFT_05, TARGETS, write_old
 from tests.tiny_blip2 import random_pairs, tiny_pair
 
-pytestmark = [
-    pytest.mark.usefixtures("transformers_logging"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),  # peft's, of fields that it has renamed
-]
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # peft's, of fields that it has renamed
 
 
 def logits(model, processor, count=3):

@@ -12,10 +12,7 @@ from modeling_blip2idc.__main__ import main
 from modeling_blip2idc.import_adapter_blip2idc import import_adapter
 from tests.modeling_blip2idc.adapters import PEFT_05, write_old
 
-pytestmark = [
-    pytest.mark.usefixtures("transformers_logging"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),  # peft's, of fields that it has renamed
-]
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # peft's, of fields that it has renamed
 
 
 class Runs:

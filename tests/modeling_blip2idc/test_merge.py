@@ -23,7 +23,6 @@ from tests.modeling_blip2idc.adapters import adapter_of
 from tests.source_tree import ROOT
 from tests.tiny_blip2 import random_pairs, tiny_instructblip, tiny_pair
 
-pytestmark = pytest.mark.usefixtures("transformers_logging")
 PAIRS = random_pairs(3)
 
 # Run where this package cannot be imported.

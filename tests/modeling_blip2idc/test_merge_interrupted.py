@@ -17,8 +17,6 @@ from tests.modeling_blip2idc.adapters import adapter_of
 from tests.source_tree import ROOT
 from tests.tiny_blip2 import tiny_pair
 
-pytestmark = pytest.mark.usefixtures("transformers_logging")
-
 
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory):
