@@ -166,17 +166,19 @@ def _relevance(pipe, halves, captions: list[str], layout: CanvasGeometry, shifts
     targets = pipe.processor(images=halves, text=captions, **options).to(device)
     nothing = pipe.processor(images=halves, text=[known[0]] * len(halves), **options).to(device)
     pixels = targets.pop("pixel_values").float()  # (N, 3, H, W)
-    nothing.pop("pixel_values")
-    weight = changed.to(device)[:, None, None, None]
+    instruction = {name: targets.pop(name) for name in list(targets) if name.startswith("qformer_")}
+    weight = changed.to(device)
     patch = captioner.config.vision_config.patch_size
     boxes = [layout.half_box(which) for which in HALVES]
     total, seen = torch.zeros_like(pixels[:, 0]), torch.zeros_like(pixels[:, 0])
     for x, y in shifts:
         x, y = round(x * SHIFT * patch), round(y * SHIFT * patch)
         moved = _move(pixels, boxes, x, y, "replicate").requires_grad_()
-        gradient = torch.autograd.grad(_log_probability(captioner, moved, targets), moved)[0]
+        features = captioner.get_image_features(moved, **instruction).pooler_output  # (N, queries, size of the LM)
+        score = _log_probability(captioner, features, targets)  # (N,)
         if changed.any():
-            gradient -= weight * torch.autograd.grad(_log_probability(captioner, moved, nothing), moved)[0]
+            score = score - weight * _log_probability(captioner, features, nothing)
+        gradient = torch.autograd.grad(score.sum(), moved)[0]  # a row's score depends on its own pixels only
         moved = moved.detach()
         found = (gradient * (moved - _other(moved, boxes))).abs().sum(1, keepdim=True)  # (N, 1, H, W)
         total += _move(found, boxes, -x, -y, "constant")[:, 0]
@@ -184,13 +186,22 @@ def _relevance(pipe, halves, captions: list[str], layout: CanvasGeometry, shifts
     return _blur(total / seen, boxes, BLUR * patch).cpu()
 
 
-def _log_probability(captioner, pixels: torch.Tensor, inputs: Mapping) -> torch.Tensor:
-    """Sum over the batch of the log-probability of each caption, stop token included: their gradients do not mix."""
+def _log_probability(captioner, features: torch.Tensor, inputs: Mapping) -> torch.Tensor:
+    """
+    Of each caption, stop token included, (N,). As the model's `forward`, which computes the features of the images
+    anew for every caption (`mm_encoder_outputs` came after transformers 5.17).
+    """
+    embeds = captioner.get_input_embeddings()(inputs["input_ids"])
+    places = captioner.get_placeholder_mask(inputs["input_ids"], inputs_embeds=embeds)
+    embeds = embeds.masked_scatter(places, features.to(embeds.device, embeds.dtype))
+    given = {"inputs_embeds": embeds, "attention_mask": inputs["attention_mask"]}
     labels = inputs["labels"]
-    logits = captioner(pixel_values=pixels, **inputs).logits.float()
     if captioner.config.use_decoder_only_language_model:
-        logits, labels = logits[:, :-1], labels[:, 1:]
-    return -F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=-100, reduction="sum")
+        logits, labels = captioner.language_model(**given).logits[:, :-1], labels[:, 1:]
+    else:
+        logits = captioner.language_model(**given, labels=labels).logits
+    losses = F.cross_entropy(logits.float().transpose(1, 2), labels, ignore_index=-100, reduction="none")
+    return -losses.sum(1)
 
 
 def _move(maps: torch.Tensor, boxes, x: int, y: int, mode: str) -> torch.Tensor:
