@@ -2,16 +2,20 @@
 
 import html
 import os
+import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from .demo_blip2idc import EXAMPLES, load_examples
 from .image_errors_blip2idc import ImageLoadError
 from .space_captions_blip2idc import MAX_BYTES, MAX_PIXELS, CaptionError, Captioners, same_frame, write_images
+from .space_files_blip2idc import Kept
+from .space_requests_blip2idc import MAX_JSON, RequestError, RequestLimits, check_request
 from .space_style_blip2idc import (
     ABOUT,
     ACCESS,
@@ -32,6 +36,8 @@ KEPT = 3600  # seconds that uploads and drawn images stay on disk
 THREADS = 128  # requests at work wait in one each
 SESSIONS = 256  # whose components gradio remembers
 SWITCH = 0.0005  # seconds: at Python's 5 ms, the models' threads wait longer for the server's than they compute
+# After each request gradio makes a table of the last 10,000, for a page that is not shown here: 2 to 8 ms of each.
+UNCOUNTED = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(sys.maxsize)}
 BOX = 300  # height of an image in pixels
 TITLE = "What changed? Image difference captioning"
 
@@ -81,11 +87,23 @@ def build(
         return answer.as_json(), *(drawn(answer.heat()) or [None, None])
 
     def choose(event: gr.EventData) -> list[str]:
-        return [examples[int(event.example)][side] for side in ("before", "after")]
+        try:
+            example = examples[int(event.example)]
+        except Exception as error:  # anything may have been sent
+            raise gr.Error("There is no such example.", print_exception=False) from error
+        return [example["before"], example["after"]]
+
+    def check(asked: Any, values: list) -> None:
+        if not asked.inputs:
+            return
+        try:
+            values[:] = check_request(values, names, boxes[0].GRADIO_CACHE)
+        except RequestError as error:
+            raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from error
 
     caption.__doc__ = API_DESCRIPTION
 
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEPT // 4, KEPT)) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.HTML(HEAD, elem_id="head")
         with gr.Row(elem_id="pair", equal_height=True):
             boxes = [_image_box(gr, side) for side in ("Before", "After")]
@@ -111,6 +129,9 @@ def build(
         gr.Button(visible=False).click(
             caption, [*boxes, model], [gr.JSON(label="answer", visible=False), *heat], api_name="caption", **limits
         )
+    for name, value in UNCOUNTED.items():
+        os.environ.setdefault(name, value)
+    page.validate_inputs = check  # gradio's own counts them, and says in how many lines that there are too few
     return page.queue(max_size=queue_size, api_open=False, status_update_rate=1)
 
 
@@ -136,6 +157,17 @@ def serve(page: Any, host: str | None = None, port: int | None = None, block: bo
     """
     from gradio import themes
 
+    files: list[Kept] = []
+
+    @asynccontextmanager
+    async def running(app: Any) -> AsyncIterator[None]:
+        files.append(Kept(app.uploaded_file_dir, KEPT, page.temp_file_sets))
+        app.uploaded_file_dir = files[0].folder
+        for part in page.blocks.values():
+            part.GRADIO_CACHE = files[0].folder
+        yield
+        files[0].close()
+
     sys.setswitchinterval(SWITCH)
     if port == 0:  # gradio would print that as the address
         with socket.socket() as free:
@@ -153,21 +185,55 @@ def serve(page: Any, host: str | None = None, port: int | None = None, block: bo
         max_threads=THREADS,
         state_session_capacity=SESSIONS,
         run_history=False,
+        enable_monitoring=False,
         ssr_mode=False,
         share=False,
         mcp_server=False,
         quiet=True,
         prevent_thread_lock=True,
+        app_kwargs={"lifespan": running, "middleware": [(RequestLimits, (2 * MAX_BYTES + MAX_JSON,), {})]},
     )
-    print(f"The page is at {address} (Ctrl-C ends it)", flush=True)
-    if block:
+    if not block:
+        print(f"The page is at {address}", flush=True)
+        return address
+    with _sigterm_as_ctrl_c():
         try:
+            print(f"The page is at {address} (Ctrl-C ends it)", flush=True)
             threading.Event().wait()
         except KeyboardInterrupt:
             print()
         finally:
             page.close(verbose=False)
+            files[0].close()  # a connection that stays open keeps the server from its own end
     return address
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """What systemd, containers and Spaces send. Only the main thread can say what signals do."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def space_models(default: str = "") -> list[str]:
+    """
+    The models that a Space offers.
+
+    Args:
+        default (`str`, *optional*, defaults to `""`):
+            Names with commas between, where the variable `BLIP2IDC_MODELS` is not set.
+
+    Returns:
+        `list[str]`: for [`build`].
+    """
+    names = os.environ.get("BLIP2IDC_MODELS", default).split(",")
+    return [name.strip() for name in names if name.strip()]
 
 
 def _image_box(gr: Any, side: str) -> Any:
@@ -175,14 +241,10 @@ def _image_box(gr: Any, side: str) -> Any:
         label=side, type="filepath", image_mode=None, sources=["upload", "clipboard"], height=BOX, buttons=[],
         elem_id=side.lower(),
     )  # fmt: skip
-
-    def path_of(payload: Any) -> str | None:
-        """gradio's own opens the file, and says less about a broken one than `read_image`."""
-        if payload and payload.path and not os.path.isfile(payload.path):
-            box.temp_files.discard(payload.path)  # gradio's clean-up ends at a folder, for good
-        return payload and payload.path
-
-    box.preprocess = path_of
+    # gradio's own opens the file, and says less about a broken one than `read_image`
+    box.preprocess = lambda payload: payload and payload.path
+    # gradio's own is a URL, and here none is fetched
+    box.example_payload = lambda: {"path": f"{side.lower()}.png", "meta": {"_type": "gradio.FileData"}}
     return box
 
 
@@ -192,4 +254,4 @@ def _heat_map(gr: Any, side: str) -> Any:
     )
 
 
-__all__ = ["build", "serve"]
+__all__ = ["build", "serve", "space_models"]

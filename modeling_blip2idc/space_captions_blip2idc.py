@@ -1,11 +1,12 @@
 """What the page does with pairs of images, many people's at a time; without gradio."""
 
 import os
+import re
 import sys
-import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -26,11 +27,13 @@ from .space_batches_blip2idc import Batches
 EMBEDDED_MODEL = "mini (embedded)"
 MAX_BYTES, MAX_PIXELS = 20_000_000, 50_000_000  # of each image
 SHOWN = 1024  # longest side in pixels of what is drawn, and of what the model sees
+MAX_SCANS = 40
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # Pillow knows others that run programs
 SAME_SHAPE = 0.01  # difference of the logarithms of the aspect ratios that nobody sees
 JPEG = {"format": "JPEG", "quality": 90, "subsampling": 0}
 GROUND = (128, 128, 128)
-_DECODING = threading.Semaphore(2)  # at a time: one image of 50 megapixels takes half a gigabyte while it is decoded
+# Of 50 megapixels with transparency, one image takes 0.8 GB while it is read, and each thread keeps some of that.
+_READERS = ThreadPoolExecutor(2, thread_name_prefix="read_image")
 
 
 class CaptionError(RuntimeError):
@@ -191,6 +194,10 @@ def read_image(path: str | os.PathLike | None, side: str) -> Image.Image:
     if not path:
         raise ImageLoadError(f"The {side} image is missing: choose two images.")
     name = f"The {side} image {Path(path).name}"
+    return _READERS.submit(_read, path, name).result()
+
+
+def _read(path: str | os.PathLike, name: str) -> Image.Image:
     try:
         if os.path.getsize(path) > MAX_BYTES:
             raise ImageLoadError(f"{name} has {os.path.getsize(path) / 1e6:.2f} MB; {_LIMITS}")
@@ -212,12 +219,33 @@ def read_image(path: str | os.PathLike | None, side: str) -> Image.Image:
         if opened.width * opened.height > MAX_PIXELS:
             millions = opened.width * opened.height / 1e6
             raise ImageLoadError(f"{name} has {opened.width} x {opened.height} = {millions:.2f} megapixels; {_LIMITS}")
+        if opened.format in ("JPEG", "MPO") and (scans := jpeg_scans(content)) > MAX_SCANS:
+            raise ImageLoadError(f"{name} is a JPEG of {scans} scans, and would take minutes to read: save it anew.")
         opened.draft(None, (SHOWN, SHOWN))  # of a JPEG, decode no more than is needed
         image = load_image(opened, name)
         image.thumbnail((SHOWN, SHOWN), reducing_gap=2.0)
     return image
 
 
+def jpeg_scans(content: bytes) -> int:
+    """
+    Number of passes over its pixels that a JPEG consists of. A progressive one has about ten. The standard sets no
+    limit, one more takes a few bytes, and each costs the time of the whole image (ITU-T T.81, annexes B and G).
+
+    Args:
+        content (`bytes`): the file.
+
+    Returns:
+        `int`: number of scans, of the first image if there are more.
+    """
+    scans, place = 0, 2
+    while (found := _MARKER.search(content, place)) and found[0] != b"\xff\xd9":
+        scans += found[0] == b"\xff\xda"
+        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+    return scans
+
+
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # of a segment, or the end; none occurs in a scan's data
 _LIMITS = f"the limits are {MAX_BYTES // 10**6} MB and {MAX_PIXELS // 10**6} megapixels for each image."
 
 

@@ -20,15 +20,12 @@ SHORT = "Two images in, what changed in a sentence out"  # the Hub takes 60 char
 
 APP = '''"""The page. A variable BLIP2IDC_MODELS of the Space, Hub ids with commas between, replaces MODELS."""
 
-import os
-
-from modeling_blip2idc.space_blip2idc import build, serve
+from modeling_blip2idc.space_blip2idc import build, serve, space_models
 
 MODELS = "{models}"
 
 if __name__ == "__main__":
-    names = os.environ.get("BLIP2IDC_MODELS", MODELS).split(",")
-    serve(build([name.strip() for name in names if name.strip()]))
+    serve(build(space_models(MODELS)))
 '''
 
 README = """---

@@ -52,7 +52,7 @@ def test_an_entry_may_be_there_again_word_for_word(tmp_path):
         ("[]", "p: has no predictions"),
         ("\n \n", "p: has no predictions"),
         (lines(OURS) + "{oops\n", "p, line 2: is no JSON: Expecting property name enclosed in double quotes at "),
-        ('[\n{"id": 1,\n}]', "p: is no JSON: Expecting property name enclosed in double quotes: line 3 column 1"),
+        ('[\n{"id": 1,\n]', "p: is no JSON: Expecting property name enclosed in double quotes: line 3 column 1"),
         ('{"id": 1' + "0" * 5000 + "}", "p, line 1: is no JSON: Exceeds the limit"),
         ("[" * 100_000, "p: is no JSON: maximum recursion depth exceeded"),
         ('{"id":' * 100_000, "p, line 1: is no JSON: maximum recursion depth exceeded"),

@@ -21,17 +21,40 @@ class Server:
     def __init__(self, process: subprocess.Popen, url: str, log: Path):
         self.process, self.url, self.log = process, url, log
 
-    def interrupt(self) -> int:
-        """Ctrl-C; returns the exit status."""
-        self.process.send_signal(signal.SIGINT)
+    def end(self, number: int) -> int:
+        """Send a signal; returns the exit status."""
+        self.process.send_signal(number)
         return self.process.wait(timeout=30)
+
+    def outside(self) -> list[str]:
+        """Other machines that it asked for anything, or for whose address it asked."""
+        return [line for line in self.log.read_text().splitlines() if line.startswith("OUTSIDE")]
+
+
+WATCH = """
+import sys
+
+def watch(event, args):
+    if event == "socket.getaddrinfo":
+        host = args[0]
+    elif event in ("socket.connect", "socket.sendto") and isinstance(args[1], tuple):
+        host = args[1][0]
+    else:
+        return
+    if host not in ("127.0.0.1", "localhost", "::1", b"127.0.0.1", b"localhost"):
+        print("OUTSIDE", event, host, file=sys.stderr, flush=True)
+
+sys.addaudithook(watch)
+"""
 
 
 def _start(folder: Path, *options: str) -> subprocess.Popen:
     """Offline, with its temporary files in `folder`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}
     environment |= {"GRADIO_TEMP_DIR": str(folder / "gradio"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    environment |= {"no_proxy": "127.0.0.1", "PYTHONPATH": str(ROOT)}
+    (folder / "watch").mkdir()
+    (folder / "watch" / "sitecustomize.py").write_text(WATCH)
+    environment |= {"no_proxy": "127.0.0.1", "PYTHONPATH": os.pathsep.join([str(folder / "watch"), str(ROOT)])}
     with (folder / "log.txt").open("w") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "modeling_blip2idc", "serve", *options],

@@ -1,32 +1,30 @@
-"""What the page does: reading images, many people's pairs at once, and the server that programs call."""
+"""What the page does: many people's pairs at once, the pictures it draws, and the models that it offers."""
 
-import io
 import json
+import runpy
 import sys
 import threading
-import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 import modeling_blip2idc
+from modeling_blip2idc import space_blip2idc
 from modeling_blip2idc.__main__ import main
 from modeling_blip2idc.demo_blip2idc import load_examples
-from modeling_blip2idc.image_errors_blip2idc import ImageLoadError
 from modeling_blip2idc.space_batches_blip2idc import Batches
+from modeling_blip2idc.space_blip2idc import space_models
 from modeling_blip2idc.space_captions_blip2idc import (
     EMBEDDED_MODEL,
     CaptionError,
     Captioners,
-    read_image,
     same_frame,
     write_images,
 )
+from modeling_blip2idc.space_push_blip2idc import compose_space
 from modeling_blip2idc.space_style_blip2idc import answer_html, error_html, examples_html
-from tests.modeling_blip2idc.space_server import serving
+from tests.source_tree import ROOT
 
 EXAMPLES = load_examples()
 PAIRS = [(example["before"], example["after"]) for example in EXAMPLES]
@@ -43,80 +41,6 @@ def captions():
     model, processor = modeling_blip2idc.load_idc()
     pipe = modeling_blip2idc.ImageDifferenceCaptioningPipeline(model=model, processor=processor)
     return [best["generated_text"] for (best,) in pipe(PAIRS)]
-
-
-def claim(path, width, height):
-    """A PNG whose header says that size, without the pixels."""
-    Image.new("1", (8, 8)).save(path)
-    content = bytearray(path.read_bytes())
-    content[16:24] = width.to_bytes(4) + height.to_bytes(4)
-    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4)
-    path.write_bytes(content)
-    return path
-
-
-def test_limits_are_checked_before_decoding(tmp_path):
-    large = tmp_path / "large.png"
-    with large.open("wb") as file:
-        file.truncate(20_000_001)
-    with pytest.raises(ImageLoadError, match="^The after image large.png has 20.00 MB; the limits are 20 MB and"):
-        read_image(large, "after")
-    with pytest.raises(ImageLoadError, match="wide.png has 10000 x 5001 = 50.01 megapixels; the limits are 20 MB"):
-        read_image(claim(tmp_path / "wide.png", 10_000, 5_001), "before")
-    with pytest.raises(ImageLoadError, match="bomb.png has far too many pixels; the limits are"):
-        read_image(claim(tmp_path / "bomb.png", 60_000, 60_000), "before")
-
-
-def test_just_below_the_limit_is_read(tmp_path):
-    Image.new("1", (10_000, 5_000)).save(tmp_path / "a.png")
-    assert read_image(tmp_path / "a.png", "before").size == (1024, 512)
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"no image", b"\x89PNG\r\n\x1a\n1234", b"%!PS-Adobe-3.0 EPSF-3.0\nshowpage\n"]
-)
-def test_what_is_no_image_is_refused_without_its_path(tmp_path, content):
-    (tmp_path / "it.png").write_bytes(content)
-    with pytest.raises(ImageLoadError) as caught:
-        read_image(tmp_path / "it.png", "before")
-    assert str(caught.value) == (
-        "The before image it.png is damaged, or not an image: choose a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF file."
-    )
-
-
-def test_a_truncated_image_is_refused_without_its_path(tmp_path):
-    content = open(PAIRS[0][0], "rb").read()
-    (tmp_path / "half.png").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ImageLoadError, match="^The before image half.png.*damaged or truncated") as caught:
-        read_image(tmp_path / "half.png", "before")
-    assert str(tmp_path) not in str(caught.value)
-
-
-@pytest.mark.parametrize("path", [None, ""])
-def test_a_missing_image(path):
-    with pytest.raises(ImageLoadError, match="^The after image is missing: choose two images.$"):
-        read_image(path, "after")
-
-
-def test_a_deleted_upload(tmp_path):
-    with pytest.raises(ImageLoadError, match="^The before image gone.png is not there any more: choose it again.$"):
-        read_image(tmp_path / "gone.png", "before")
-
-
-def test_unusual_images_are_read(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (40, 20), "red").save(tmp_path / "turned.jpg", exif=exif)
-    assert read_image(tmp_path / "turned.jpg", "before").size == (20, 40)
-    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "cmyk.jpg")
-    assert read_image(tmp_path / "cmyk.jpg", "before").mode == "RGB"
-    Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert read_image(tmp_path / "clear.png", "before").getpixel((0, 0)) == (255, 255, 255)
-    Image.fromarray(np.full((8, 8), 65535 // 2, np.uint16)).save(tmp_path / "deep.png")
-    assert read_image(tmp_path / "deep.png", "before").getpixel((0, 0)) == (127, 127, 127)
-    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
-    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
-    assert read_image(tmp_path / "moving.gif", "before").getpixel((0, 0)) == (255, 0, 0)
 
 
 def test_images_of_one_shape_share_its_larger_size():
@@ -235,64 +159,32 @@ def test_serve_knows_at_once_that_a_folder_is_missing(capsys):
     assert capsys.readouterr().err == "blip2idc: error: --model: No such folder: './typo'.\n"
 
 
-def test_the_server(tmp_path, captions, capsys):
-    """One process for all of this: starting one takes seconds."""
-    pytest.importorskip("gradio", reason="the extra `app` is not installed")
-    gradio_client, httpx = (pytest.importorskip(name) for name in ("gradio_client", "httpx"))  # which gradio needs
+@pytest.mark.parametrize(
+    "variable, default, names",
+    [
+        (None, "", []),
+        (None, "a/b", ["a/b"]),
+        ("", "a/b", []),
+        (" a/b ,, c/d,", "e/f", ["a/b", "c/d"]),
+    ],
+)
+def test_a_space_offers_the_models_of_its_variable(monkeypatch, variable, default, names):
+    monkeypatch.delenv("BLIP2IDC_MODELS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("BLIP2IDC_MODELS", variable)
+    assert space_models(default) == names
 
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "config.json").write_text("[]")
-    with serving(tmp_path, "--model", str(tmp_path / "model")) as server:
-        client = gradio_client.Client(server.url, verbose=False, download_files=str(tmp_path))
-        endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-        assert list(endpoints) == ["/caption"]
-        parameters = endpoints["/caption"]["parameters"]
-        assert [parameter["parameter_name"] for parameter in parameters] == ["before", "after", "model"]
 
-        def ask(before, after, model=EMBEDDED_MODEL):
-            return client.submit(
-                gradio_client.handle_file(before), gradio_client.handle_file(after), model, api_name="/caption"
-            )
-
-        (tmp_path / "broken.png").write_bytes(b"no image")
-        jobs = [ask(*pair) for pair in PAIRS]
-        broken, missing = ask(str(tmp_path / "broken.png"), PAIRS[0][1]), ask(*PAIRS[0], "model")
-        junk = httpx.post(f"{server.url}/gradio_api/call/caption", json={"data": [{"path": "/etc/passwd"}, 7, None]})
-        for job, caption, example in zip(jobs, captions, EXAMPLES, strict=True):
-            answer, *heat = job.result(timeout=60)
-            assert (answer["caption"], answer["changed"]) == (caption, example["changed"])
-            assert answer["model"] == EMBEDDED_MODEL
-            if not example["changed"]:
-                assert heat == [None, None]
-                continue
-            for path in heat:
-                with Image.open(path) as image:
-                    assert image.size == (144, 96)
-        with pytest.raises(
-            gradio_client.exceptions.AppError, match="The before image broken.png is damaged, or not an image"
-        ):
-            broken.result(timeout=60)
-        with pytest.raises(gradio_client.exceptions.AppError, match="model cannot be loaded; the server's log"):
-            missing.result(timeout=60)
-        # a request that is none fails alone
-        reply = httpx.get(f"{server.url}/gradio_api/call/caption/{junk.json()['event_id']}", timeout=60)
-        assert "event: error" in reply.text and "root:" not in reply.text
-
-        upload = {"files": ("large.png", io.BytesIO(bytes(20_000_001)))}
-        assert httpx.post(f"{server.url}/gradio_api/upload", files=upload, timeout=60).status_code == 413
-        # nothing gets past the queue
-        assert httpx.post(f"{server.url}/gradio_api/api/caption", json={"data": [None] * 3}).status_code == 404
-
-        port = server.url.rsplit(":", 1)[1]
-        assert main(["serve", "--port", port]) == 2
-        assert capsys.readouterr().err == (
-            f"blip2idc: error: cannot listen on port {port} of 127.0.0.1; if another server does so, --port 0 "
-            "takes any free one\n"
-        )
-        # a folder as image fails alone, and gradio's clean-up does not end at it
-        (file,) = httpx.post(f"{server.url}/gradio_api/upload", files={"files": ("a.png", b"x")}).json()
-        data = [{"path": str(Path(file).parent), "meta": {"_type": "gradio.FileData"}}] * 2
-        event = httpx.post(f"{server.url}/gradio_api/call/caption", json={"data": [*data, None]}).json()["event_id"]
-        assert "event: error" in httpx.get(f"{server.url}/gradio_api/call/caption/{event}", timeout=60).text
-        assert server.interrupt() == 0
-    assert not [path for path in (tmp_path / "gradio").rglob("*") if path.is_file()]
+def test_app_py_offers_them(monkeypatch, tmp_path):
+    served = []
+    monkeypatch.setattr(space_blip2idc, "build", list)
+    monkeypatch.setattr(space_blip2idc, "serve", served.append)
+    monkeypatch.delenv("BLIP2IDC_MODELS", raising=False)
+    compose_space(tmp_path, ["a/b", "c/d"])
+    apps = [str(ROOT / "app.py"), str(tmp_path / "app.py")]
+    for app in apps:
+        runpy.run_path(app, run_name="__main__")
+    monkeypatch.setenv("BLIP2IDC_MODELS", "e/f, g/h")
+    for app in apps:
+        runpy.run_path(app, run_name="__main__")
+    assert served == [[], ["a/b", "c/d"], ["e/f", "g/h"], ["e/f", "g/h"]]

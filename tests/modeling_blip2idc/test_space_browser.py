@@ -148,7 +148,7 @@ def test_an_example_where_nothing_changed(open_page, size):
     assert background == "rgb(17, 20, 23)"
 
 
-def test_what_goes_wrong_is_said_on_the_page(open_page, tmp_path):
+def test_what_goes_wrong_is_said_on_the_page(open_page, server, tmp_path):
     page = open_page(PHONE)
     page.ask()
     assert page.text(".trouble") == "That did not work\nThe before image is missing: choose two images."
@@ -165,6 +165,11 @@ def test_what_goes_wrong_is_said_on_the_page(open_page, tmp_path):
     page.choose_model("mini (embedded)")
     page.ask()
     assert page.text(".answer .said").lower() == SAID
+    for path in server.log.parent.glob("gradio/blip2idc-*/*/*"):  # as an hour later
+        path.unlink()
+    page.ask()
+    said = "The before image is not an upload that is still here: choose it again."
+    assert page.text("[data-testid=toast-text]") == said
 
 
 def test_a_file_that_is_too_large_is_refused(open_page, tmp_path):
