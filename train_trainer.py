@@ -128,7 +128,7 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
     trainer.train(resume_from_checkpoint=last_checkpoint(training_args.output_dir))
 
     folder = Path(training_args.output_dir)
-    save(trainer, model_args, folder / "final")
+    save(trainer, model_args, folder / "final", commit)
     report = {"about": about_run(model_args, data_args, training_args, trainer.state, trainable, commit)}
     if test_rows is not None:
         scorer = score(trainer, model_args, folder / "final", test_rows)
@@ -163,8 +163,8 @@ def note(report, out):
     (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
-def save(trainer, args, out):
-    """Writes what is published: the model or the adapter, and its processor."""
+def save(trainer, args, out, commit):
+    """Writes what is published: the model, or the adapter (of that commit of its base), and its processor."""
     if args.scratch is not None:
         if trainer.is_world_process_zero():
             save_compact(remove_auxiliary(trainer.model), trainer.processing_class, out)
@@ -172,7 +172,7 @@ def save(trainer, args, out):
         trainer.save_model(out)
         if trainer.is_world_process_zero():
             (out / "training_args.bin").unlink()  # a pickle, and full of this machine
-            name_base(out, EMBEDDED if args.model is None else args.model)
+            name_base(out, EMBEDDED if args.model is None else args.model, commit)
             trainer.model.generation_config.save_pretrained(out)
     trainer.accelerator.wait_for_everyone()
 

@@ -36,7 +36,10 @@ def read_adapter_config(folder: Path) -> "LoraConfig":
         raise FileNotFoundError(f"{file} is missing: name the folder of a peft adapter.")
     try:
         config = PeftConfig.from_pretrained(str(folder))
-    except (ValueError, TypeError, KeyError) as error:
+        for name in ("base_model_name_or_path", "revision"):
+            if not isinstance(value := getattr(config, name), str | None):
+                raise TypeError(f"{name} is {value!r}")
+    except Exception as error:  # values of another kind make it fail in as many ways
         raise ValueError(f"{file} is no configuration of an adapter: {_one_line(error)}") from error
     if config.peft_type != "LORA":
         raise ValueError(f"{file}: peft_type is {config.peft_type!r}, only 'LORA' can be imported.")
@@ -101,18 +104,11 @@ def check_adapter(
         `ValueError`: for other names, modules that the base has not, other ranks or sizes, missing weights, and
             weights that are not finite.
     """
-    from peft import get_peft_model, get_peft_model_state_dict
+    from peft import get_peft_model_state_dict
 
     if foreign := [name for name in weights if not name.startswith(PREFIX)]:
         raise ValueError(f"{file} is no adapter of peft: {foreign[0]!r} does not begin with {PREFIX!r}.")
-    config = copy.deepcopy(config)
-    config.init_lora_weights = False  # some ways to start read the base's weights
-    config.base_model_name_or_path = None  # which peft else complains about: this base was not loaded from anywhere
-    try:
-        with torch.device("meta"):
-            adapted = get_peft_model(base_class(base_config), config)
-    except ValueError as error:
-        raise ValueError(f"{file.parent} does not fit its base model: {_one_line(error)}") from error
+    adapted = adapt_empty(file, config, base_class, base_config)
     expected = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     misfit = f"{file} does not fit its base model: "
     if unknown := sorted(set(weights) - set(expected)):
@@ -132,8 +128,39 @@ def check_adapter(
         raise ValueError(f"{file}: {len(bad)} weights have values that are not finite, such as {bad[0]!r}.")
 
 
+def adapt_empty(file: Path, config: "LoraConfig", base_class: type, base_config):
+    """
+    A base model with an adapter, both without memory for their weights.
+
+    Args:
+        file (`pathlib.Path`), config (`peft.LoraConfig`), base_class (`type`), base_config (`PreTrainedConfig`):
+            As for [`check_adapter`].
+
+    Returns:
+        `peft.PeftModel`: on the device "meta".
+
+    Raises:
+        `ValueError`: the base has no such modules, or a value of the configuration is of a wrong kind.
+    """
+    from peft import get_peft_model
+
+    config = copy.deepcopy(config)
+    config.init_lora_weights = False  # some ways to start read the base's weights
+    config.base_model_name_or_path = None  # which peft else complains about: this base was not loaded from anywhere
+    named = file.parent / "adapter_config.json"
+    try:
+        with torch.device("meta"):
+            return get_peft_model(base_class(base_config), config)
+    except ValueError as error:
+        raise ValueError(f"{named} does not fit its base model: {_one_line(error)}") from error
+    except Exception as error:  # values of another kind make it fail in as many ways
+        raise ValueError(
+            f"{named}: a value is not as it should be ({type(error).__name__}: {_one_line(error)})"
+        ) from error
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:400]
 
 
-__all__ = ["check_adapter", "read_adapter_config", "read_adapter_weights"]
+__all__ = ["adapt_empty", "check_adapter", "read_adapter_config", "read_adapter_weights"]

@@ -3,8 +3,7 @@
 import argparse
 
 from .command_files_blip2idc import unusable
-
-DTYPES = ("bfloat16", "float16", "float32", "keep")
+from .stage_blip2idc import DTYPES
 
 
 def push_parser() -> argparse.ArgumentParser:

@@ -46,7 +46,7 @@ def save_compact(model, processor, folder: str | os.PathLike) -> None:
             _write(path, _without_code(path))
 
 
-def name_base(folder: str | os.PathLike, base: str | os.PathLike) -> None:
+def name_base(folder: str | os.PathLike, base: str | os.PathLike, revision: str | None = None) -> None:
     """
     Makes a saved adapter name its base so that another machine can find it: a Hub id as it is, a folder by its path
     from the adapter's, the embedded model by `EMBEDDED_NAME`. Unless it is a Hub id, `config.json` of the base is put
@@ -57,6 +57,9 @@ def name_base(folder: str | os.PathLike, base: str | os.PathLike) -> None:
             Of the adapter.
         base (`str` or `os.PathLike`):
             Hub id or folder of the base model.
+        revision (`str`, *optional*):
+            Commit of a base on the Hub that the adapter was trained on: the weights there may be others tomorrow. By
+            default, what the adapter names already.
     """
     file = Path(folder) / "adapter_config.json"
     if not file.is_file():
@@ -65,7 +68,8 @@ def name_base(folder: str | os.PathLike, base: str | os.PathLike) -> None:
         _write(Path(folder) / "config.json", _without_code(Path(base) / "config.json"))
         embedded = Path(base).resolve() == EMBEDDED.resolve()
         base = EMBEDDED_NAME if embedded else Path(os.path.relpath(base, folder)).as_posix()
-    _write(file, {**json.loads(file.read_text(encoding="utf-8")), "base_model_name_or_path": os.fspath(base)})
+    values = {**json.loads(file.read_text(encoding="utf-8")), "base_model_name_or_path": os.fspath(base)}
+    _write(file, values if revision is None else {**values, "revision": revision})
 
 
 def _without_code(path: Path) -> dict:

@@ -33,7 +33,7 @@ def check_leaks(
             Secrets.
 
     Raises:
-        `ValueError`: names the file, and what is in it; of a token only that it is one.
+        `ValueError`: names the file, and what is in it; of a token only that it is one. A picture is damaged.
     """
     folder = Path(folder)
     places = [Path.home(), Path.cwd(), tempfile.gettempdir(), sys.prefix, folder, *places]
@@ -47,7 +47,11 @@ def check_leaks(
         exact.append((re.compile(rf"(?<![\w-]){re.escape(host)}(?![\w-])"), "the name of this machine, {}"))
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = file.relative_to(folder).as_posix()
-        text = _text(file)
+        try:
+            text = _text(file)
+        except Exception as error:  # whatever a damaged picture provokes
+            said = " ".join(str(error).replace(f"{folder}{os.sep}", "").split())[:200]
+            raise ValueError(f"{name} is damaged, and not published ({said})") from error
         if any(token and token in text for token in tokens):
             raise ValueError(f"{name} is not published: a token is in it; take it out, and make a new token")
         general = [] if file.suffix == ".py" or file.name in _NO_WORDS else [(_PLACE, "the place {}")]

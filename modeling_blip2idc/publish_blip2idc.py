@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -85,7 +86,8 @@ def publish(
         commit_message (`str`, *optional*, defaults to `"Trained model"`):
             Title of the commit.
         replace (`Sequence[str]`, *optional*):
-            Patterns, as of `fnmatch`, of files in the repository that go unless the folder has them.
+            Patterns, as of `fnmatch`, of files in the repository that go unless the folder has them. One without a
+            slash is of files at the root only; `"folder/*"` is of all below that folder.
 
     Returns:
         `str`: the repository's full name.
@@ -104,10 +106,15 @@ def publish(
         operations = [CommitOperationAdd(there, files[there]) for there in kept]
         if replace:
             old = set(api.list_repo_files(name, **of)) - files.keys() - {".gitattributes"}
-            gone = filter_repo_objects(sorted(old), allow_patterns=list(replace))
+            gone = [there for there in sorted(old) if any(_matches(there, pattern) for pattern in replace)]
             operations += [CommitOperationDelete(there, is_folder=False) for there in gone]
         api.create_commit(name, operations, commit_message=commit_message, **of)
     return name
+
+
+def _matches(there: str, pattern: str) -> bool:
+    """To `fnmatch` a slash is a letter like others: `*.json` would be any JSON file of any folder."""
+    return fnmatchcase(there, pattern) and ("/" in pattern or "/" not in there)
 
 
 @contextmanager

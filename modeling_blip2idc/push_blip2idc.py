@@ -1,17 +1,12 @@
 """Publishing a model or an adapter: what goes up is put together in a folder of its own, from a list of what may."""
 
-import json
 import os
-import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from huggingface_hub import HfApi, get_token
-from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils import validate_repo_id
 
 from .card_text_blip2idc import is_unedited
@@ -20,11 +15,12 @@ from .publish_blip2idc import publish, said_plainly
 from .push_card_blip2idc import write_push_card
 from .stage_blip2idc import EXTRAS, check_source, stage_adapter, stage_model
 
-# Files that are a model's: those of another one that was in the repository go with the same commit.
+# Files that are a model's, at the root: those of another one that was in the repository go with the same commit.
 OWN = (
     *("*.safetensors", "*.safetensors.index.json", "adapter_config.json", "config.json", "generation_config.json"),
     *("processor_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"),
     *("special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "qformer_tokenizer/*"),
+    "chat_template.jinja",
     *("*_blip2idc.py", "report.json", "curves.png", "examples.png"),
 )
 
@@ -87,18 +83,16 @@ def push(
     """
     validate_repo_id(repo)
     source = find_source(folder)
-    with _damage_said_plainly(source):
-        check_source(source, dtype, merge)
+    check_source(source, dtype, merge)
     adapter = (source / "adapter_config.json").is_file() and not merge
     name, notes = repo if dry_run else _full_name(repo, token), []
     with tempfile.TemporaryDirectory(prefix="blip2idc-push-") as out:
         out = Path(out)
-        with _damage_said_plainly(source):
-            facts = (stage_adapter if adapter else stage_model)(source, out, dtype, token)
-            for extra in EXTRAS:
-                if (source / extra).is_file():
-                    shutil.copyfile(source / extra, out / extra)
-            write_push_card(source, out, name, facts)
+        facts = (stage_adapter if adapter else stage_model)(source, out, dtype, token)
+        for extra in EXTRAS:
+            if (source / extra).is_file():
+                shutil.copyfile(source / extra, out / extra)
+        write_push_card(source, out, name, facts)
         check_leaks(out, [source, Path(folder)], [token or get_token() or ""])
         if not dry_run and not replace_card and _edited_there(out, name, revision, token):
             (out / "README.md").unlink()
@@ -143,24 +137,14 @@ def _full_name(repo: str, token: str | None) -> str:
         return f"{api.whoami()['name']}/{repo}"
 
 
-@contextmanager
-def _damage_said_plainly(source: Path) -> Iterator[None]:
-    """Files with values of another kind than they should have make the libraries fail in as many ways."""
-    try:
-        yield
-    except (AttributeError, KeyError, TypeError, re.error, StrictDataclassError) as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise ValueError(f"a configuration, or report.json, in {source} is not as it should be ({said})") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"a text file in {source} is damaged ({error})") from error
-
-
 def _edited_there(out: Path, name: str, revision: str | None, token: str | None) -> bool:
     """Whether a person's card in the repository would be replaced by a program's."""
     if not is_unedited((out / "README.md").read_text(encoding="utf-8")):
         return False
     api = HfApi(token=token)
     with said_plainly(api, name):
+        if revision is not None and not api.revision_exists(name, revision):
+            revision = None  # the new branch begins with what main has
         if not api.file_exists(name, "README.md", revision=revision):
             return False
         # forced: a card from the cache, of the last push, would stand for it while the Hub fails

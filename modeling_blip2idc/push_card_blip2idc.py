@@ -1,6 +1,5 @@
 """The card of what is published: the run's, a person's, or else one that says what is known from the files alone."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from .card_blip2idc import PHOTOGRAPHS, write_card
-from .card_text_blip2idc import THIS, is_sealed, is_unedited, loading, seal
+from .card_text_blip2idc import THIS, WITH, is_sealed, is_unedited, loading, seal
+from .read_folder_blip2idc import named, read_object
 
 TEXT = """
 # {title}
@@ -59,8 +59,10 @@ def write_push_card(source: Path, out: Path, name: str, facts: Mapping[str, Any]
     if is_unedited(text):
         report, merged = _report(source), facts.get("merged", False)
         if report is not None:
-            write_card(out, report, merged=merged)
+            with named(source / "report.json"):
+                write_card(out, report, merged=merged)
             text = file.read_text(encoding="utf-8")
+            text = text.replace(WITH.format(argument=""), loading(False))  # the embedded model has a name there
         elif not is_sealed(text) or merged or not facts.get("ours", True):  # else it is of what is published
             text = _plain(name, facts)
         if facts["rounded"] and report is not None and "scores" in report:
@@ -78,12 +80,12 @@ def _report(source: Path) -> dict[str, Any] | None:
     file = source / "report.json"
     if not file.is_file():
         return None
-    try:
-        report = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not JSON: {error}") from error
-    known = isinstance(report, dict) and isinstance(report.get("about"), dict) and "train_data" in report["about"]
-    return report if known else None
+    report = read_object(file)
+    about = report.get("about")
+    with named(file):
+        if not isinstance(about, dict | None):
+            raise TypeError(f"about is {about!r}")
+    return report if about and "train_data" in about else None
 
 
 def _plain(name: str, facts: Mapping[str, Any]) -> str:

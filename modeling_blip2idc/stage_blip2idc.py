@@ -1,26 +1,34 @@
 """Folders to be published, made of a model or an adapter: files are written anew, and none copied but those named."""
 
-import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
-from transformers import GenerationConfig, PreTrainedConfig
+from transformers import GenerationConfig
 from transformers.utils import has_file
 from transformers.utils.hub import resolve_revision
 
+from .adapter_base_blip2idc import load_on_base, read_base
 from .adapter_weights_blip2idc import PICKLE, SAFETENSORS, check_adapter, read_adapter_config, read_adapter_weights
-from .auto_blip2idc import CAPTIONERS, EMBEDDED, EMBEDDED_NAME
+from .auto_blip2idc import EMBEDDED, EMBEDDED_NAME
 from .export_blip2idc import export_remote_code, export_without_weights
 from .loading_blip2idc import base_of, load_idc
+from .read_folder_blip2idc import (
+    INDEX,
+    WEIGHTS,
+    check_texts,
+    read_generation,
+    read_object,
+    read_parts,
+    read_processor,
+)
 
 EXTRAS = ("report.json", "curves.png", "examples.png", "LICENSE")
 DTYPES = ("bfloat16", "float16", "float32", "keep")
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 HALVES = {torch.float16, torch.bfloat16}
 DTYPE_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}  # of safetensors
 
@@ -38,10 +46,12 @@ def check_source(source: Path, dtype: str | None = None, merge: bool = False) ->
             Whether an adapter is to be merged.
 
     Raises:
-        `OSError`, `ValueError`: there are no safetensors; an adapter is no LoRA, or its base is a folder.
+        `OSError`, `ValueError`: a text file is damaged; there are no safetensors; an adapter is no LoRA, or its base
+            is a folder.
     """
     if dtype not in (None, *DTYPES):
         raise ValueError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
+    check_texts(source)
     if not (source / "adapter_config.json").is_file():
         if merge:
             raise ValueError(f"merge: {source} is no adapter, but a whole model already")
@@ -90,11 +100,11 @@ def stage_adapter(source: Path, out: Path, dtype: str | None = None, token: str 
     """
     config = read_adapter_config(source)
     file, weights = read_adapter_weights(source)
-    base, named = base_of(str(source), str(source / "adapter_config.json"))
+    base, named_revision = base_of(str(source), str(source / "adapter_config.json"))
     embedded = _is_embedded(base)
-    revision = None if embedded else trained_on(source) or named or _commit(base, token)
-    model_class, processor_class, base_config = _read_config(base, revision, token)
-    check_adapter(file, config, weights, model_class, base_config)
+    revision = None if embedded else named_revision or _commit(base, token)
+    model, processor_class = read_base(base, revision, token)
+    check_adapter(file, config, weights, type(model), model.config)
     converted = {name: _as(tensor, dtype) for name, tensor in weights.items()}
     if lost := [name for name, tensor in converted.items() if not tensor.isfinite().all()]:
         raise ValueError(f"{file}: {lost[0]!r} has values that are too large for {dtype}; give another dtype")
@@ -102,19 +112,23 @@ def stage_adapter(source: Path, out: Path, dtype: str | None = None, token: str 
 
     config.base_model_name_or_path = EMBEDDED_NAME if embedded else base
     config.revision, config.inference_mode = revision, True
-    stock = next(base for base in model_class.__mro__ if base.__module__.startswith("transformers.models."))
+    stock = next(base for base in type(model).__mro__ if base.__module__.startswith("transformers.models."))
     config.auto_mapping = {"base_model_class": stock.__name__, "parent_library": stock.__module__}  # everybody has it
     if isinstance(config.target_modules, set):
         config.target_modules = sorted(config.target_modules)  # the same file every time
     config.save_pretrained(str(out))
-    of_base = (base, {"revision": revision or "main", "token": token})
-    where, options = (source, {}) if (source / "processor_config.json").is_file() else of_base
-    processor = processor_class.from_pretrained(where, **options)
-    _settle(base_config, processor)
-    export_without_weights(_empty(model_class, base_config), processor, out)
-    where, options = (source, {}) if (source / "generation_config.json").is_file() else of_base
-    if has_file(where, "generation_config.json", **options):
-        GenerationConfig.from_pretrained(where, **options).save_pretrained(out)
+    of_base = {"revision": revision or "main", "token": token}
+    if (source / "processor_config.json").is_file():
+        processor = read_processor(source, processor_class)
+    else:
+        processor = processor_class.from_pretrained(base, **of_base)
+    _settle(model.config, processor)
+    export_without_weights(model, processor, out)
+    settings = read_generation(source)
+    if settings is None and has_file(base, "generation_config.json", **of_base):
+        settings = GenerationConfig.from_pretrained(base, **of_base)
+    if settings is not None:
+        settings.save_pretrained(out)
     before, after = ({tensor.dtype for tensor in tensors.values()} for tensors in (weights, converted))
     return {
         "adapter": True,
@@ -147,21 +161,20 @@ def stage_model(source: Path, out: Path, dtype: str | None = None, token: str | 
         `OSError`, `ValueError`: the weights are damaged, not finite, or not those that the configuration asks for.
     """
     merged = (source / "adapter_config.json").is_file()
-    values = {} if merged else json.loads((source / "config.json").read_text(encoding="utf-8"))
+    values = {} if merged else read_object(source / "config.json")
     ours = values.get("model_type") in ("blip2idc", "instructblipidc")
+    if not merged:
+        model, processor, settings, files = read_parts(source)
     if ours and dtype in (None, "keep") and values.get("image_token_index") is not None:
-        model_class, processor_class, config = _read_config(source)
-        model, processor = _empty(model_class, config), processor_class.from_pretrained(source)
-        files = _weight_files(source)
-        before = after = _check_weights(source, files, model)
-        _settle(config, processor)
+        before = after = _check_weights(files, model)
+        _settle(model.config, processor)
         export_without_weights(model, processor, out)
-        if (source / "generation_config.json").is_file():
-            GenerationConfig.from_pretrained(source).save_pretrained(out)
+        if settings is not None:
+            settings.save_pretrained(out)
         for file in files:
             _link(file, out / file.name)
     else:
-        model, processor = load_idc(source)
+        model, processor = load_on_base(source, token) if merged else load_idc(source)
         before = {model.dtype}
         if merged:
             model = model.merge_and_unload(safe_merge=True)
@@ -182,35 +195,12 @@ def stage_model(source: Path, out: Path, dtype: str | None = None, token: str | 
     }
 
 
-def trained_on(source: Path) -> str | None:
-    """Commit of the base that an adapter was trained on, if its run noted it."""
-    try:
-        return json.loads((source / "report.json").read_text(encoding="utf-8"))["about"].get("base_commit")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
 def _is_embedded(base: str) -> bool:
     return Path(base).resolve() == EMBEDDED.resolve()
 
 
 def _commit(base: str, token: str | None) -> str | None:
     return getattr(resolve_revision(base, token=token), "resolved", None)
-
-
-def _read_config(where: str | Path, revision: str | None = None, token: str | None = None) -> tuple[type, type, Any]:
-    """Classes of the model and its processor, and its configuration, as one of ours."""
-    options = {"revision": revision or "main", "token": token}
-    model_type = PreTrainedConfig.get_config_dict(where, **options)[0].get("model_type")
-    if model_type not in CAPTIONERS:
-        raise ValueError(f"{str(where)!r} is a {model_type!r}, neither BLIP-2 nor InstructBLIP")
-    model_class, processor_class = CAPTIONERS[model_type]
-    return model_class, processor_class, model_class.config_class.from_pretrained(where, **options)
-
-
-def _empty(model_class: type, config):
-    with torch.device("meta"):
-        return model_class(config)
 
 
 def _settle(config, processor) -> None:
@@ -223,32 +213,21 @@ def _settle(config, processor) -> None:
         config.image_token_index = processor.image_token_id
 
 
-def _weight_files(source: Path) -> list[Path]:
-    """The files that transformers would read, the index included."""
-    if (source / WEIGHTS).is_file():
-        return [source / WEIGHTS]
-    shards = json.loads((source / INDEX).read_text(encoding="utf-8"))["weight_map"].values()
-    return [source / INDEX, *(source / name for name in sorted(set(shards)))]
-
-
-def _check_weights(source: Path, files: list[Path], model) -> set[torch.dtype]:
+def _check_weights(files: list[Path], model) -> set[torch.dtype]:
     """Dtypes of the weights, whose names and shapes must be the model's."""
     found, dtypes = {}, set()
     for file in (file for file in files if file.suffix == ".safetensors"):
-        try:
-            with safe_open(file, "pt") as weights:
-                for name in weights.keys():  # noqa: SIM118
-                    part = weights.get_slice(name)
-                    found[name] = tuple(part.get_shape())
-                    dtypes.add(getattr(torch, DTYPE_NAMES.get(part.get_dtype(), "uint8")))
-        except (SafetensorError, OSError) as error:
-            raise ValueError(f"{file} is damaged or missing: {error}") from error
+        with safe_open(file, "pt") as weights:
+            for name in weights.keys():  # noqa: SIM118
+                part = weights.get_slice(name)
+                found[name] = tuple(part.get_shape())
+                dtypes.add(getattr(torch, DTYPE_NAMES.get(part.get_dtype(), "uint8")))
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     missing = expected.keys() - found.keys() - set(model.all_tied_weights_keys)
     wrong = [name for name in found if found[name] != expected.get(name)]
     if missing or wrong:
         raise ValueError(
-            f"{source}: the weights are not those of its config.json: {len(missing)} are missing, {len(wrong)} have "
+            f"{files[0]}: the weights are not those of its config.json: {len(missing)} are missing, {len(wrong)} have "
             f"another name or shape, such as {sorted([*missing, *wrong])[0]!r}"
         )
     return dtypes

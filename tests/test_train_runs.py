@@ -6,10 +6,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from huggingface_hub import ModelCard
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from modeling_blip2idc import load_idc
+from modeling_blip2idc.demo_blip2idc import load_examples
 from tests.datasets_syned import layouts
 from tests.hub_server import HubServer
 from tests.source_tree import ROOT
@@ -223,3 +225,44 @@ class TestPublishing:
         # who may not publish is told before anything is trained
         assert refused.returncode == 1 and "trainable parameters" not in refused.stdout
         assert refused.stderr.strip().splitlines()[-1].startswith("error: ")
+
+    @pytest.mark.slow
+    def test_an_adapter_stays_on_the_commit_that_it_was_trained_on(self, recipes, tiny_model_dir, tmp_path):
+        upload = "import sys, huggingface_hub as h; h.create_repo(sys.argv[2], exist_ok=True)\n"
+        upload += "print(h.upload_folder(folder_path=sys.argv[1], repo_id=sys.argv[2]).oid)"
+        with HubServer() as hub:
+
+            def run(*words):
+                env = {**hub.env(tmp_path / "home", "ann-write"), "OMP_NUM_THREADS": "1"}
+                command = [sys.executable, *map(str, words)]
+                done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+                assert done.returncode == 0, done.stderr
+                return done.stdout.strip().splitlines()[-1]
+
+            commit = run("-c", upload, tiny_model_dir, "ann/base")
+            words = [
+                "--model",
+                "ann/base",
+                "--max_steps",
+                1,
+                "--eval_strategy",
+                "no",
+                "--output_dir",
+                tmp_path / "run",
+            ]
+            run("train_trainer.py", recipes / "lora.yaml", *words)
+            adapter = tmp_path / "run" / "final"
+            assert json.loads((adapter / "adapter_config.json").read_text())["revision"] == commit
+
+            pair = load_examples()[0]
+            caption = ["-m", "modeling_blip2idc", pair["before"], pair["after"], "--device", "cpu", "--model"]
+            said = run(*caption, adapter)
+            (changed := tmp_path / "changed").mkdir()
+            weights = load_file(tiny_model_dir / "model.safetensors")
+            other = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
+            save_file(other, changed / "model.safetensors", metadata={"format": "pt"})
+            assert run("-c", upload, changed, "ann/base") != commit
+            assert run(*caption, adapter) == said
+            file = adapter / "adapter_config.json"
+            file.write_text(json.dumps({**json.loads(file.read_text()), "revision": None}))
+            assert run(*caption, adapter) != said

@@ -116,6 +116,10 @@ class TestNameBase:
         name_base(folder, "Salesforce/blip2-opt-2.7b")
         assert self.named(folder) == "Salesforce/blip2-opt-2.7b"
         assert not (folder / "config.json").exists()
+        commit = 40 * "a"
+        for revision in (commit, None):  # the second time it stays
+            name_base(folder, "Salesforce/blip2-opt-2.7b", revision)
+            assert json.loads((folder / "adapter_config.json").read_text())["revision"] == commit
 
     def test_a_full_model_is_left_alone(self, saved):
         folder, _, _ = saved

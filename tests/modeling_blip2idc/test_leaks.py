@@ -46,6 +46,15 @@ def test_inside_of_weights_and_pictures(folder):
         check_leaks(folder)
 
 
+@pytest.mark.parametrize("part", [0, 60, -500])
+def test_damaged_pictures(folder, part):
+    Image.effect_noise((64, 64), 50).save(folder / "curves.png")
+    (folder / "curves.png").write_bytes((folder / "curves.png").read_bytes()[:part])
+    with pytest.raises(ValueError, match=r"^curves.png is damaged, and not published \(") as caught:
+        check_leaks(folder)
+    assert str(folder) not in str(caught.value)
+
+
 def test_tokens_are_not_repeated(folder):
     (folder / "sub").mkdir()
     (folder / "sub" / "notes.txt").write_text("hf_abcdef")

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from modeling_blip2idc import publish_blip2idc
+from modeling_blip2idc.push_blip2idc import OWN
 from tests.hub_server import HubServer, run
 from tests.tiny_blip2 import tiny_pair
 
@@ -62,6 +63,33 @@ def test_a_folder_in_one_commit(hub, home, final):
     assert repo.at().files["model.safetensors"].lfs and not repo.private
     # the second time there was nothing to commit
     assert [commit.title for commit in repo.history()] == ["Trained model", "initial commit"]
+
+
+@pytest.mark.parametrize(
+    ("replace", "old", "gone"),
+    [
+        (
+            OWN,
+            ["config.json", "a/config.json", "a/b/x.safetensors", "a/my_blip2idc.py", "a/qformer_tokenizer/vocab.txt"],
+            ["model-00001-of-00002.safetensors", "old_blip2idc.py", "chat_template.jinja", "qformer_tokenizer/x.json"],
+        ),
+        (["package/*"], ["x.py", "data/package/x.py", "package2/x.py"], ["package/x.py", "package/a/b.json"]),
+    ],
+)
+def test_what_goes_with_the_same_commit(hub, home, tmp_path, replace, old, gone):
+    """Of the files that the folder has not, those that are ours and no others."""
+    for name in (*old, *gone):
+        file = tmp_path / "first" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second" / old[0]).write_text("new")
+    where = {"repo": f"ann/replaced-{len(replace)}"}
+    second = {"folder": tmp_path / "second", "replace": list(replace), **where}
+    call(hub, home, ("publish", {"folder": tmp_path / "first", **where}), ("publish", second))
+    repo = hub.repo("model", where["repo"])
+    assert files(repo) == {name: (name if name != old[0] else "new").encode() for name in old}
+    assert len(repo.history()) == 3
 
 
 def test_another_branch_of_a_private_repository(hub, home, final):

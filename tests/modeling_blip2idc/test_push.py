@@ -22,6 +22,7 @@ from modeling_blip2idc.compact_blip2idc import name_base
 from modeling_blip2idc.loading_blip2idc import EMBEDDED
 from modeling_blip2idc.merge_blip2idc import merge
 from modeling_blip2idc.stage_blip2idc import stage_adapter
+from tests.hub_cards import card_problems, front_matter
 from tests.hub_server import HubServer, run
 from tests.modeling_blip2idc.pushing import STRANGER, UPLOAD, copied, files, push, refusals, titles
 from tests.tiny_blip2 import tiny_pair
@@ -52,6 +53,7 @@ def folders(tmp_path_factory):
 
 
 CARD = "---\nlicense: mit\n---\n# My own\n\nSee <this repository>.\n"
+MINE = ("checkpoints/x.safetensors", "experiments/my_blip2idc.py", "onnx/config.json", "notes.txt")
 TEMPLATE = "# Model Card\n\n- **License:** [More Information Needed]\n"
 
 
@@ -64,7 +66,11 @@ def hub():
 @pytest.fixture(scope="module")
 def pushed(hub, folders, tmp_path_factory):
     """Status, stdout and stderr of each command, which run in one process; and the commit of the plain base."""
-    home = tmp_path_factory.mktemp("home")
+    home, mine = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("mine")
+    for name in (*MINE, "stale_blip2idc.py", "model-00001-of-00002.safetensors"):
+        (mine / name).parent.mkdir(exist_ok=True)
+        (mine / name).write_text("{}")
+    run(UPLOAD, hub.env(home, "ann-write"), mine, "ann/both")
     base = run(UPLOAD, hub.env(home, "ann-write"), folders / "plain", "ann/plain").stdout.strip()
     final = shutil.copytree(folders / "ours", folders / "run" / "final")
     for junk in ("training_args.bin", "optimizer.pt", ".secret", "notes.txt"):
@@ -81,10 +87,13 @@ def pushed(hub, folders, tmp_path_factory):
         "dry": [folders / "adapter", "ann/dry", "--dry_run"],
         "mine": [copied(ours, "mine", README_md=CARD), "ann/card"],
         "kept": [ours, "ann/card"],
+        "branch": [ours, "ann/card", "--revision", "next"],
         "template": [copied(ours, "template", README_md=TEMPLATE), "ann/card", "--replace_card"],
         "down": [folders / "mine", "ann/down"],
         "first": [ours, "ann/both"],
         "second": [folders / "embedded", "ann/both"],
+        "mini": [EMBEDDED, "ann/mini"],
+        "trained": [_trained(hub, home, folders), "ann/trained", "--merge"],
         **refusals(folders),
     }
     hub.fail("^HEAD /ann/down/resolve/.*/README.md", status=500, times=999)
@@ -92,6 +101,21 @@ def pushed(hub, folders, tmp_path_factory):
     said = dict(zip(calls, push(hub, home, *calls.values()), strict=True))
     assert {path: path.read_bytes() for path in folders.rglob("*") if path.is_file()} == before  # left as it was
     return said, base
+
+
+def _trained(hub, home, folders):
+    """An adapter that names a commit of its base, from before that changed."""
+    there, changed = folders / "plain", folders / "changed"
+    commit = run(UPLOAD, hub.env(home, "ann-write"), there, "ann/changed").stdout.strip()
+    shutil.copytree(there, changed)
+    weights = {name: tensor + 1 for name, tensor in load_file(there / "model.safetensors").items()}
+    save_file(weights, changed / "model.safetensors", metadata={"format": "pt"})
+    run(UPLOAD, hub.env(home, "ann-write"), changed, "ann/changed")
+    config = json.loads((folders / "adapter" / "adapter_config.json").read_text())
+    config |= {"base_model_name_or_path": "ann/changed", "revision": commit}
+    adapter = copied(folders / "adapter", "trained")
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    return adapter
 
 
 def test_what_the_command_says(pushed, hub):
@@ -188,6 +212,11 @@ def test_what_is_refused(pushed, hub):
     assert not {("model", "ann/no"), ("model", "ann/bad")} & set(hub.store.repos)
 
 
+def test_merged_into_the_base_that_it_was_trained_on(pushed, hub):
+    assert pushed[0]["trained"][0] == 0, pushed[0]["trained"]
+    assert files(hub, "ann/trained")["model.safetensors"] == files(hub, "ann/merged")["model.safetensors"]
+
+
 def test_a_dry_run(pushed, hub):
     code, out, err = pushed[0]["dry"]
     assert (code, err) == (0, "") and "9,776  adapter_model.safetensors\n" in out and "would go to ann/dry\n" in out
@@ -199,6 +228,8 @@ def test_cards_that_somebody_edited(pushed, hub):
     assert "the card of ann/card was edited there and stays" in pushed[0]["kept"][1]
     assert all(pushed[0][name][0] == 0 for name in ("mine", "kept", "template"))
     commits = hub.repo("model", "ann/card").history()[:-1]
+    branch = files(hub, "ann/card", "next")["README.md"].decode()  # it was made when main had a person's
+    assert branch == CARD.replace("<this repository>", "ann/card")
     last, *first = (files(hub, "ann/card", commit.id)["README.md"].decode() for commit in commits)
     assert first == [CARD.replace("<this repository>", "ann/card")]  # the second push had nothing else to change
     assert is_sealed(last) and "# card\n" in last
@@ -213,8 +244,20 @@ def test_whether_a_card_was_edited_must_be_known(pushed, hub):
 
 def test_another_model_replaces_all_of_the_last_one(pushed, hub):
     there = files(hub, "ann/both")
-    assert "adapter_model.safetensors" in there and "model.safetensors" not in there
-    assert titles(hub, "ann/both") == ["Adapter", "Model", "initial commit"]
+    assert "adapter_model.safetensors" in there and set(there) == {*files(hub, "ann/embedded"), *MINE}
+    assert titles(hub, "ann/both") == ["Adapter", "Model", "Upload folder using huggingface_hub", "initial commit"]
+
+
+def test_the_embedded_model(pushed, hub):
+    """Its card is a program's, which is written anew: by its name there, with the intervals of its scores."""
+    assert is_sealed((EMBEDDED / "README.md").read_text(encoding="utf-8")) and pushed[0]["mini"][0] == 0
+    card = files(hub, "ann/mini")["README.md"].decode()
+    assert is_sealed(card) and card_problems(card) == ([], [])
+    assert 'model="ann/mini")' in card and 'model="ann/mini", trust_remote_code=True)' in card
+    report = json.loads((EMBEDDED / "report.json").read_text())
+    results = front_matter(card)["model-index"][0]["results"][0]["metrics"]
+    cider = next(result for result in results if result["type"] == "cider")
+    assert cider["args"]["interval"] == [round(100 * end, 4) for end in report["scores"]["cider_interval"]]
 
 
 def test_the_size_at_the_released_geometry(tmp_path):
