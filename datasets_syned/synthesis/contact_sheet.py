@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from ..paths_in_text import without_paths
 from .folder import RunFolder
@@ -109,7 +109,8 @@ def _tiles(cells: list[tuple[Mapping[str, Any] | None, Mapping[str, Any]]]) -> l
         image = None
         if cell and cell["bytes"]:
             with Image.open(io.BytesIO(cell["bytes"])) as file:
-                image = ImageOps.contain(file.convert("RGB"), (TILE, TILE))
+                scale = TILE / max(file.size)  # of a very long image a line is left
+                image = file.convert("RGB").resize([max(1, round(side * scale)) for side in file.size])
             size = size if tiles else image.size
         said, mark = made["status"], MARKS.get(made["status"])
         if mark:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ class Done(NamedTuple):
         split (`str`), part (`int`), rows (`int`): which one, and how many rows it has.
         stats (`dict`, *optional*): see [`PartMaker.make`]; `None` if it could not be kept.
         reason (`str`): why not.
+        worker (`str`): which of several made it.
     """
 
     split: str
@@ -32,6 +34,7 @@ class Done(NamedTuple):
     rows: int
     stats: dict[str, Any] | None
     reason: str = ""
+    worker: str = ""
 
 
 class EditorBrokenError(RuntimeError):
@@ -52,14 +55,11 @@ def make_parts(folder: RunFolder, maker: PartMaker, todo: Sequence[tuple[str, in
         folder ([`RunFolder`]): where the plan is and the parts go.
         maker ([`PartMaker`]): its models are loaded here.
         todo (`Sequence[tuple[str, int]]`): split and number of each.
-
-    Raises:
-        EditorBrokenError: the editor failed with every row of several parts in a row. They are kept as failed.
     """
     for model in (maker.editor, maker.paraphraser, *maker.filters):
         if todo and model is not None:
             model.load()
-    full, failing, writing = "", 0, None
+    full, writing = "", None
     with ThreadPoolExecutor(1) as thread, contextlib.closing(Plans(folder)) as plans:
         for place in [*todo, None]:
             made = None
@@ -71,15 +71,29 @@ def make_parts(folder: RunFolder, maker: PartMaker, todo: Sequence[tuple[str, in
                 done = writing.result()
                 full = done.reason
                 yield done
-                failing = failing + 1 if _nothing_edited(done) else 0
-                if failing == HOPELESS:
-                    raise EditorBrokenError(
-                        f"the editor failed with all rows of {HOPELESS} parts, so this stops here "
-                        f"({next(iter(done.stats[FAILED]))}). The same command goes on behind them; retry_failed "
-                        "tries them again"
-                    )
             # packed and written while the next part is edited
             writing = thread.submit(_keep, folder, *place, rows, *made, refused) if made else None
+
+
+def unless_broken(parts: Iterator[Done]) -> Iterator[Done]:
+    """
+    Passes on what became of parts, until one worker fails with everything. Others may go on well meanwhile: each has
+    an editor, and a GPU, of its own.
+
+    Raises:
+        EditorBrokenError: the editor failed with every row of several parts in a row. They are kept as failed.
+    """
+    failing = Counter()
+    with contextlib.closing(parts):
+        for done in parts:
+            yield done
+            failing[done.worker] = failing[done.worker] + 1 if _nothing_edited(done) else 0
+            if failing[done.worker] == HOPELESS:
+                raise EditorBrokenError(
+                    f"the editor failed with all rows of {HOPELESS} parts, so this stops here "
+                    f"({_of_editor(done)[0]}). The same command goes on behind them; retry_failed "
+                    "tries them again"
+                )
 
 
 class Plans:
@@ -125,9 +139,12 @@ def _write(folder: RunFolder, name: str, content: bytes) -> str:
 
 
 def _nothing_edited(done: Done) -> bool:
-    """Whether every row of a part failed in the editor."""
-    failed = done.stats[FAILED] if done.stats else {}
-    return sum(failed.values()) == done.rows and all(why.startswith("editor: ") for why in failed)
+    """Whether the editor failed with every row of a part that it was given."""
+    return done.stats is not None and not done.stats["edited"] and bool(_of_editor(done))
+
+
+def _of_editor(done: Done) -> list[str]:
+    return [why for why in done.stats[FAILED] if why.startswith("editor: ")]
 
 
 def _full(folder: RunFolder) -> str:

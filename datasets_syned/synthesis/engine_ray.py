@@ -24,16 +24,27 @@ class PartWorker:
 
     def __init__(self, place: str, settings: Mapping[str, Any], planned: Mapping[str, Mapping[str, Any]]):
         splits = {name: SplitSettings(**split) for name, split in settings["splits"].items()}
-        own = Settings(**{**settings, "splits": splits})
-        self.maker = open_maker(own)
-        self.folder = RunFolder(Store(place), own, {split: Planned(**counts) for split, counts in planned.items()})
+        self.settings, self.maker = Settings(**{**settings, "splits": splits}), None
+        counts = {split: Planned(**counts) for split, counts in planned.items()}
+        self.folder = RunFolder(Store(place), self.settings, counts)
 
     def __call__(self, batch: Mapping[str, Sequence]) -> dict[str, list]:
-        """Makes the parts of a batch, columns `split` and `part`; gives back a column of pickled [`Done`]."""
+        """
+        Makes the parts of a batch, columns `split` and `part`; gives back a column of pickled [`Done`], or of why it
+        cannot: what Ray tells of an exception is a page of its own files.
+        """
         import pickle
 
+        import ray
+
         todo = list(zip(map(str, batch["split"]), map(int, batch["part"]), strict=True))
-        return {"done": [pickle.dumps(tuple(done)) for done in make_parts(self.folder, self.maker, todo)]}
+        worker = ray.get_runtime_context().get_actor_id()
+        try:
+            self.maker = self.maker or open_maker(self.settings)
+            made = [tuple(done._replace(worker=worker)) for done in make_parts(self.folder, self.maker, todo)]
+        except (ValueError, RuntimeError, OSError) as error:
+            made = [str(error)]
+        return {"done": [pickle.dumps(done) for done in made]}
 
 
 def make_parts_on_ray(folder: RunFolder, todo: Sequence[tuple[str, int]], workers: int, gpus: float) -> Iterator[Done]:
@@ -48,7 +59,7 @@ def make_parts_on_ray(folder: RunFolder, todo: Sequence[tuple[str, int]], worker
         gpus (`float`): of each worker.
 
     Raises:
-        ValueError: Ray is not installed.
+        ValueError: Ray is not installed, or this machine has not the GPUs of one worker.
         RuntimeError: the workers failed.
     """
     try:
@@ -57,11 +68,17 @@ def make_parts_on_ray(folder: RunFolder, todo: Sequence[tuple[str, int]], worker
         raise ValueError("engine 'ray' needs the package ray: pip install 'blip2idc[ray]'") from None
     import pickle
 
+    if not todo:
+        return
     if os.environ.get("RAY_ADDRESS"):
         ray.init(ignore_reinit_error=True, log_to_driver=False)
     elif not ray.is_initialized():
         # reading takes a processor too: where workers had all of them, it would wait for ever
         ray.init(num_cpus=max(workers + 2, os.cpu_count() or 1), include_dashboard=False, log_to_driver=False)
+    if not os.environ.get("RAY_ADDRESS") and (have := ray.cluster_resources().get("GPU", 0)) < gpus:
+        raise ValueError(  # it would wait for ever; a cluster may grow
+            f"gpus={gpus:g}: Ray finds {have:g} GPUs here, so no worker could start; name a cluster by RAY_ADDRESS"
+        )
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     place = os.path.abspath(folder.store.root) if folder.store.local else folder.store.place
@@ -81,6 +98,9 @@ def make_parts_on_ray(folder: RunFolder, todo: Sequence[tuple[str, int]], worker
     )
     try:
         for row in done.iter_rows():
-            yield Done(*pickle.loads(row["done"]))
+            done = pickle.loads(row["done"])
+            if isinstance(done, str):
+                raise RuntimeError(f"a worker failed ({done}). The same command continues")
+            yield Done(*done)
     except ray.exceptions.RayError as error:
         raise RuntimeError(f"the workers failed: {error}. The same command continues") from error

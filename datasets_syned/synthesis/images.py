@@ -35,15 +35,27 @@ def opened(content: bytes) -> tuple[Image.Image, bytes]:
         upright = True
     if image.mode == "RGB" and upright:
         return image, content
+    try:
+        image = as_rgb(image if upright else ImageOps.exif_transpose(image))
+    except ValueError as error:
+        raise SourceError(str(error)) from None
+    return image, encoded(image, "png")
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """
+    An image in RGB, on white where transparent.
+
+    Raises:
+        ValueError: its mode does not tell what is white.
+    """
     if image.mode.startswith("I;16"):  # Pillow would cut off at 255
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):
-        raise SourceError(f"the image has mode {image.mode}, which does not say what is white; save it with 8 bits")
-    image = image if upright else ImageOps.exif_transpose(image)
+        raise ValueError(f"the image has mode {image.mode}, which does not say what is white; save it with 8 bits")
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    image = image.convert("RGB")
-    return image, encoded(image, "png")
+    return image.convert("RGB")
 
 
 def encoded(image: Image.Image, kind: str) -> bytes:

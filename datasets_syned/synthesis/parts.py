@@ -12,8 +12,9 @@ from ..paths_in_text import without_paths
 from .candidate import Candidate
 from .editors.protocol import EditError, Editor
 from .filters.protocol import Filter
-from .images import encoded, opened
+from .images import as_rgb, encoded, opened
 from .paraphrases.protocol import Paraphraser
+from .reasons import count_reasons
 from .rows import DROPPED, FAILED, KEPT, Maker, Outcome, part_file
 from .seeds import seed_of
 from .settings import Settings
@@ -66,14 +67,14 @@ class PartMaker:
         candidates = self._candidates(outcomes, befores, afters)
         self._filter(candidates)
         said = self._paraphrase(split, outcomes)
+        failed = Counter()  # without paths; each row's own reason has them
+        reasons = Counter(f"{one.by}: {without_paths(one.reason)}" for one in outcomes if one.status == FAILED)
+        count_reasons(failed, reasons)
         stats = {
             "rows": len(outcomes),
             KEPT: sum(one.status == KEPT for one in outcomes),
             DROPPED: dict(Counter(one.by for one in outcomes if one.status == DROPPED)),
-            # without the names of files, of which there may be many; each row's own reason has them
-            FAILED: dict(
-                Counter(f"{one.by}: {without_paths(one.reason)}" for one in outcomes if one.status == FAILED)
-            ),
+            FAILED: dict(failed),
             "edited": sum(one.planned["variant"] is not None and one.planned["id"] in afters for one in outcomes),
             "editor_seconds": round(seconds, 3),
             "paraphrases": said,
@@ -130,12 +131,10 @@ class PartMaker:
         begin, rest = time.perf_counter(), iter(edited)
         while edited and (batch := list(islice(rest, self.editor.batch_size))):
             for one, image in zip(batch, self._edited(batch, befores), strict=True):
-                if isinstance(image, Exception):
-                    one.end(FAILED, "editor", str(image) if isinstance(image, EditError) else image)
-                elif not isinstance(image, Image.Image):
-                    one.end(FAILED, "editor", f"it gave back no image but {type(image).__name__}")
-                else:
-                    afters[one.planned["id"]] = image
+                try:
+                    afters[one.planned["id"]] = _made(image)
+                except Exception as error:  # of the editor, or of an image that it has not read yet
+                    one.end(FAILED, "editor", str(error) if isinstance(error, EditError) else error)
         return afters, time.perf_counter() - begin
 
     def _edited(
@@ -146,10 +145,7 @@ class PartMaker:
         def edit(rows: Sequence[Outcome]) -> list[Image.Image | EditError]:
             planned = [one.planned for one in rows]
             images = [befores[row["source_index"]] for row in planned]
-            made = self.editor.edit(images, [row["instruction"] for row in planned], [row["seed"] for row in planned])
-            if len(made) != len(rows):
-                raise ValueError(f"the editor gave back {len(made)} images for {len(rows)}")
-            return made
+            return self.editor.edit(images, [row["instruction"] for row in planned], [row["seed"] for row in planned])
 
         return _one_by_one(edit, batch)
 
@@ -188,8 +184,10 @@ class PartMaker:
             for (one, _), verdict in zip(candidates, verdicts, strict=True):
                 if isinstance(verdict, Exception):
                     one.end(FAILED, judge.name, verdict)
-                elif verdict is not True:
+                elif isinstance(verdict, tuple):
                     one.end(DROPPED, judge.name, verdict[1])
+                elif verdict is not True:
+                    one.end(FAILED, judge.name, f"{verdict!r} is no verdict: it must be True, or False with a reason")
             candidates = [each for each in candidates if each[0].status == KEPT]
 
     def _paraphrase(self, split: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -222,10 +220,25 @@ class PartMaker:
         return said
 
 
+def _made(result: Any) -> Image.Image:
+    """An editor's result as an image that can be judged and written. Raises what is wrong with it."""
+    if isinstance(result, Exception):
+        raise result
+    if not isinstance(result, Image.Image):
+        raise EditError(f"it gave back no image but {type(result).__name__}")
+    result.load()
+    if 0 in result.size:
+        raise EditError(f"it gave back an image of {result.width}x{result.height} pixels")
+    return result if result.mode == "RGB" else as_rgb(result)
+
+
 def _one_by_one(ask: Callable[[Sequence], Sequence], batch: Sequence) -> list:
     """What is answered to a batch; if that raises, to each of it, or what was raised of it alone."""
     try:
-        return list(ask(batch))
+        answers = list(ask(batch))
+        if len(answers) != len(batch):
+            raise ValueError(f"it gave back {len(answers)} answers, not {len(batch)}")
+        return answers
     except Exception as error:
         if len(batch) == 1:
             return [error]

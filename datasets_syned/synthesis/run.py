@@ -9,7 +9,7 @@ from datasets.utils import tqdm
 from datasets.utils._filelock import FileLock
 
 from .editors.protocol import Editor
-from .engine_local import FULL, Done, Plans, make_parts, processes
+from .engine_local import FULL, Done, Plans, make_parts, processes, unless_broken
 from .engine_ray import make_parts_on_ray
 from .filters.protocol import Filter
 from .finish import finish, is_finished
@@ -121,10 +121,10 @@ def synthesize(
                 forget_failed(folder)
         todo = _share(folder, rank, world)
         if engine == "ray":
-            done = make_parts_on_ray(folder, todo, workers, gpus) if todo else ()
+            done = make_parts_on_ray(folder, todo, workers, gpus)
         else:
             done = make_parts(folder, maker, todo)
-        lost, timed = _follow(folder, done, rank, world)
+        lost, timed = _follow(folder, unless_broken(done), rank, world)
         with _locked(store, LOCK):
             missing = folder.missing()
             if not missing and not is_finished(folder):

@@ -2,6 +2,7 @@
 
 from os import PathLike
 
+from .reasons import kind_of
 from .run import Summary
 
 SHOWN = 5  # reasons of failed rows
@@ -33,7 +34,10 @@ def summary_text(summary: Summary, out: str | PathLike) -> str:
 
 
 def _failed(reasons) -> list[str]:
-    lines = [f"  failed: {count:,} rows: {why}" for why, count in reasons.most_common(SHOWN)]
+    lines = []
+    for why, count in reasons.most_common(SHOWN):
+        example = ", such as" if count > 1 and kind_of(why) != why else ""
+        lines.append(f"  failed: {count:,} rows{example}: {why}")
     if len(reasons) > SHOWN:
         lines.append(f"  failed: {sum(reasons.values()):,} rows in all, for {len(reasons)} reasons")
     return lines

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .reasons import count_reasons
 from .rows import DROPPED, FAILED, KEPT
 
 
@@ -16,7 +17,7 @@ class Tally:
     Args:
         rows, kept (`int`): how many are done, and how many of those are part of the result.
         dropped (`Counter`): by filter.
-        failed (`Counter`): by reason.
+        failed (`Counter`): by reason, see [`count_reasons`].
         edited (`int`): images that were made.
         paraphrases (`Counter`): asked, kept, attempts, rejected.
         rules (`Counter`): rejected paraphrases by the rule that they broke.
@@ -39,7 +40,7 @@ class Tally:
         self.rows += stats["rows"]
         self.kept += stats[KEPT]
         self.dropped.update(stats[DROPPED])
-        self.failed.update(stats[FAILED])
+        count_reasons(self.failed, stats[FAILED])
         self.edited += stats["edited"]
         if "editor_seconds" in stats:
             self.editor_seconds += stats["editor_seconds"]
@@ -56,8 +57,9 @@ class Tally:
     def __iadd__(self, other: "Tally") -> "Tally":
         for name in ("rows", "kept", "edited", "editor_seconds", "timed"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("dropped", "failed", "paraphrases", "rules"):
+        for name in ("dropped", "paraphrases", "rules"):
             getattr(self, name).update(getattr(other, name))
+        count_reasons(self.failed, other.failed)
         return self
 
     @property

@@ -136,6 +136,8 @@ class PipelineCall:
 
     def _settle(self, option: str, given: Any, preset: Any, names: Sequence[str]) -> dict[str, Any]:
         """The argument for one of the editor's options, under the first of `names` that the pipeline takes."""
+        if isinstance(given, float) and not math.isfinite(given):
+            raise ValueError(f"{option}={given!r}: must be a finite number")
         name = next((name for name in names if name in self._defaults), None)
         if name is None:
             if given is not None:
@@ -153,8 +155,8 @@ class PipelineCall:
             if name not in self._defaults:
                 raise ValueError(f"arguments[{name!r}]: {self.name} takes no such argument; it takes {self._takes()}")
             try:
-                json.dumps(value)
-            except TypeError:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError):
                 raise ValueError(
                     f"arguments[{name!r}]={value!r}: must be text, a number, true, false, none or a list of those"
                 ) from None

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+from datasets.exceptions import DatasetGenerationError
 
 from ...registration import NAME
 from ...schema import NO_CHANGE
 from ...specs import check_spec
+from ..revisions import first_line
 from .protocol import SourceError, SourceRow
 
 # Names under which datasets of edits have their columns: of this package, Emu Edit, MagicBrush, InstructPix2Pix,
@@ -46,7 +48,7 @@ class DatasetSource:
     def __init__(self, columns: Mapping[str, str] | None = None, **spec: Any):
         check_spec("source", spec)
         self.title = spec["name"] if spec["path"] == NAME and "name" in spec else spec["path"]
-        rows = datasets.load_dataset(**spec)
+        rows = self._load(spec)
         if not isinstance(rows, datasets.Dataset):
             raise ValueError(f"source {self.title!r}: a stream has no places to return to; leave out streaming")
         self.columns = self._find(rows.features, columns or {})
@@ -57,6 +59,14 @@ class DatasetSource:
         sides = ("image", "edited")[: 1 + self.edited]
         self.images = {what: rows.select_columns([self.columns[what]]) for what in sides}
         self.repeated = self._repeated_ids()
+
+    def _load(self, spec: Mapping[str, Any]) -> Any:
+        try:
+            return datasets.load_dataset(**spec)
+        except Exception as error:  # each reader has its own kinds; the reason may be a level below
+            why = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
+            told = str(why) if isinstance(why, ValueError) else f"{type(why).__name__}: {first_line(why) or 'no data'}"
+            raise ValueError(f"source {self.title!r} cannot be loaded: {told}") from error
 
     def __len__(self) -> int:
         return len(self.data)
@@ -72,8 +82,10 @@ class DatasetSource:
             if found[what] is None:
                 raise ValueError(
                     f"source {self.title!r}: none of the columns {', '.join(features)} is known as the {what}; name "
-                    f"it with columns: {{{what}: <its name>}}"
+                    f"it with --columns {what}=<its name>, or columns: {{{what}: <its name>}} in a recipe"
                 )
+        if not _is_text(feature := features[found["instruction"]]):
+            raise ValueError(f"source {self.title!r}: column {found['instruction']!r} holds no texts but {feature}")
         for what in ("image", "edited"):
             if found[what] is not None and not isinstance(features[found[what]], datasets.Image):
                 if what in given or what in NEEDED:
@@ -135,3 +147,9 @@ class DatasetSource:
             return Path(cell["path"]).read_bytes()
         except (OSError, TypeError) as error:
             raise SourceError(f"the image cannot be read: {error}") from None
+
+
+def _is_text(feature: Any) -> bool:
+    """Whether a column holds texts, or lists of them; it may be one in which there are none."""
+    feature = getattr(feature, "feature", feature)
+    return isinstance(feature, datasets.Value) and feature.dtype in ("string", "large_string", "null")

@@ -113,6 +113,8 @@ def test_pipelines_that_do_not_edit_by_instructions(name, words):
         ("FluxKontextPipeline", {"arguments": {"eta": 0.5}}, r"arguments\['eta'\].* takes no such argument; it takes"),
         ("FluxKontextPipeline", {"arguments": {"height": 8}}, "the editor gives it itself"),
         ("FluxKontextPipeline", {"arguments": {"sigmas": SOURCE}}, "must be text, a number"),
+        ("FluxKontextPipeline", {"arguments": {"true_cfg_scale": float("nan")}}, "must be text, a number"),
+        ("FluxKontextPipeline", {"guidance": float("nan")}, "guidance=nan: must be a finite number"),
         ("QwenImageEditPipeline", {"guidance": 2.0, "arguments": {"true_cfg_scale": 3.0}}, "give one of them"),
     ],
 )

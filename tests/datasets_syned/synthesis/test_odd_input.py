@@ -73,6 +73,20 @@ class TestEditors:
         assert tally.failed == {"editor: it gave back no image but NoneType": 6} and tally.kept == 18
         assert all(row["after"]["bytes"] for row in rows(tmp_path / "run"))
 
+    def test_an_image_that_cannot_be_written_is_a_failure_of_its_row(self, tmp_path):
+        def wide():
+            return Image.fromarray(np.full((32, 48), 60000, np.uint16))
+
+        odd = [lambda: Image.new("RGB", (5, 0)), lambda: Image.open(io.BytesIO(png(wide())[:60])), wide]
+        editor = Giving(lambda images: [make() for make, _ in zip([*odd, lambda: images[0]], images, strict=False)])
+        (tally,) = synthesize(settings(sources=1), tmp_path / "run", editor=editor).splits.values()
+        assert set(tally.failed) == {
+            "editor: it gave back an image of 5x0 pixels",
+            "editor: OSError: image file is truncated",
+        }
+        seen, _ = (Image.open(io.BytesIO(row["after"]["bytes"])) for row in rows(tmp_path / "run"))
+        assert seen.getpixel((0, 0)) == (60000 >> 8,) * 3
+
     def test_too_few_images(self, tmp_path):
         editor = Giving(lambda images: images[:1])
         (tally,) = synthesize(settings(), tmp_path / "run", editor=editor).splits.values()
@@ -95,6 +109,27 @@ class TestSources:
         assert [(row["id"], row["category"], row["captions"]) for row in rows(tmp_path / "run")] == [
             ("1-0", "edit", ["x"])
         ]
+
+    @pytest.mark.parametrize(
+        ("said", "error"),
+        [
+            (None, "pics' cannot be loaded: StopIteration: no data"),
+            ({"text": "red"}, "pics': column 'instruction' holds no texts but .'text'"),
+            (5, "pics': column 'instruction' holds no texts but Value.'int64'"),
+        ],
+    )
+    def test_instructions_that_are_none(self, tmp_path, said, error):
+        spec = pictures(tmp_path / "pics", *([] if said is None else [{"file_name": "0.png", "instruction": said}]))
+        with pytest.raises(ValueError, match=error):
+            dry_run(settings(source=spec), rate=1)
+
+    def test_a_very_long_image(self, tmp_path):
+        """Of which a line is left on the contact sheet."""
+        file = layouts.png(99, (800, 2))
+        spec = pictures(tmp_path / "pics", {"file_name": "0.png", "instruction": "x"}, **{"0": file})
+        editor = Giving(lambda images: [image.rotate(180) for image in images])
+        (tally,) = synthesize(settings(source=spec), tmp_path / "run", editor=editor).splits.values()
+        assert tally.kept == 4 and (tmp_path / "run" / "contact_sheet.png").exists()
 
     def test_a_dry_run_of_a_source_that_begins_badly(self, tmp_path):
         lines = [{"file_name": f"{k}.png", "instruction": said} for k, said in enumerate(["", "make it red"])]

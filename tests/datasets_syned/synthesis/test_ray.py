@@ -1,5 +1,6 @@
 """A real Ray cluster on this machine, of which a worker is killed on the way."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from datasets_syned.synthesis import synthesize
 from datasets_syned.synthesis.editors.procedural import ProceduralEditor
+from tests.datasets_syned import layouts
 from tests.datasets_syned.interruption import needs_proc
 from tests.datasets_syned.synthesis.runs import content, settings
 from tests.tiny_pipelines import save_instruct_pix2pix
@@ -60,6 +62,40 @@ def test_a_worker_that_is_killed(tmp_path):
     alone = subprocess.run([*COMMAND, "--out", str(tmp_path / "alone")], cwd=ROOT, capture_output=True, timeout=200)
     assert alone.returncode == 0
     assert content(out) == content(tmp_path / "alone")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("editor", "gpus"), [("procedural", 0), ("broken", 0), ("procedural", 1)])
+def test_workers_that_cannot(tmp_path, editor, gpus):
+    """With one clear line, and without trying all parts."""
+    pytest.importorskip("ray")
+    lines = [{"file_name": f"{k}.png", "instruction": "x"} for k in range(40)]
+    for line in lines:
+        layouts.write(tmp_path / "pics" / line["file_name"], layouts.png(9, (16, 12)))
+    layouts.write(tmp_path / "pics" / "metadata.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    if editor == "broken":
+        editor = str(save_instruct_pix2pix(tmp_path / "ip2p"))
+        os.truncate(tmp_path / "ip2p" / "unet" / "diffusion_pytorch_model.safetensors", 200)
+    folder, out = tempfile.mkdtemp(prefix="ray-"), tmp_path / "run"
+    command = [*COMMAND[:4], "--source", str(tmp_path / "pics"), "--editor", editor, "--variants", "1"]
+    command += ["--rows_per_part", "1", "--engine", "ray", "--workers", "2", "--gpus", str(gpus), "--out", str(out)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_TMPDIR": folder, "HOME": str(tmp_path)}
+    env["CUDA_VISIBLE_DEVICES"] = ""
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    said = done.stderr.strip().splitlines()[-1]
+    if gpus:
+        assert said.startswith("syned: error: gpus=1: Ray finds 0 GPUs here")
+    elif editor == "procedural":
+        assert said.startswith(
+            "syned: error: the editor failed with all rows of 3 parts, so this stops here (editor: "
+        )
+        assert 3 <= len(list((out / "parts").glob("[!.]*"))) < 40
+    else:
+        assert said.startswith(f"syned: error: a worker failed (editor '{editor}': cannot be loaded: ")
 
 
 def test_takes_no_objects(tmp_path):

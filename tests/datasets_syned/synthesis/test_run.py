@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import fsspec
 import numpy as np
@@ -14,9 +15,10 @@ from datasets_syned.schema import validate
 from datasets_syned.synthesis import Settings, SplitSettings, synthesize
 from datasets_syned.synthesis.editors import EditError
 from datasets_syned.synthesis.editors.procedural import ProceduralEditor
-from datasets_syned.synthesis.engine_local import EditorBrokenError
+from datasets_syned.synthesis.engine_local import Done, EditorBrokenError, unless_broken
 from datasets_syned.synthesis.paraphrases.protocol import Paraphrases
 from datasets_syned.synthesis.seeds import seed_of
+from datasets_syned.synthesis.summary_text import summary_text
 from tests.datasets_syned import layouts
 from tests.datasets_syned.synthesis.runs import FILTERS, content, exclusions, rows, settings
 
@@ -275,6 +277,43 @@ class TestFailures:
             synthesize(settings(sources=12), tmp_path / "run", editor=editor)
         summary = synthesize(settings(sources=12), tmp_path / "run", editor=Plain(), retry_failed=True)
         assert summary.splits["train"].kept == 48
+
+    def test_reasons_that_differ_in_details_are_one(self, tmp_path):
+        def fails(text, seed):
+            return RuntimeError(f"no place for /data/{seed}.png, cat_{seed}.png, {seed:#x}") if seed % 2 else None
+
+        summary = synthesize(settings(), tmp_path / "run", editor=Plain(fails=fails))
+        (tally,) = summary.splits.values()
+        ((reason, count),) = tally.failed.items()
+        assert count == sum(seed_of(0, f"train-{i:06d}", k) % 2 for i in range(6) for k in range(4)) > 1
+        assert re.fullmatch(r"editor: RuntimeError: no place for …, cat_(\d+)\.png, 0x[0-9a-f]+", reason)
+        assert f"failed: {count} rows, such as: {reason}\n" in summary_text(summary, "run")
+        assert len({one["reason"] for one in exclusions(tmp_path / "run")}) == count
+
+    @pytest.mark.parametrize("answer", [[], [False] * 8])
+    def test_a_filter_that_gives_no_verdicts(self, tmp_path, answer):
+        class Judge:
+            name, needs_captions, parameters = "judge", False, {}
+
+            def load(self):
+                pass
+
+            def keep_batch(self, rows):
+                return answer[: len(rows)]
+
+        (tally,) = synthesize(settings(), tmp_path / "run", filters=[Judge()]).splits.values()
+        assert tally.kept == 0 and tally.failed.total() == 24 and "judge: " in next(iter(tally.failed))
+
+    def test_one_worker_of_several_that_is_broken(self):
+        """What others make meanwhile is no sign that it will mend."""
+        fine = {"failed": {}, "edited": 4}
+        bad = {"failed": {"source: no image": 1, "editor: RuntimeError: no GPU": 3}, "edited": 0}
+        done = [Done("train", k, 4, bad if k % 2 else fine, worker=f"{k % 2}") for k in range(9)]
+        passed = []
+        with pytest.raises(EditorBrokenError, match="all rows of 3 parts.*no GPU"):
+            for one in unless_broken(one for one in done):
+                passed.append(one.part)
+        assert passed == [0, 1, 2, 3, 4, 5]
 
     def test_failed_rows_can_be_made_again(self, tmp_path):
         """Of the finished shards only the parts with failed rows are made again, and the result is as if none had."""
