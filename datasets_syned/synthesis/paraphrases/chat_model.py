@@ -185,7 +185,8 @@ class ChatParaphraser:
         Says instructions in other words.
 
         Args:
-            instructions (`Sequence[str]`): to be said; for an empty one there is nothing.
+            instructions (`Sequence[str]`): to be said; for an empty one there is nothing, nor for one so long that
+                the model has no room for it and the answer.
             count (`int`): paraphrases of each at most.
             seeds (`Sequence[int]`): one per instruction.
 
@@ -203,8 +204,9 @@ class ChatParaphraser:
             raise ValueError(f"count={count!r} must be a whole number from 0")
         kept, rejected = [[] for _ in instructions], [[] for _ in instructions]
         asked = [0 for _ in instructions]
-        for attempt in range(self.attempts if count else 0):
-            open_ones = [i for i, text in enumerate(instructions) if text.strip() and len(kept[i]) < count]
+        askable = [i for i, text in enumerate(instructions) if count and text.strip() and self._has_room(text, count)]
+        for attempt in range(self.attempts):
+            open_ones = [i for i in askable if len(kept[i]) < count]
             rows = [(instructions[i], seed_of(instructions[i], seeds[i], attempt)) for i in open_ones]
             for i, (answer, ended) in zip(open_ones, self._ask(rows, count), strict=True):
                 asked[i] += 1
@@ -215,6 +217,18 @@ class ChatParaphraser:
                     elif len(kept[i]) < count:
                         kept[i].append(mended)
         return [Paraphrases(*found) for found in zip(kept, rejected, asked, strict=True)]
+
+    def _has_room(self, instruction: str, count: int) -> bool:
+        """Past the positions that a model was trained on, it rambles, and a very long prompt takes all memory."""
+        positions = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        prompt = self._tokenizer(render(self._tokenizer, instruction, count, self.system), add_special_tokens=False)
+        fits = positions is None or len(prompt["input_ids"]) + self._new_tokens(count) <= positions
+        if not fits:
+            logger.warning("an instruction of %d characters is too long for %s", len(instruction), self.id)
+        return fits
+
+    def _new_tokens(self, count: int) -> int:
+        return self.max_new_tokens or PER_PARAPHRASE * count
 
     def _ask(self, rows: Sequence[tuple[str, int]], count: int) -> list[tuple[str, bool]]:
         """The answers to instructions with their seeds, and whether each has an end."""
@@ -246,7 +260,7 @@ class ChatParaphraser:
             tokens = model.generate(
                 input_ids=inputs["input_ids"],
                 attention_mask=inputs["attention_mask"],
-                max_new_tokens=self.max_new_tokens or PER_PARAPHRASE * count,
+                max_new_tokens=self._new_tokens(count),
                 logits_processor=[sampling],
             )
         ends = set(model.generation_config.eos_token_id)

@@ -140,7 +140,8 @@ def test_seeds_and_attempts_differ(noise):
 def test_nothing_to_do(paraphraser):
     assert paraphraser.paraphrase([], 4, []) == []
     assert paraphraser.paraphrase([DOG], 0, [1]) == [Paraphrases()]
-    assert paraphraser.paraphrase([" ", DOG], 4, [1, 1]) == [Paraphrases(), Paraphrases(DOGS, [], 1)]
+    for not_asked in (" ", DOG + 20_000 * " very"):
+        assert paraphraser.paraphrase([not_asked, DOG], 4, [1, 1]) == [Paraphrases(), Paraphrases(DOGS, [], 1)]
 
 
 def test_out_of_memory(random):
