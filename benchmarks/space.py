@@ -24,7 +24,6 @@ import asyncio
 import json
 import os
 import re
-import signal
 import statistics
 import subprocess
 import sys
@@ -45,6 +44,8 @@ import modeling_blip2idc  # noqa: F401  registers the task
 FASTER, GROWTH = 3.0, 0.03
 QUEUE = 1000
 ONE_AT_A_TIME = f"""
+import os
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as blip2idc serve does it
 from modeling_blip2idc.space_blip2idc import build, serve
 page = build(max_batch_size=1, queue_size={QUEUE})
 for function in page.fns.values():
@@ -162,7 +163,7 @@ def measure(max_batch_size, people, args):
         try:
             return asyncio.run(load(process, url, people, args))
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait(30)
 
 

@@ -1,6 +1,8 @@
 """`blip2idc serve`: the page, on this machine."""
 
 import argparse
+import os
+import sys
 
 from .command_blip2idc import Unusable, positive
 from .loading_blip2idc import check_folder
@@ -45,6 +47,7 @@ def run_serve(args: argparse.Namespace) -> int:
     Raises:
         Unusable: if gradio is missing, or the address cannot be listened on.
     """
+    _without_spinning()
     from transformers.utils import logging
 
     from .space_blip2idc import build, serve
@@ -69,6 +72,17 @@ def run_serve(args: argparse.Namespace) -> int:
             "free one"
         ) from error
     return 0
+
+
+def _without_spinning() -> None:
+    """
+    By default the threads of a model spin while they wait for each other, on the cores that the web server needs: with
+    one more program on the machine, hardly a request is answered. What they do is settled when torch is loaded, and so
+    it is in this process: it begins anew.
+    """
+    if sys.argv[1:2] == ["serve"] and "OMP_WAIT_POLICY" not in os.environ:  # not for a caller of `main(["serve"])`
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _port(text: str) -> int:

@@ -20,7 +20,11 @@ SHORT = "Two images in, what changed in a sentence out"  # the Hub takes 60 char
 
 APP = '''"""The page. A variable BLIP2IDC_MODELS of the Space, Hub ids with commas between, replaces MODELS."""
 
-from modeling_blip2idc.space_blip2idc import build, serve, space_models
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # settled when torch is loaded; as `blip2idc serve` does it
+
+from modeling_blip2idc.space_blip2idc import build, serve, space_models  # noqa: E402
 
 MODELS = "{models}"
 

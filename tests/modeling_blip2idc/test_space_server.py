@@ -16,6 +16,7 @@ import modeling_blip2idc
 from modeling_blip2idc.__main__ import main
 from modeling_blip2idc.demo_blip2idc import load_examples
 from modeling_blip2idc.space_captions_blip2idc import EMBEDDED_MODEL
+from tests.datasets_syned.interruption import needs_proc
 from tests.modeling_blip2idc.space_server import serving
 
 pytest.importorskip("gradio", reason="the extra `app` is not installed")
@@ -167,6 +168,12 @@ def test_only_the_path_of_an_upload_matters(server, more):
     kind, (answer, *heat) = call(server, [up, up, EMBEDDED_MODEL, file("http://example.com/a.png")])
     assert kind == "event: complete" and answer["changed"] is False and heat == [None, None]
     assert server.outside() == []
+
+
+@needs_proc
+def test_threads_do_not_spin(server):
+    settings = Path(f"/proc/{server.process.pid}/environ").read_bytes().split(b"\0")
+    assert b"OMP_WAIT_POLICY=PASSIVE" in settings
 
 
 @pytest.mark.parametrize("example", [None, 7, [], {"example": "x"}, {"example": 99}, {"example": 1e999}])

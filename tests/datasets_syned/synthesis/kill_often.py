@@ -4,7 +4,8 @@ tests.datasets_syned.synthesis.kill_often OUT SEED KILLS`. A run that ends befor
 OUT-2, ..., and another one begins. The last one is left to end. Prints a line of JSON: where each kill fell, and the
 folders.
 
-The children are forks of a process that has imported everything, so that a moment is one of the run.
+The children are forks of a process that has imported everything, so that a moment is one of the run. A kill falls some
+time after the run has written so many files more: on a machine that is busy no later in the run than on another.
 """
 
 import json
@@ -19,22 +20,21 @@ from pathlib import Path
 from datasets_syned.synthesis import synthesize
 from tests.datasets_syned.synthesis.runs import FILTERS, settings
 
-LONGEST = 0.4  # seconds until a kill: about what half of the run takes
+MOST, LONGEST = 3, 0.05  # files until a kill, and seconds from there
 
 
 def run(out: Path) -> None:
     synthesize(settings(sources=10, variants=4, filters=FILTERS), out)
 
 
-def moment(out: Path) -> str:
-    """What was there when the run was killed."""
+def written(out: Path) -> tuple[bool, int, int]:
+    """Whether there is a plan, and how many parts and shards."""
     parts, shards = (len(list((out / name).glob("[!.]*"))) for name in ("parts", "data"))
-    began = (out / "synthesis.json").exists()
-    return f"{parts} parts, {shards} shards" if began else "no plan"
+    return (out / "synthesis.json").exists(), parts, shards
 
 
 def main(out: Path, seed: int, kills: int) -> dict:
-    rng, moments, finished, longest = random.Random(seed), [], [], LONGEST
+    rng, moments, finished = random.Random(seed), [], []
     while True:
         child = os.fork()
         if not child:
@@ -44,17 +44,17 @@ def main(out: Path, seed: int, kills: int) -> dict:
                 os._exit(sys.exc_info()[0] is not None)
         status = None
         if len(moments) < kills:
-            end = time.monotonic() + rng.uniform(0, longest)
-            while time.monotonic() < end and status is None:
+            enough = sum(written(out)) + rng.randint(0, MOST)
+            while sum(written(out)) < enough and status is None:
                 done, ended = os.waitpid(child, os.WNOHANG)
                 status = ended if done else None
                 time.sleep(0.002)
             if status is None:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                moments.append(moment(out))
-                # on a machine that is busy a run gets less far, and no kill would fall later
-                longest = longest * 1.3 if moments[-2:-1] == moments[-1:] else LONGEST
+                time.sleep(rng.uniform(0, LONGEST))
+                os.kill(child, signal.SIGKILL)  # one that has ended is still there until it is waited for
+                status = os.waitpid(child, 0)[1]
+            if os.WIFSIGNALED(status):
+                moments.append("{} plan, {} parts, {} shards".format(*written(out)))
                 continue
         else:
             _, status = os.waitpid(child, 0)

@@ -1,5 +1,6 @@
 """Paraphrases by real chat models at tiny size: how they are drawn and read, what is kept, what is asked again."""
 
+import importlib.metadata
 import subprocess
 import sys
 from collections import Counter
@@ -262,7 +263,7 @@ def test_what_it_says_of_itself(taught, tmp_path):
     assert load_paraphraser(str(taught), revision="v2").revision == "v2"
     assert str(taught) not in str(paraphraser.parameters)
     assert paraphraser.parameters["temperature"] == 0.5 and paraphraser.parameters["dtype"] == "float32"
-    assert paraphraser.versions["torch"] == torch.__version__
+    assert paraphraser.versions["torch"] == importlib.metadata.version("torch")
     assert load_paraphraser("meta-llama/Llama-2-7b-chat-hf").id == "meta-llama/Llama-2-7b-chat-hf"
 
 
