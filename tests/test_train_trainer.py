@@ -103,6 +103,7 @@ class TestFromNothing:
         for name in ("final/model.safetensors", "predictions.jsonl"):
             assert (folder / name).read_bytes() == (toy[0] / name).read_bytes()
 
+    @pytest.mark.slow
     def test_killed_and_continued(self, toy, recipes, tmp_path):
         """A real process, killed when its first checkpoint appears; then the same command again."""
         command = ["train_trainer.py", recipes / "toy.yaml", "--output_dir", tmp_path / "run"]
