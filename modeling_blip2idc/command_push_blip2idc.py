@@ -3,11 +3,12 @@
 import argparse
 
 from .command_files_blip2idc import unusable
-from .stage_blip2idc import DTYPES
 
 
 def push_parser() -> argparse.ArgumentParser:
     """Arguments of `blip2idc push`."""
+    from .stage_blip2idc import DTYPES
+
     parser = argparse.ArgumentParser(
         prog="blip2idc push",
         description="Publish a model or an adapter on the Hub, in one commit: weights in safetensors, processor, "

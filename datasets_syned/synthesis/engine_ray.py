@@ -72,13 +72,14 @@ def make_parts_on_ray(folder: RunFolder, todo: Sequence[tuple[str, int]], worker
         return
     if os.environ.get("RAY_ADDRESS"):
         ray.init(ignore_reinit_error=True, log_to_driver=False)
-    elif not ray.is_initialized():
-        # reading takes a processor too: where workers had all of them, it would wait for ever
-        ray.init(num_cpus=max(workers + 2, os.cpu_count() or 1), include_dashboard=False, log_to_driver=False)
-    if not os.environ.get("RAY_ADDRESS") and (have := ray.cluster_resources().get("GPU", 0)) < gpus:
-        raise ValueError(  # it would wait for ever; a cluster may grow
-            f"gpus={gpus:g}: Ray finds {have:g} GPUs here, so no worker could start; name a cluster by RAY_ADDRESS"
-        )
+    else:
+        if not ray.is_initialized():
+            # reading takes a processor too: where workers had all of them, it would wait for ever
+            ray.init(num_cpus=max(workers + 2, os.cpu_count() or 1), include_dashboard=False, log_to_driver=False)
+        if (have := ray.cluster_resources().get("GPU", 0)) < gpus:
+            raise ValueError(  # it would wait for ever; a cluster may grow
+                f"gpus={gpus:g}: Ray finds {have:g} GPUs here, so no worker could start; name a cluster by RAY_ADDRESS"
+            )
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     place = os.path.abspath(folder.store.root) if folder.store.local else folder.store.place

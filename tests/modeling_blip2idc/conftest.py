@@ -1,8 +1,10 @@
-"""An adapter as peft 0.5 wrote it, and its base."""
+"""An adapter as peft 0.5 wrote it, and its base; a pipeline over the tiny model, and pairs for it."""
 
 import pytest
+from transformers import pipeline
 
 from tests.modeling_blip2idc.adapters import NAME, random_weights, write_old
+from tests.modeling_blip2idc.pipelines import TASK, random_pairs
 
 
 @pytest.fixture(scope="module")
@@ -22,3 +24,13 @@ def base(tmp_path, plain_dir):
     """Folder of its base, beside it."""
     (tmp_path / "base").symlink_to(plain_dir)
     return tmp_path / "base"
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return random_pairs(33)
+
+
+@pytest.fixture(scope="module")
+def pipe(tiny_model_dir):
+    return pipeline(TASK, model=str(tiny_model_dir), device="cpu", max_new_tokens=6)

@@ -13,7 +13,7 @@ from transformers import (
     set_seed,
 )
 
-from tests.modeling_blip2idc.pipelines import TASK, random_pairs, texts
+from tests.modeling_blip2idc.pipelines import TASK, texts
 
 MISSING = "no/such/file.png"
 
@@ -41,16 +41,6 @@ class PairDataset(torch.utils.data.Dataset):
         if index in self.broken:
             raise OSError("truncated on disk")
         return self.pairs[index]
-
-
-@pytest.fixture(scope="module")
-def pairs():
-    return random_pairs(33)
-
-
-@pytest.fixture(scope="module")
-def pipe(tiny_model_dir):
-    return pipeline(TASK, model=str(tiny_model_dir), device="cpu", max_new_tokens=6)
 
 
 def test_one_pair_in_every_form(pipe, pairs, tmp_path):

@@ -27,18 +27,8 @@ from modeling_blip2idc import Blip2IDCProcessor, ImageDifferenceCaptioningPipeli
 from modeling_blip2idc.loading_blip2idc import load_idc
 from modeling_blip2idc.merge_blip2idc import merge
 from tests.modeling_blip2idc.adapters import adapter_of
-from tests.modeling_blip2idc.pipelines import TASK, pipeline_of, random_pairs, texts
+from tests.modeling_blip2idc.pipelines import TASK, pipeline_of, texts
 from tests.tiny_blip2 import tiny_pair
-
-
-@pytest.fixture(scope="module")
-def pairs():
-    return random_pairs(33)
-
-
-@pytest.fixture(scope="module")
-def pipe(tiny_model_dir):
-    return pipeline(TASK, model=str(tiny_model_dir), device="cpu", max_new_tokens=6)
 
 
 @pytest.fixture(scope="module")
