@@ -149,7 +149,7 @@ def identity(model, revision):
     from transformers.utils import cached_file
     from transformers.utils.hub import extract_commit_hash
 
-    from modeling_blip2idc.loading_blip2idc import EMBEDDED
+    from modeling_blip2idc.loading.load import EMBEDDED
 
     folder = EMBEDDED if model is None else Path(model)
     if folder.is_dir():
@@ -174,7 +174,7 @@ def caption(args, pairs, images, out, asked):
         return captions, used
     import torch
 
-    from modeling_blip2idc.loading_blip2idc import load_idc
+    from modeling_blip2idc.loading.load import load_idc
     from modeling_blip2idc.pipeline_blip2idc import TASK, ImageDifferenceCaptioningPipeline
 
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -10,11 +10,11 @@ from transformers import Seq2SeqTrainingArguments
 
 from datasets_syned import lessons
 from datasets_syned.specs import check_files, check_spec, place_spec
-from modeling_blip2idc.peft_blip2idc import TOWERS
-from modeling_blip2idc.publish_blip2idc import claim_repo
-from modeling_blip2idc.recipe_blip2idc import parse_recipe
-from modeling_blip2idc.run_blip2idc import claim_run
-from modeling_blip2idc.trainable_blip2idc import check_trainable
+from modeling_blip2idc.hub.publish import claim_repo
+from modeling_blip2idc.loading.lora import TOWERS
+from modeling_blip2idc.loading.trainable import check_trainable
+from modeling_blip2idc.training.run_folder import claim_run
+from modeling_blip2idc.training.yaml_arguments import parse_recipe
 
 
 @dataclass

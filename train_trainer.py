@@ -25,19 +25,19 @@ from datasets_syned.scenes import NO_CHANGE_CAPTIONS
 from datasets_syned.scorer import Scorer
 from datasets_syned.specs import place_spec
 from metrics.report import build_report, draw_curves, summarize_seeds, write_predictions, write_report
-from modeling_blip2idc.about_blip2idc import about_run, commit_of
-from modeling_blip2idc.card_blip2idc import write_card
-from modeling_blip2idc.compact_blip2idc import name_base, save_compact
-from modeling_blip2idc.dry_run_blip2idc import describe, dry_run
+from modeling_blip2idc.from_scratch.build import add_auxiliary, build_from_scratch, remove_auxiliary
+from modeling_blip2idc.hub.card import write_card
+from modeling_blip2idc.hub.compact import name_base, save_compact
+from modeling_blip2idc.hub.contact_sheet import contact_sheet, first_of_each
+from modeling_blip2idc.hub.push import push
 from modeling_blip2idc.image_processing_blip2idc import make_canvas
-from modeling_blip2idc.loading_blip2idc import EMBEDDED, load_idc
-from modeling_blip2idc.peft_blip2idc import count_trainable
-from modeling_blip2idc.push_blip2idc import push
-from modeling_blip2idc.run_blip2idc import RunLog
-from modeling_blip2idc.scratch_blip2idc import add_auxiliary, build_from_scratch, remove_auxiliary
-from modeling_blip2idc.sheet_blip2idc import contact_sheet, first_of_each
-from modeling_blip2idc.trainable_blip2idc import load_trainable
-from modeling_blip2idc.trainer_blip2idc import IDCTrainer, last_checkpoint
+from modeling_blip2idc.loading.load import EMBEDDED, load_idc
+from modeling_blip2idc.loading.lora import count_trainable
+from modeling_blip2idc.loading.trainable import load_trainable
+from modeling_blip2idc.training.about import about_run, commit_of
+from modeling_blip2idc.training.dry_run import describe, dry_run
+from modeling_blip2idc.training.run_folder import RunLog
+from modeling_blip2idc.training.trainer import IDCTrainer, last_checkpoint
 from train_arguments import parse, preflight, repo_name, runs
 
 METRIC = Path(__file__).parent / "metrics" / "cider"

@@ -24,8 +24,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 import datasets_syned  # noqa: F401  registers the data set
 from modeling_blip2idc import load_idc
-from modeling_blip2idc.attribution_blip2idc import relevance_maps
-from modeling_blip2idc.attribution_overlay_blip2idc import overlay
+from modeling_blip2idc.attribution.overlay import overlay
+from modeling_blip2idc.attribution.relevance import relevance_maps
 
 CATEGORIES = ("color", "texture", "move", "add", "drop")
 TOLERANCES = (0, 3)  # pixels of images of 144x96

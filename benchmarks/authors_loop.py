@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
-from modeling_blip2idc.peft_blip2idc import lora_config
+from modeling_blip2idc.loading.lora import lora_config
 
 TEXT_LENGTH = 30
 PROMPT = "Describe the differences between the two images:"  # tokenized for each pair, and not used

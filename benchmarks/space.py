@@ -46,7 +46,7 @@ QUEUE = 1000
 ONE_AT_A_TIME = f"""
 import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as blip2idc serve does it
-from modeling_blip2idc.space_blip2idc import build, serve
+from modeling_blip2idc.app.page import build, serve
 page = build(max_batch_size=1, queue_size={QUEUE})
 for function in page.fns.values():
     function.concurrency_limit = 1  # gradio's default

@@ -43,8 +43,8 @@ from benchmarks.authors_loop import LEARNING_RATE, RANK, AuthorsLoop  # noqa: E4
 from benchmarks.training_geometries import BATCH, STEPS, TOWERS, build, count_flops, load_rows  # noqa: E402
 from datasets_syned.augment import BlurJPEG  # noqa: E402
 from datasets_syned.collator import IDCCollator  # noqa: E402
-from modeling_blip2idc.peft_blip2idc import lora_config  # noqa: E402
-from modeling_blip2idc.trainer_blip2idc import IDCTrainer  # noqa: E402
+from modeling_blip2idc.loading.lora import lora_config  # noqa: E402
+from modeling_blip2idc.training.trainer import IDCTrainer  # noqa: E402
 
 BARS = {"ours / peer": {"cpu": 1.2, "cuda": 1.5}, "loader / model": 3.0, "peak memory": 0.7, "utilisation": 0.45}
 PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312}  # dense, 16 bits, from NVIDIA's data sheets

@@ -9,8 +9,8 @@ from transformers import BlipImageProcessorPil
 
 from benchmarks.canvas import write_photo
 from modeling_blip2idc import Blip2IDCConfig, Blip2IDCForConditionalGeneration, Blip2IDCProcessor
-from modeling_blip2idc.loading_blip2idc import load_idc
-from modeling_blip2idc.scratch_blip2idc import word_tokenizer
+from modeling_blip2idc.from_scratch.build import word_tokenizer
+from modeling_blip2idc.loading.load import load_idc
 
 # Width, MLP, layers, heads of ViT, Q-Former and OPT.
 TOWERS = {

@@ -5,15 +5,15 @@ task.
 
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
-from .attribution_blip2idc import RelevanceMaps, relevance_maps
-from .attribution_overlay_blip2idc import overlay
+from .attribution.overlay import overlay
+from .attribution.relevance import RelevanceMaps, relevance_maps
 from .configuration_blip2idc import Blip2IDCConfig, InstructBlipIDCConfig
-from .export_blip2idc import export_remote_code
+from .hub.export import export_remote_code
 from .image_processing_blip2idc import CanvasGeometry, make_canvas
 from .image_utils_blip2idc import load_image
-from .loading_blip2idc import load_idc
+from .loading.load import load_idc
+from .loading.lora import check_towers, count_trainable, lora_config
 from .modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
-from .peft_blip2idc import check_towers, count_trainable, lora_config
 from .pipeline_blip2idc import ImageDifferenceCaptioningPipeline, register
 from .processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
 

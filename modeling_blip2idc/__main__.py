@@ -4,12 +4,12 @@ import argparse
 import os
 import sys
 
-from .command_blip2idc import Unusable, positive, run_captions, run_demo
-from .command_files_blip2idc import run_canvas, run_import, run_merge
-from .command_push_blip2idc import push_parser, run_push
-from .command_push_space_blip2idc import push_space_parser, run_push_space
-from .command_space_blip2idc import run_serve, serve_parser
-from .pairs_blip2idc import LAYOUTS
+from .cli.caption import Unusable, positive, run_captions, run_demo
+from .cli.files import run_canvas, run_import, run_merge
+from .cli.pairs import LAYOUTS
+from .cli.push import push_parser, run_push
+from .cli.push_space import push_space_parser, run_push_space
+from .cli.serve import run_serve, serve_parser
 
 DTYPES = ("float32", "bfloat16", "float16")
 

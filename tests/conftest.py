@@ -12,8 +12,8 @@ from transformers import (
 from transformers.utils import logging
 
 from modeling_blip2idc import Blip2IDCForConditionalGeneration, Blip2IDCProcessor
-from tests.tiny_blip2 import tiny_instructblip, tiny_pair
-from tests.training import lora_recipe, scenes_in, toy_recipe
+from tests.support.tiny_blip2 import tiny_instructblip, tiny_pair
+from tests.support.training_runs import lora_recipe, scenes_in, toy_recipe
 
 logging.disable_progress_bar()
 

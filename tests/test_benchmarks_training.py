@@ -18,11 +18,11 @@ from benchmarks.authors_loop import AuthorsLoop
 from benchmarks.training import measure, report
 from benchmarks.training_geometries import CAPTIONS, build, count_flops
 from datasets_syned.collator import IDCCollator
-from modeling_blip2idc.batches_blip2idc import CollatedBatches
-from modeling_blip2idc.peft_blip2idc import lora_config
-from modeling_blip2idc.trainer_blip2idc import IDCTrainer
-from tests.source_tree import ROOT
-from tests.tiny_blip2 import tiny_pair
+from modeling_blip2idc.loading.lora import lora_config
+from modeling_blip2idc.training.data_loading import CollatedBatches
+from modeling_blip2idc.training.trainer import IDCTrainer
+from tests.support.source_tree import ROOT
+from tests.support.tiny_blip2 import tiny_pair
 
 # height and width of a half of the tiny canvas, so that there is nothing to resize and no seam
 SIZE = (14, 28)

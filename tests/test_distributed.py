@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file
 
 from modeling_blip2idc import load_idc
-from modeling_blip2idc.trainer_blip2idc import last_checkpoint
-from tests.distributed_run import run
-from tests.source_tree import ROOT
+from modeling_blip2idc.training.trainer import last_checkpoint
+from tests.support.distributed_run import run
+from tests.support.source_tree import ROOT
 
 # Float noise: sums of 4 rows are taken in another order; seen below 1e-6 of losses, 3e-6 of norms after 4 steps.
 CLOSE = {"rel": 2e-5}
@@ -51,7 +51,15 @@ PARTS = {
 def start(file, runs):
     """The processes of `torchrun`, working at a list of runs."""
     file.write_text(json.dumps(runs))
-    words = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "tests/distributed_run.py", file]
+    words = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "tests/support/distributed_run.py",
+        file,
+    ]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, *map(str, words)],

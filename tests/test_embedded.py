@@ -13,8 +13,8 @@ import datasets_syned
 import modeling_blip2idc  # noqa: F401  registers the task
 from datasets_syned.scene_scores import oracle_captions, score_scene_captions
 from metrics.cider import score
-from modeling_blip2idc.loading_blip2idc import EMBEDDED, load_idc
-from modeling_blip2idc.trainer_blip2idc import IDCTrainer
+from modeling_blip2idc.loading.load import EMBEDDED, load_idc
+from modeling_blip2idc.training.trainer import IDCTrainer
 
 MEGABYTE = 2**20
 

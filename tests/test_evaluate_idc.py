@@ -16,10 +16,10 @@ from transformers import Seq2SeqTrainingArguments
 from datasets_syned import IDCCollator
 from metrics.report import read_predictions
 from modeling_blip2idc import load_idc
-from modeling_blip2idc.trainer_blip2idc import IDCTrainer
+from modeling_blip2idc.training.trainer import IDCTrainer
 from tests.datasets_syned import layouts
-from tests.evaluation import RECORDS, quiet_place, run
-from tests.source_tree import ROOT
+from tests.support.evaluation import RECORDS, quiet_place, run
+from tests.support.source_tree import ROOT
 
 SCENES = {"test": 12, "width": 48, "height": 32}
 

@@ -9,9 +9,9 @@ import pytest
 import evaluate_idc
 from metrics.report import read_predictions
 from tests.datasets_syned import layouts
-from tests.evaluation import RECORDS, SAID, quiet_place, results, run
 from tests.metrics.conftest import ANNOTATIONS, read_annotations
-from tests.source_tree import ROOT
+from tests.support.evaluation import RECORDS, SAID, quiet_place, results, run
+from tests.support.source_tree import ROOT
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -12,8 +12,8 @@ import time
 import pytest
 
 from tests.datasets_syned import layouts
-from tests.hub_client import FAULTS, FILE, LASTING, PASSING, PUBLISH, Client
-from tests.hub_server import ROOT, HubServer
+from tests.support.hub_client import FAULTS, FILE, LASTING, PASSING, PUBLISH, Client
+from tests.support.hub_server import ROOT, HubServer
 
 METRIC = FILE.format(str(ROOT / "metrics" / "cider" / "__main__.py"), "push")
 SYNED = """

@@ -12,10 +12,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from modeling_blip2idc.demo_blip2idc import EXAMPLES
-from tests.hub_client import FAULTS, PUBLISH, Client
-from tests.hub_server import HubServer, run
-from tests.tiny_blip2 import tiny_pair
+from modeling_blip2idc.loading.examples import EXAMPLES
+from tests.support.hub_client import FAULTS, PUBLISH, Client
+from tests.support.hub_server import HubServer, run
+from tests.support.tiny_blip2 import tiny_pair
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.hub_server import HubServer, run
+from tests.support.hub_server import HubServer, run
 
 START = """
 import json, time

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.datasets_syned import layouts
-from tests.hub_server import HubServer
-from tests.tiny_blip2 import tiny_pair
+from tests.support.hub_server import HubServer
+from tests.support.tiny_blip2 import tiny_pair
 
 TOKEN = "hf_" + "SecretThatNobodyElseMaySee"
 # The command, with the log of every library.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.source_tree import PACKAGES, ROOT, imports, python_files
+from tests.support.source_tree import PACKAGES, ROOT, imports, python_files
 
 NOT_FOR_PACKAGES = {*PACKAGES, "baselines", "benchmarks", "tests", *(script.stem for script in ROOT.glob("*.py"))}
 
@@ -28,7 +28,7 @@ def allowed_libraries(path: str, on_import: bool) -> set[str]:
     """Third-party packages that a file of one of the packages may import, when it is imported or later."""
     package, *rest = Path(path).parts
     if package == "modeling_blip2idc":
-        page = {"gradio"} if rest[-1] == "space_blip2idc.py" else set()
+        page = {"gradio"} if rest[-1] == "page.py" else set()
         return MODELING | (set() if on_import else TRAINING | page)
     if package == "metrics" and rest[0] == "report":
         later = {"PIL", "matplotlib"} if rest[-1] == "curves.py" else {"PIL"}
@@ -64,18 +64,41 @@ def forbidden_imports(root: Path) -> list[str]:
 
 def unportable_imports(root: Path) -> list[str]:
     """
-    Imports of `modeling_blip2idc` that a saved folder would lose. transformers copies the files that it finds by the
-    pattern `from .name import` into one flat folder (dynamic_module_utils.get_relative_imports).
+    Imports in the core of `modeling_blip2idc` that a saved folder would lose. transformers copies the files that it
+    finds by the pattern `from .name import` into one flat folder (dynamic_module_utils.get_relative_imports), so the
+    core is the `*_blip2idc.py` at the package's root and imports nothing but itself.
     """
     found = []
-    for path in python_files("modeling_blip2idc", root=root):
-        if path.parent != root / "modeling_blip2idc":
-            found.append(f"{path.relative_to(root).as_posix()} is not at the top of its package")
+    for path in sorted((root / "modeling_blip2idc").glob("*_blip2idc.py")):
         for item in imports(path, root=root):
-            if item.level and (item.level > 1 or not item.module or "." in item.module):
-                found.append(f"{item.where} is not of the form `from .name import ...`")
+            if item.level and not (item.level == 1 and re.fullmatch(r"\w+_blip2idc", item.module)):
+                found.append(f"{item.where} is not of the form `from .name_blip2idc import ...`")
             elif item.level and not (path.parent / f"{item.module}.py").is_file():
-                found.append(f"{item.where} imports .{item.module}, which is no file beside it")
+                found.append(f"{item.where} imports .{item.module}, and there is no such file beside it")
+    return found
+
+
+# What the folders of `modeling_blip2idc` may import beside the core; `__init__` and `__main__` may import all.
+FOLDERS = {
+    "loading": set(),
+    "attribution": {"loading"},
+    "from_scratch": {"loading"},
+    "training": {"loading", "from_scratch"},
+    "hub": {"loading"},
+    "app": {"loading", "attribution", "hub"},
+    "cli": {"loading", "attribution", "hub", "app"},
+}
+
+
+def upward_imports(root: Path) -> list[str]:
+    """Imports between the folders of `modeling_blip2idc` that `FOLDERS` does not allow, one line each."""
+    found = []
+    for folder, allowed in FOLDERS.items():
+        for path in python_files(f"modeling_blip2idc/{folder}", root=root):
+            for item in imports(path, root=root):
+                target = item.module.split(".")[0]
+                if item.level == 2 and target not in allowed and not target.endswith("_blip2idc"):
+                    found.append(f"{item.where}: {folder}/ may not import {target}")
     return found
 
 
@@ -116,6 +139,12 @@ def test_saved_folders_carry_their_code():
     assert unportable_imports(ROOT) == []
 
 
+def test_folders_import_downwards():
+    assert upward_imports(ROOT) == []
+    folders = {path.name for path in (ROOT / "modeling_blip2idc").iterdir() if (path / "__init__.py").is_file()}
+    assert folders == set(FOLDERS)
+
+
 def test_the_metric_is_publishable_as_it_stands():
     assert unpublishable_imports(ROOT) == []
 
@@ -129,7 +158,7 @@ def test_the_metric_is_publishable_as_it_stands():
         (forbidden_imports, "modeling_blip2idc/__main__.py", "import train_trainer"),
         (forbidden_imports, "modeling_blip2idc/a.py", "from ..datasets_syned import x"),
         (forbidden_imports, "modeling_blip2idc/a.py", "def f():\n    import matplotlib"),
-        (forbidden_imports, "modeling_blip2idc/space_blip2idc.py", "import gradio"),
+        (forbidden_imports, "modeling_blip2idc/app/page.py", "import gradio"),
         (forbidden_imports, "modeling_blip2idc/a.py", "def f():\n    import gradio"),
         (forbidden_imports, "metrics/cider/app.py", "import gradio"),
         (forbidden_imports, "metrics/cider/cider.py", "def f():\n    import gradio"),
@@ -142,9 +171,11 @@ def test_the_metric_is_publishable_as_it_stands():
         (forbidden_imports, "modeling_blip2idc/a.py", "import yaml"),
         (forbidden_imports, "datasets_syned/collator.py", "import torch"),
         (forbidden_imports, "datasets_syned/synthesis/editors.py", "import diffusers"),
-        (unportable_imports, "modeling_blip2idc/a.py", "from . import b"),
-        (unportable_imports, "modeling_blip2idc/a.py", "from .missing import b"),
-        (unportable_imports, "modeling_blip2idc/parts/a.py", "x = 1"),
+        (unportable_imports, "modeling_blip2idc/a_blip2idc.py", "from . import b"),
+        (unportable_imports, "modeling_blip2idc/a_blip2idc.py", "from .missing_blip2idc import b"),
+        (unportable_imports, "modeling_blip2idc/a_blip2idc.py", "def f():\n    from .loading.load import load_idc"),
+        (upward_imports, "modeling_blip2idc/loading/a.py", "def f():\n    from ..hub.push import push"),
+        (upward_imports, "modeling_blip2idc/hub/a.py", "from ..training.trainer import IDCTrainer"),
         (unpublishable_imports, "metrics/cider/cider.py", "import datasets, evaluate"),
         (unpublishable_imports, "metrics/cider/cider.py", "from .core import f  # noqa"),
         (unpublishable_imports, "metrics/cider/cider.py", "def f():\n    from .core import f"),
@@ -166,7 +197,7 @@ def test_what_is_allowed_is_not_reported(tmp_path):
         "datasets_syned/synthesis/editors.py": "def f():\n    import diffusers\n",
         "metrics/cider/cider.py": "import datasets\nimport evaluate\nfrom .core import f\nfrom .ngrams import g\n",
         "metrics/cider/core.py": "from .ngrams import g\n",
-        "modeling_blip2idc/space_blip2idc.py": "def build():\n    import gradio\n",
+        "modeling_blip2idc/app/page.py": "def build():\n    import gradio\n",
         "metrics/cider/app.py": "def build():\n    import gradio\n",
         "metrics/cider/__main__.py": "def push():\n    from huggingface_hub import HfApi\n",
         "metrics/report/build.py": "from ..cider import score\nfrom .thumbnails import f\nimport numpy as np\n",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.source_tree import PACKAGES, ROOT, imports, python_files
+from tests.support.source_tree import PACKAGES, ROOT, imports, python_files
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
@@ -137,7 +137,7 @@ def test_pins_are_exact_and_within_what_is_declared():
 
 def test_captioning_needs_only_the_core():
     files = [*python_files("modeling_blip2idc")]
-    files.remove(page := ROOT / "modeling_blip2idc" / "space_blip2idc.py")
+    files.remove(page := ROOT / "modeling_blip2idc" / "app" / "page.py")
     missing = third_party(files) - set(requirements(""))
     assert not missing, f"modeling_blip2idc imports {missing}, not in [project.dependencies]"
     assert third_party([page]) - set(requirements("", "app")) == set()

@@ -12,9 +12,9 @@ from peft import get_peft_model
 from datasets_syned.benchmarks import CONFIGS
 from datasets_syned.specs import check_spec
 from metrics.report.published import published
-from modeling_blip2idc.peft_blip2idc import TOWERS, lora_config
-from tests.source_tree import ROOT
-from tests.tiny_blip2 import CAPTIONS, random_pairs
+from modeling_blip2idc.loading.lora import TOWERS, lora_config
+from tests.support.source_tree import ROOT
+from tests.support.tiny_blip2 import CAPTIONS, random_pairs
 from train_arguments import parse
 
 RECIPES = ROOT / "recipes"

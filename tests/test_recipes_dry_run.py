@@ -8,8 +8,8 @@ import yaml
 import datasets_syned
 from datasets_syned.benchmarks import references
 from tests.datasets_syned import layouts
-from tests.source_tree import ROOT
-from tests.training import SIZE, train
+from tests.support.source_tree import ROOT
+from tests.support.training_runs import SIZE, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

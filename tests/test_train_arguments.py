@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 import train_arguments
-from tests.source_tree import ROOT
+from tests.support.source_tree import ROOT
 
 
 def write(folder, recipe):

@@ -11,11 +11,11 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
 from modeling_blip2idc import load_idc
-from modeling_blip2idc.demo_blip2idc import load_examples
+from modeling_blip2idc.loading.examples import load_examples
 from tests.datasets_syned import layouts
-from tests.hub_server import HubServer
-from tests.source_tree import ROOT
-from tests.training import lines_of, train
+from tests.support.hub_server import HubServer
+from tests.support.source_tree import ROOT
+from tests.support.training_runs import lines_of, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -18,9 +18,9 @@ from transformers import Blip2ForConditionalGeneration
 
 import train_trainer
 from modeling_blip2idc import load_idc
-from modeling_blip2idc.trainer_blip2idc import IDCTrainer, last_checkpoint
-from tests.source_tree import ROOT
-from tests.training import assert_nothing_of_this_machine, captions_everywhere, lines_of, train
+from modeling_blip2idc.training.trainer import IDCTrainer, last_checkpoint
+from tests.support.source_tree import ROOT
+from tests.support.training_runs import assert_nothing_of_this_machine, captions_everywhere, lines_of, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -17,7 +17,7 @@ from datasets_syned.__main__ import main
 from datasets_syned.benchmarks.spot_the_diff import SpotTheDiffConfig
 from datasets_syned.publish import PublishError, publish
 from tests.datasets_syned import layouts
-from tests.hub_server import HubServer, run
+from tests.support.hub_server import HubServer, run
 
 # Publishes what the lines of standard input ask for; answers each with a line: the address, or the error.
 PUBLISH = """

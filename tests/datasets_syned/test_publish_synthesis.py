@@ -14,7 +14,7 @@ from PIL import Image
 from datasets_syned.__main__ import main
 from datasets_syned.publish import SHEET_BYTES, describe
 from tests.datasets_syned.runs_to_publish import mixed_run, plain_run
-from tests.hub_server import HubServer, run
+from tests.support.hub_server import HubServer, run
 
 PUSH = """
 import json, sys

@@ -10,7 +10,7 @@ import pytest
 
 from datasets_syned.chunks import SceneSettings
 from datasets_syned.scorer import Scorer
-from tests.source_tree import ROOT
+from tests.support.source_tree import ROOT
 
 
 @pytest.fixture(scope="module")

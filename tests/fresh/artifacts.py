@@ -14,11 +14,11 @@ from peft import get_peft_model
 
 from modeling_blip2idc import ImageDifferenceCaptioningPipeline, load_idc, lora_config
 from modeling_blip2idc.auto_blip2idc import EMBEDDED
-from modeling_blip2idc.canvas_file_blip2idc import write_canvas
-from modeling_blip2idc.compact_blip2idc import name_base
-from modeling_blip2idc.merge_blip2idc import merge
-from modeling_blip2idc.publish_blip2idc import publish
-from modeling_blip2idc.push_blip2idc import push
+from modeling_blip2idc.cli.canvas_file import write_canvas
+from modeling_blip2idc.hub.compact import name_base
+from modeling_blip2idc.hub.merge import merge
+from modeling_blip2idc.hub.publish import publish
+from modeling_blip2idc.hub.push import push
 
 
 def make_adapter(folder: Path, base: str | Path) -> None:

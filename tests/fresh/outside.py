@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.source_tree import PACKAGES, ROOT
+from tests.support.source_tree import PACKAGES, ROOT
 
 HERE = Path(__file__).parent
 # Runs a script whose variable `found` is its answer. Before it none of our packages can be imported, and after it none

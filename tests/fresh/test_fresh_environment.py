@@ -14,8 +14,8 @@ import datasets_syned  # noqa: F401  registers "syned"
 from metrics.cider import score
 from tests.datasets_syned import layouts
 from tests.fresh.outside import HERE, install, make_environment, outside
-from tests.hub_server import HubServer
-from tests.source_tree import ROOT
+from tests.support.hub_server import HubServer
+from tests.support.source_tree import ROOT
 
 EXAMPLES = ROOT / "modeling_blip2idc" / "examples"
 NAMES = ("color", "add", "none")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metrics.cider import score
-from tests.hub_server import HubServer, run
+from tests.support.hub_server import HubServer, run
 
 MODULE = Path(__file__).resolve().parents[2] / "metrics" / "cider"
 PREDICTIONS = ["the red ball is gone", "a cube was added", "nothing changed"]

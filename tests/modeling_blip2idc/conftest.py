@@ -3,8 +3,8 @@
 import pytest
 from transformers import pipeline
 
-from tests.modeling_blip2idc.adapters import NAME, random_weights, write_old
-from tests.modeling_blip2idc.pipelines import TASK, random_pairs
+from tests.support.adapters import NAME, random_weights, write_old
+from tests.support.pipelines import TASK, random_pairs
 
 
 @pytest.fixture(scope="module")

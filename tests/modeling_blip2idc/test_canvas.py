@@ -10,7 +10,7 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 
 from modeling_blip2idc.image_processing_blip2idc import CanvasGeometry, as_pair, make_canvas
 from modeling_blip2idc.image_utils_blip2idc import ImageLoadError
-from tests.modeling_blip2idc.pictures import photo
+from tests.support.pictures import photo
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

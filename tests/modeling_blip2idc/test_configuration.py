@@ -8,7 +8,7 @@ from transformers import AutoConfig, Blip2Config, BlipConfig
 
 from modeling_blip2idc import Blip2IDCConfig
 from modeling_blip2idc.configuration_blip2idc import NO_CHANGE_CAPTIONS
-from tests.tiny_blip2 import opt_tokenizer, tiny_config
+from tests.support.tiny_blip2 import opt_tokenizer, tiny_config
 
 
 def test_loads_a_plain_blip2_without_a_warning(plain_dir, caplog):

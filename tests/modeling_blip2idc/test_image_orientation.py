@@ -10,7 +10,7 @@ from modeling_blip2idc.image_utils_blip2idc import (
     load_image,
     load_image_and_size,
 )
-from tests.modeling_blip2idc.pictures import encode, noise, same
+from tests.support.pictures import encode, noise, same
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

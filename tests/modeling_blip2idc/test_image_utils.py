@@ -21,7 +21,7 @@ from modeling_blip2idc.image_utils_blip2idc import (
     ImageTypeError,
     load_image,
 )
-from tests.modeling_blip2idc.pictures import encode, noise, same
+from tests.support.pictures import encode, noise, same
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

@@ -12,7 +12,7 @@ from transformers import (
 )
 
 from modeling_blip2idc import make_canvas
-from tests.tiny_blip2 import CAPTIONS, INSTRUCTION, QUERIES, random_pairs, tiny_instructblip
+from tests.support.tiny_blip2 import CAPTIONS, INSTRUCTION, QUERIES, random_pairs, tiny_instructblip
 
 
 @pytest.fixture(params=["llama", "t5"])

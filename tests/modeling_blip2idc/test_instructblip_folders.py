@@ -28,8 +28,8 @@ from modeling_blip2idc import (
     load_idc,
     lora_config,
 )
-from tests.modeling_blip2idc.test_export import STRANGER
-from tests.tiny_blip2 import CAPTIONS, random_pairs, tiny_instructblip
+from tests.modeling_blip2idc.hub.test_export import STRANGER
+from tests.support.tiny_blip2 import CAPTIONS, random_pairs, tiny_instructblip
 
 TASK = "image-difference-captioning"
 

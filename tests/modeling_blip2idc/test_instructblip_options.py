@@ -6,7 +6,7 @@ from transformers import BitsAndBytesConfig, PreTrainedModel
 from transformers.utils import is_bitsandbytes_available, is_flash_attn_2_available
 
 from modeling_blip2idc import load_idc
-from tests.tiny_blip2 import random_pairs, tiny_instructblip
+from tests.support.tiny_blip2 import random_pairs, tiny_instructblip
 
 PARTS = ("vision_config", "qformer_config", "text_config")
 

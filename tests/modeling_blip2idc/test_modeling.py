@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from modeling_blip2idc import Blip2IDCConfig, Blip2IDCForConditionalGeneration
-from tests.tiny_blip2 import CAPTIONS, random_pairs, tiny_pair
+from tests.support.tiny_blip2 import CAPTIONS, random_pairs, tiny_pair
 
 
 @pytest.fixture(params=["opt", "t5"])

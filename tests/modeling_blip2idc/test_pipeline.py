@@ -13,7 +13,7 @@ from transformers import (
     set_seed,
 )
 
-from tests.modeling_blip2idc.pipelines import TASK, texts
+from tests.support.pipelines import TASK, texts
 
 MISSING = "no/such/file.png"
 

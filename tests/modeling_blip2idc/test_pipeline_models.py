@@ -24,11 +24,11 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from modeling_blip2idc import Blip2IDCProcessor, ImageDifferenceCaptioningPipeline
-from modeling_blip2idc.loading_blip2idc import load_idc
-from modeling_blip2idc.merge_blip2idc import merge
-from tests.modeling_blip2idc.adapters import adapter_of
-from tests.modeling_blip2idc.pipelines import TASK, pipeline_of, texts
-from tests.tiny_blip2 import tiny_pair
+from modeling_blip2idc.hub.merge import merge
+from modeling_blip2idc.loading.load import load_idc
+from tests.support.adapters import adapter_of
+from tests.support.pipelines import TASK, pipeline_of, texts
+from tests.support.tiny_blip2 import tiny_pair
 
 
 @pytest.fixture(scope="module")

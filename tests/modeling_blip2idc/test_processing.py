@@ -11,7 +11,7 @@ from PIL import Image
 from transformers import AutoProcessor, Blip2Processor, BlipImageProcessorPil
 
 from modeling_blip2idc import Blip2IDCProcessor, make_canvas
-from tests.tiny_blip2 import CAPTIONS, opt_tokenizer, random_pairs, t5_tokenizer, tiny_pair
+from tests.support.tiny_blip2 import CAPTIONS, opt_tokenizer, random_pairs, t5_tokenizer, tiny_pair
 
 IMAGE, BOS, PAD, BREAK = 340, 2, 1, 202  # ids of the tiny OPT tokenizer
 

@@ -36,7 +36,7 @@ from modeling_blip2idc import (
     lora_config,
     make_canvas,
 )
-from tests.tiny_blip2 import CAPTIONS, opt_tokenizer, random_pairs, tiny_config, tiny_pair
+from tests.support.tiny_blip2 import CAPTIONS, opt_tokenizer, random_pairs, tiny_config, tiny_pair
 
 PACKAGE = Path(modeling_blip2idc.__file__).parent
 

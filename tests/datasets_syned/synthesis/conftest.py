@@ -3,7 +3,7 @@
 import pytest
 
 from datasets_syned.synthesis.filters.encoders import ClipEncoder
-from tests.tiny_encoders import save_clip, save_dinov2
+from tests.support.tiny_encoders import save_clip, save_dinov2
 
 
 @pytest.fixture(scope="session")

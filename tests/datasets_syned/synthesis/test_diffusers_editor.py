@@ -12,8 +12,8 @@ from PIL import Image
 
 from datasets_syned.synthesis.editors import EditError, load_editor
 from datasets_syned.synthesis.editors.diffusers_editor import DiffusersEditor, results_of
-from tests.hub_server import HubServer, run
-from tests.tiny_pipelines import save_flux_kontext, save_instruct_pix2pix
+from tests.support.hub_server import HubServer, run
+from tests.support.tiny_pipelines import save_flux_kontext, save_instruct_pix2pix
 
 SMALL = {"resolution": 64, "steps": 2}
 WORDS = ["paint it red", "add a dog"]

@@ -20,8 +20,8 @@ from datasets_syned.synthesis.filters.dino_similarity import DinoSimilarity
 from datasets_syned.synthesis.filters.encoders import ClipEncoder, DinoEncoder
 from datasets_syned.synthesis.filters.image_similarity import ClipImageSimilarity
 from tests.datasets_syned.synthesis.candidates import VARIANTS, scene, variants
-from tests.source_tree import ROOT
-from tests.tiny_encoders import save_clip
+from tests.support.source_tree import ROOT
+from tests.support.tiny_encoders import save_clip
 
 CLIP_FILTERS = (ClipImageText, ClipDirection, ClipImageSimilarity)
 

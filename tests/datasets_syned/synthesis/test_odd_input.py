@@ -16,7 +16,7 @@ from datasets_syned.synthesis.images import opened
 from datasets_syned.synthesis.sources import SourceError
 from tests.datasets_syned import layouts
 from tests.datasets_syned.synthesis.runs import content, rows, settings
-from tests.tiny_encoders import save_dinov2
+from tests.support.tiny_encoders import save_dinov2
 
 
 def pictures(folder, *lines, **files):

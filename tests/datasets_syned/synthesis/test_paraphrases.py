@@ -13,7 +13,7 @@ from datasets_syned.synthesis.paraphrases import RULES, Paraphrases, load_paraph
 from datasets_syned.synthesis.paraphrases.prompts import REQUEST, SYSTEM, read_answer, render
 from datasets_syned.synthesis.paraphrases.sampling import GumbelSampling
 from datasets_syned.synthesis.revisions import folder_digest
-from tests.tiny_chat_models import (
+from tests.support.tiny_chat_models import (
     DEAF_TO_SYSTEM,
     NO_SYSTEM,
     TEMPLATE,

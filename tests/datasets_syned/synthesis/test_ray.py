@@ -17,7 +17,7 @@ from datasets_syned.synthesis.editors.procedural import ProceduralEditor
 from tests.datasets_syned import layouts
 from tests.datasets_syned.interruption import needs_proc
 from tests.datasets_syned.synthesis.runs import content, settings
-from tests.tiny_pipelines import save_instruct_pix2pix
+from tests.support.tiny_pipelines import save_instruct_pix2pix
 
 ROOT = Path(__file__).resolve().parents[3]
 WANTED = ["--source", "scenes", "--editor", "procedural", "--variants", "8", "--limit", "40", "--rows_per_part", "8"]

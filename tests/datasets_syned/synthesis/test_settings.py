@@ -5,7 +5,7 @@ import yaml
 
 from datasets_syned.synthesis import Settings, SplitSettings
 from datasets_syned.synthesis.settings import settings_from
-from tests.source_tree import ROOT
+from tests.support.source_tree import ROOT
 
 SPLIT = {"source": "scenes"}
 NONE = {**SPLIT, "variants": 0}

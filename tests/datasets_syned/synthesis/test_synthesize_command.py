@@ -13,10 +13,10 @@ import datasets_syned  # noqa: F401 (registers "syned")
 from datasets_syned.__main__ import main
 from tests.datasets_syned import layouts
 from tests.datasets_syned.synthesis.runs import rows
-from tests.source_tree import ROOT
-from tests.tiny_chat_models import save_random_chat_model
-from tests.tiny_encoders import save_clip
-from tests.tiny_pipelines import save_instruct_pix2pix
+from tests.support.source_tree import ROOT
+from tests.support.tiny_chat_models import save_random_chat_model
+from tests.support.tiny_encoders import save_clip
+from tests.support.tiny_pipelines import save_instruct_pix2pix
 
 PICTURE = layouts.png((9, 99, 200), (96, 64))
 RECIPE = str(ROOT / "recipes" / "syned.yaml")

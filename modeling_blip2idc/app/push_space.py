@@ -1,0 +1,187 @@
+"""The page as a Space of the Hub: its folder, and its upload."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.utils import validate_repo_id
+
+from ..hub.publish import claim_repo, publish, said_plainly
+
+PACKAGE = Path(__file__).parents[1]
+DISTRIBUTION = "blip2idc"
+SHORT = "Two images in, what changed in a sentence out"  # the Hub takes 60 characters
+
+APP = '''"""The page. A variable BLIP2IDC_MODELS of the Space, Hub ids with commas between, replaces MODELS."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # settled when torch is loaded; as `blip2idc serve` does it
+
+from modeling_blip2idc.app.page import build, serve, space_models  # noqa: E402
+
+MODELS = "{models}"
+
+if __name__ == "__main__":
+    serve(build(space_models(MODELS)))
+'''
+
+README = """---
+title: Image difference captioning
+emoji: 🔎
+colorFrom: indigo
+colorTo: green
+sdk: gradio
+sdk_version: {gradio}
+python_version: "{python}"
+app_file: app.py
+pinned: false
+license: apache-2.0
+{models}tags:
+- image-difference-captioning
+- blip-2
+short_description: {short}
+---
+
+# Image difference captioning
+
+Give two images, read what changed between them, and see where. {said}
+
+The same page on your own machine, from this folder:
+
+```bash
+pip install gradio=={gradio} -r requirements.txt
+python app.py
+```
+
+`modeling_blip2idc/` is the package, version {version}; `app.py` names the models.
+"""
+
+
+def push_space(
+    repo: str,
+    models: Sequence[str] = (),
+    token: str | None = None,
+    private: bool | None = None,
+) -> str:
+    """
+    Uploads the page to a Space, in one commit; in none, if nothing changed.
+
+    Args:
+        repo (`str`):
+            Name of the Space, which is made if there is none; the account's own without a slash.
+        models (`Sequence[str]`, *optional*):
+            Hub ids of models and adapters to choose from, beside the embedded model.
+        token, private (*optional*):
+            As for [`publish`].
+
+    Returns:
+        `str`: the Space's full name.
+
+    Raises:
+        `OSError`: the Hub refuses, or cannot be reached; says why in one line.
+        `ValueError`: a model is none that a Space can load, or [`publish`] would raise one.
+    """
+    check_models(models)
+    for model in models:
+        _check_on_hub(model, token)
+    name = claim_repo(repo, token, private, repo_type="space")
+    with tempfile.TemporaryDirectory() as folder:
+        compose_space(folder, models)
+        # what an older version had, and this one has not
+        old = [f"{PACKAGE.name}/*"]
+        return publish(folder, name, token, private, repo_type="space", commit_message="The page", replace=old)
+
+
+def compose_space(folder: str | os.PathLike, models: Sequence[str] = ()) -> None:
+    """
+    Writes what the Space needs: `app.py`, `README.md`, `requirements.txt` and the package.
+
+    Args:
+        folder (`str` or `os.PathLike`):
+            To write to; made if there is none.
+        models (`Sequence[str]`, *optional*):
+            As for [`push_space`].
+
+    Raises:
+        `ValueError`: a model is none that a Space can load, or this package is not installed.
+    """
+    check_models(models)
+    core, gradio, version = _requirements()
+    folder = Path(folder)
+    skipped = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+    shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=skipped, dirs_exist_ok=True)
+    said = "Models to choose from: " + ", ".join(f"`{model}`" for model in models) + "." if models else ""
+    card = README.format(
+        gradio=gradio,
+        python=re.search(r">=\s*([\d.]+)", importlib.metadata.metadata(DISTRIBUTION)["Requires-Python"])[1],
+        models="models:\n" + "".join(f"- {model}\n" for model in models) if models else "",
+        short=SHORT,
+        said=said or "The model is the small one that comes with the package.",
+        version=version,
+    )
+    texts = {"app.py": APP.format(models=",".join(models)), "README.md": card, "requirements.txt": core}
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def check_models(models: Sequence[str]) -> None:
+    """
+    Refuses what no Space could load.
+
+    Args:
+        models (`Sequence[str]`):
+            As for [`push_space`].
+
+    Raises:
+        `ValueError`: one is a folder of this machine, no Hub id, or there twice.
+    """
+    for place, model in enumerate(models):
+        if os.path.exists(model):
+            raise ValueError(
+                f"{model} is on this machine only; `blip2idc push` it, and give the name it has on the Hub"
+            )
+        validate_repo_id(model)
+        if "/" not in model:
+            raise ValueError(f"{model!r} is no model of the Hub; one is called owner/name")
+        if model in models[:place]:
+            raise ValueError(f"{model} is there twice")
+
+
+def _check_on_hub(model: str, token: str | None) -> None:
+    api = HfApi(token=token)
+    try:
+        with said_plainly(api, model):
+            private = api.model_info(model).private
+    except OSError as error:
+        if isinstance(error.__cause__, RepositoryNotFoundError):
+            raise ValueError(f"{api.endpoint} has no model {model}, or the token may not see it") from error
+        raise
+    if private:
+        raise ValueError(f"{model} is private: the Space could not load it; make it public first")
+
+
+def _requirements() -> tuple[str, str, str]:
+    """The lines of requirements.txt, a version of gradio, and the one of this package."""
+    try:
+        version, needed = importlib.metadata.version(DISTRIBUTION), importlib.metadata.requires(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        raise ValueError(f"{DISTRIBUTION} is not installed: `pip install .` in its folder") from None
+    core = sorted(line for line in needed if "extra ==" not in line)
+    try:
+        gradio = importlib.metadata.version("gradio")
+    except importlib.metadata.PackageNotFoundError:
+        least = next(re.search(r">=([\d.]+)", line)[1] for line in needed if line.startswith("gradio"))
+        gradio = least + ".0" * (2 - least.count("."))
+    # gradio 6 does not take the next pillow
+    core = [f"{line},<13" if re.match(r"pillow\b", line) else line for line in core]
+    return "".join(f"{line}\n" for line in core), gradio, version
+
+
+__all__ = ["check_models", "compose_space", "push_space"]

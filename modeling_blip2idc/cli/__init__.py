@@ -1,0 +1,1 @@
+"""The `blip2idc` command."""

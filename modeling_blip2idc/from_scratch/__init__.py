@@ -1,0 +1,1 @@
+"""How an embedded model is built and trained from nothing."""

@@ -1,0 +1,215 @@
+"""Building and initialising a small BLIP-2 that is trained from nothing.
+
+The default initialisation of transformers is meant to be overwritten by a checkpoint: patch features near zero, all
+query tokens equal. A model that starts there does not learn. What follows does.
+"""
+
+import math
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import GenerationConfig, PreTrainedTokenizerFast
+from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+from ..configuration_blip2idc import Blip2IDCConfig
+from ..modeling_blip2idc import Blip2IDCForConditionalGeneration
+from ..processing_blip2idc import Blip2IDCProcessor
+from .auxiliary_heads import DifferenceAuxiliary
+
+SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "\n", "<image>")  # the first four as OPT numbers them
+
+
+def sincos_positions(height, width, dim):
+    """Two-dimensional sine-cosine position embeddings, `(height * width, dim)`; `dim` is a multiple of four."""
+    omega = 1.0 / 100 ** (torch.arange(dim // 4) / (dim / 4))
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    angles = [p.flatten()[:, None] * omega for p in (y, x)]
+    return torch.cat([f(a) for a in angles for f in (torch.sin, torch.cos)], dim=1)
+
+
+@torch.no_grad()
+def initialize_from_scratch(model, concat_axis="vertical", seed=0):
+    """Initialises a BLIP-2 in place so that it can be trained on stacked pairs without any pretrained part.
+
+    - Matrices are drawn from N(0, 1/fan_in), those that write into a residual stream at 0.6 of that.
+    - Both halves of the canvas share sine-cosine position embeddings and differ by a constant vector only, and the
+      vision tower's key projections start equal to its query projections: from the first step a patch attends to its
+      twin in the other image.
+    - Query tokens are drawn from N(0, 0.5), so that they differ.
+
+    Args:
+        model (`Blip2ForConditionalGeneration`): with an OPT language model.
+        concat_axis (`str`, *optional*, defaults to `"vertical"`): along which the pair is stacked.
+        seed (`int`, *optional*, defaults to 0): of the draw.
+
+    Returns:
+        The model.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal_(parameter, std):
+        parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
+
+    writes_to_residual = tuple(
+        f"{module}.weight" for module in ("projection", "fc2", "out_proj", "output.dense", "output_query.dense")
+    )
+    for name, parameter in model.named_parameters():
+        if parameter.ndim >= 2 and "embed" not in name and name != "query_tokens":
+            normal_(parameter, (0.6 if name.endswith(writes_to_residual) else 1.0) / math.sqrt(parameter[0].numel()))
+        elif name.endswith("bias"):
+            parameter.zero_()
+
+    embeddings = model.vision_model.embeddings
+    normal_(embeddings.patch_embedding.weight, 1.0 / math.sqrt(embeddings.patch_embedding.weight[0].numel()))
+    normal_(embeddings.class_embedding, 0.5)
+    embeddings.position_embedding.copy_(_shared_positions(embeddings, concat_axis, generator))
+    for layer in model.vision_model.encoder.layers:
+        query, key, _ = layer.self_attn.qkv.weight.chunk(3)
+        key.copy_(query)
+    normal_(model.query_tokens, 0.5)
+    decoder = model.language_model.get_decoder()
+    normal_(decoder.embed_tokens.weight, 1.0 / math.sqrt(decoder.embed_tokens.embedding_dim))
+    normal_(decoder.embed_positions.weight, 0.3 / math.sqrt(decoder.embed_tokens.embedding_dim))
+    return model
+
+
+def _shared_positions(embeddings, concat_axis, generator):
+    grid, dim = embeddings.image_size // embeddings.patch_size, embeddings.embed_dim
+    if grid % 2:
+        raise ValueError(f"image_size // patch_size must be even to hold two halves, got {grid}")
+    half = torch.randn((2, 1, dim), generator=generator) * 0.3
+    if concat_axis == "vertical":
+        positions = sincos_positions(grid // 2, grid, dim)[None] + half  # (2, grid * grid / 2, dim)
+    else:
+        positions = sincos_positions(grid, grid // 2, dim)[None] + half
+        positions = positions.view(2, grid, grid // 2, dim).transpose(0, 1)
+    zero = torch.zeros(1, dim)  # the class token's
+    return torch.cat([zero, positions.reshape(grid * grid, dim)])[None]
+
+
+def build_from_scratch(words, canvas_size=128, concat_axis="vertical", seed=0, no_change_captions=None, **geometry):
+    """Builds a small BLIP-2 with OPT, its word tokenizer and its processor, ready to be trained from nothing.
+
+    Args:
+        words (`Iterable[str]`): every word that captions use; others become `<unk>`.
+        canvas_size (`int`, *optional*, defaults to 128): side of the square canvas, pixels.
+        concat_axis (`str`, *optional*, defaults to `"vertical"`): along which pairs are stacked.
+        seed (`int`, *optional*, defaults to 0): of the initialisation.
+        no_change_captions (`Sequence[str]`, *optional*): captions that mean that nothing changed.
+        geometry: `patch_size` (16), `width` (128), `heads` (4), `vision_layers` (4), `qformer_layers` (2),
+            `text_layers` (2), `num_query_tokens` (8). All three towers are `width` wide and their MLPs four times
+            that; every Q-Former layer has cross-attention.
+
+    Returns:
+        `tuple[Blip2IDCForConditionalGeneration, Blip2IDCProcessor]`
+    """
+    known = {
+        "patch_size": 16,
+        "width": 128,
+        "heads": 4,
+        "vision_layers": 4,
+        "qformer_layers": 2,
+        "text_layers": 2,
+        "num_query_tokens": 8,
+    }
+    if unknown := sorted(set(geometry) - set(known)):
+        raise ValueError(f"unknown geometry {', '.join(unknown)}; known are {', '.join(known)}")
+    g = {**known, **geometry}
+    tokenizer = word_tokenizer(words)
+    tower = {
+        "hidden_size": g["width"],
+        "intermediate_size": 4 * g["width"],
+        "num_attention_heads": g["heads"],
+    }
+    config = Blip2IDCConfig(
+        vision_config={
+            **tower,
+            "num_hidden_layers": g["vision_layers"],
+            "image_size": canvas_size,
+            "patch_size": g["patch_size"],
+        },
+        qformer_config={
+            **tower,
+            "num_hidden_layers": g["qformer_layers"],
+            "encoder_hidden_size": g["width"],
+            "cross_attention_frequency": 1,
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+            "vocab_size": len(tokenizer),
+        },
+        text_config={
+            "model_type": "opt",
+            "hidden_size": g["width"],
+            "ffn_dim": 4 * g["width"],
+            "num_attention_heads": g["heads"],
+            "num_hidden_layers": g["text_layers"],
+            "word_embed_proj_dim": g["width"],
+            "max_position_embeddings": 64,
+            "vocab_size": len(tokenizer),
+            "dropout": 0.0,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.convert_tokens_to_ids("\n"),
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        num_query_tokens=g["num_query_tokens"],
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    if no_change_captions is not None:
+        config.no_change_captions = list(no_change_captions)
+    model = initialize_from_scratch(Blip2IDCForConditionalGeneration(config), concat_axis, seed)
+    model.generation_config = GenerationConfig(
+        max_new_tokens=32,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.convert_tokens_to_ids("\n"),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    size = {"height": canvas_size, "width": canvas_size}
+    processor = Blip2IDCProcessor(
+        BlipImageProcessorPil(size=size), tokenizer, g["num_query_tokens"], concat_axis, stop_token="\n"
+    )
+    return model, processor
+
+
+def word_tokenizer(words):
+    """A tokenizer whose tokens are whole words, with OPT's special tokens, a line break and `<image>`."""
+    vocabulary = {token: i for i, token in enumerate([*SPECIAL_TOKENS, *sorted(set(words))])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="</s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        additional_special_tokens=["\n", "<image>"],
+    )
+
+
+def add_auxiliary(model, patch_classes, pair_classes, class_weights=None):
+    """Hangs [`DifferenceAuxiliary`] heads on a model, as `model.auxiliary`, so that checkpoints of a training run hold
+    them too. [`remove_auxiliary`] takes them off.
+
+    Args:
+        model (`Blip2ForConditionalGeneration`): to be trained.
+        patch_classes, pair_classes, class_weights: as for [`DifferenceAuxiliary`].
+
+    Returns:
+        The model.
+    """
+    config = model.config
+    model.auxiliary = DifferenceAuxiliary(
+        config.vision_config.hidden_size,
+        config.qformer_config.hidden_size,
+        config.num_query_tokens,
+        patch_classes,
+        pair_classes,
+        class_weights,
+    )
+    return model
+
+
+def remove_auxiliary(model):
+    """Takes the heads off again: what remains is a plain BLIP-2."""
+    del model.auxiliary
+    return model

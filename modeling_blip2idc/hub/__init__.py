@@ -1,0 +1,1 @@
+"""To and from the Hub: adapters in, models out, cards."""

@@ -1,0 +1,1 @@
+"""Training: the trainer, its data loading and the folder of a run."""

@@ -1,0 +1,190 @@
+"""What the page does: many people's pairs at once, the pictures it draws, and the models that it offers."""
+
+import json
+import runpy
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from PIL import Image
+
+import modeling_blip2idc
+from modeling_blip2idc.__main__ import main
+from modeling_blip2idc.app import page
+from modeling_blip2idc.app.batches import Batches
+from modeling_blip2idc.app.captions import (
+    EMBEDDED_MODEL,
+    CaptionError,
+    Captioners,
+    same_frame,
+    write_images,
+)
+from modeling_blip2idc.app.page import space_models
+from modeling_blip2idc.app.push_space import compose_space
+from modeling_blip2idc.app.style import answer_html, error_html, examples_html
+from modeling_blip2idc.loading.examples import load_examples
+from tests.support.source_tree import ROOT
+
+EXAMPLES = load_examples()
+PAIRS = [(example["before"], example["after"]) for example in EXAMPLES]
+
+
+@pytest.fixture(scope="module")
+def captioners():
+    return Captioners(["/no/such/model"])
+
+
+@pytest.fixture(scope="module")
+def captions():
+    """What the pipeline says of the examples."""
+    model, processor = modeling_blip2idc.load_idc()
+    pipe = modeling_blip2idc.ImageDifferenceCaptioningPipeline(model=model, processor=processor)
+    return [best["generated_text"] for (best,) in pipe(PAIRS)]
+
+
+def test_images_of_one_shape_share_its_larger_size():
+    before, after = same_frame(Image.new("RGB", (30, 20)), Image.new("RGB", (60, 40)))
+    assert before.size == after.size == (60, 40)
+
+
+def test_images_of_other_shapes_are_framed():
+    before, after = same_frame(Image.new("RGB", (40, 20), "red"), Image.new("RGB", (20, 40), "red"))
+    assert before.size == after.size == (40, 40)
+    assert before.getpixel((20, 0)) == after.getpixel((0, 20)) == (128, 128, 128)
+    assert before.getpixel((20, 20)) == after.getpixel((20, 20)) == (255, 0, 0)
+
+
+def test_written_images_are_new_files(tmp_path):
+    paths = write_images([Image.new("RGB", (8, 6), "red")] * 2, tmp_path / "new")
+    assert len(set(paths)) == 2
+    with Image.open(paths[0]) as image:
+        assert (image.format, image.size) == ("JPEG", (8, 6))
+
+
+def test_what_waits_goes_together():
+    sizes, go = [], threading.Event()
+
+    def double(items):
+        sizes.append(len(items))
+        go.wait(10)
+        return [ValueError("three") if item == 3 else 2 * item for item in items]
+
+    batches = Batches(double, max_batch_size=3)
+    with ThreadPoolExecutor(6) as pool:
+        first = pool.submit(batches, 0)
+        while not sizes:
+            pass
+        others = [pool.submit(batches, item) for item in range(1, 6)]
+        while batches._waiting.qsize() < 5:
+            pass
+        go.set()
+        assert first.result(10) == 0
+        assert sorted(future.result(10) for i, future in enumerate(others, 1) if i != 3) == [2, 4, 8, 10]
+        with pytest.raises(ValueError, match="three"):
+            others[2].result(10)
+    assert sizes == [1, 3, 2]
+
+
+def test_a_batch_that_fails_does_not_end_the_next():
+    batches = Batches(lambda items: [1 / item for item in items], max_batch_size=2)
+    with pytest.raises(ZeroDivisionError):
+        batches(0)
+    assert batches(4) == 0.25
+
+
+def test_everybody_gets_the_own_answer(captioners, captions):
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda pair: captioners(*pair, EMBEDDED_MODEL), PAIRS * 2))
+    assert [answer.caption for answer in answers] == captions * 2
+    for answer, example in zip(answers, EXAMPLES * 2, strict=True):
+        assert answer.changed is example["changed"] and 0 < answer.confidence <= 1
+        assert [heat.size for heat in answer.heat()] == ([(144, 96)] * 2 if answer.changed else [])
+        assert json.loads(json.dumps(answer.as_json())) == {
+            "caption": answer.caption,
+            "confidence": answer.confidence,
+            "changed": answer.changed,
+            "model": EMBEDDED_MODEL,
+        }
+
+
+def test_models_have_names_without_folders(captioners, tmp_path):
+    assert captioners.names == ["model", "mini (embedded)"]
+    same = [tmp_path / "a" / "best", tmp_path / "b" / "best"]
+    for folder in same:
+        folder.mkdir(parents=True)
+    assert Captioners([*map(str, same), "someone/model"]).names == [
+        "best", "best (2)", "someone/model", "mini (embedded)"
+    ]  # fmt: skip
+
+
+def test_a_model_that_cannot_be_used_says_why(captioners):
+    for _ in range(2):  # and it is tried again
+        with pytest.raises(CaptionError, match="^The model model cannot be loaded: No such folder: 'model'"):
+            captioners(*PAIRS[0])
+    with pytest.raises(CaptionError, match="^There is no model other here, only model, mini"):
+        captioners(*PAIRS[0], "other")
+
+
+def test_what_people_and_models_say_is_escaped():
+    answer = {"caption": "<b>&", "confidence": 0.934, "changed": True, "model": "<i>"}
+    page = answer_html(answer)
+    assert "&lt;b&gt;&amp;" in page and "&lt;i&gt;" in page and "<i>" not in page and "93 %" in page
+    assert "Something changed" in page and "Nothing changed" in answer_html({**answer, "changed": False})
+    assert "&lt;script&gt;" in error_html("<script>")
+
+
+def test_examples_are_buttons_with_their_images():
+    page = examples_html(EXAMPLES)
+    assert page.count("<button") == 6 and page.count('alt="before"') == 6 and page.count("data:image/jpeg") == 12
+
+
+def test_without_gradio_serve_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert main(["serve"]) == 2
+    assert capsys.readouterr().err == (
+        "blip2idc: error: gradio is not installed; the page needs it: pip install 'blip2idc[app]'\n"
+    )
+
+
+@pytest.mark.parametrize("option", [["--port", "70000"], ["--max_batch_size", "0"], ["--queue_size", "-1"]])
+def test_serve_refuses_wrong_numbers(option, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", *option])
+    assert caught.value.code == 2 and "must be" in capsys.readouterr().err
+
+
+def test_serve_knows_at_once_that_a_folder_is_missing(capsys):
+    assert main(["serve", "--model", "./typo"]) == 2
+    assert capsys.readouterr().err == "blip2idc: error: --model: No such folder: './typo'.\n"
+
+
+@pytest.mark.parametrize(
+    "variable, default, names",
+    [
+        (None, "", []),
+        (None, "a/b", ["a/b"]),
+        ("", "a/b", []),
+        (" a/b ,, c/d,", "e/f", ["a/b", "c/d"]),
+    ],
+)
+def test_a_space_offers_the_models_of_its_variable(monkeypatch, variable, default, names):
+    monkeypatch.delenv("BLIP2IDC_MODELS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("BLIP2IDC_MODELS", variable)
+    assert space_models(default) == names
+
+
+def test_app_py_offers_them(monkeypatch, tmp_path):
+    served = []
+    monkeypatch.setattr(page, "build", list)
+    monkeypatch.setattr(page, "serve", served.append)
+    monkeypatch.delenv("BLIP2IDC_MODELS", raising=False)
+    compose_space(tmp_path, ["a/b", "c/d"])
+    apps = [str(ROOT / "app.py"), str(tmp_path / "app.py")]
+    for app in apps:
+        runpy.run_path(app, run_name="__main__")
+    monkeypatch.setenv("BLIP2IDC_MODELS", "e/f, g/h")
+    for app in apps:
+        runpy.run_path(app, run_name="__main__")
+    assert served == [[], ["a/b", "c/d"], ["e/f", "g/h"], ["e/f", "g/h"]]

@@ -1,0 +1,205 @@
+"""The page as a Space: composed, pushed to a real Hub on localhost, downloaded, and started from there alone."""
+
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+from huggingface_hub import SpaceCard
+from packaging.requirements import Requirement
+
+from modeling_blip2idc.app.push_space import compose_space
+from tests.support.hub_server import ROOT, HubServer, run
+
+PACKAGE = ROOT / "modeling_blip2idc"
+MAKE = """
+from huggingface_hub import HfApi
+api = HfApi()
+for name, private in (("ann/one", False), ("ann/two", False), ("ann/secret", True)):
+    api.create_repo(name, private=private)
+"""
+
+
+# The commands of each line of its input, in one process, whose start takes seconds.
+COMMANDS = """
+import contextlib, io, json, sys
+from modeling_blip2idc.__main__ import main
+for line in sys.stdin:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(["push-space", *json.loads(line)])
+    print(json.dumps([status, out.getvalue(), err.getvalue()]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    with HubServer() as server:
+        run(MAKE, server.env(tmp_path_factory.mktemp("home"), "ann-write"))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    return tmp_path_factory.mktemp("here")
+
+
+@pytest.fixture(scope="module")
+def push_space(hub, here):
+    """`blip2idc push-space`, in the folder `here`: status, output, errors."""
+    command, env = [sys.executable, "-c", COMMANDS], hub.env(here, "ann-write", TMPDIR=str(here))
+    process = subprocess.Popen(command, env=env, cwd=here, stdin=-1, stdout=-1, text=True)
+
+    def push_space(*arguments):
+        print(json.dumps(arguments), file=process.stdin, flush=True)
+        return tuple(json.loads(process.stdout.readline()))
+
+    yield push_space
+    process.stdin.close()
+    process.stdout.close()
+    process.wait(30)
+
+
+def files(repo):
+    return {path: file.content for path, file in repo.at().files.items() if path != ".gitattributes"}
+
+
+def package_files():
+    paths = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_what_a_space_is_made_of(tmp_path):
+    compose_space(tmp_path / "space", ["ann/one", "ann/two"])
+    paths = {path.relative_to(tmp_path / "space").as_posix() for path in (tmp_path / "space").rglob("*.*")}
+    assert paths == {"app.py", "README.md", "requirements.txt", *package_files()}
+    assert {"modeling_blip2idc/mini/model.safetensors", "modeling_blip2idc/examples/add_after.png"} <= paths
+    card = SpaceCard.load(tmp_path / "space" / "README.md")
+    data = card.data
+    assert (data.sdk, data.app_file, data.license, data.pinned) == ("gradio", "app.py", "apache-2.0", False)
+    assert data.sdk_version == importlib.metadata.version("gradio") and data.python_version == "3.11"
+    assert data.models == ["ann/one", "ann/two"] and "image-difference-captioning" in data.tags
+    assert len(data.short_description) <= 60 and "`ann/one`, `ann/two`" in card.text
+    lines = (tmp_path / "space" / "requirements.txt").read_text().splitlines()
+    needed = {requirement.name: requirement.specifier for requirement in map(Requirement, lines)}
+    assert {"torch", "transformers", "peft", "pillow", "numpy", "safetensors"} <= needed.keys()
+    assert {"gradio", "datasets", "pytest", "ray"}.isdisjoint(needed) and "13.0.0" not in needed["pillow"]
+    for name, specifier in needed.items():  # a least version, and what runs here is among them
+        assert ">=" in str(specifier) and importlib.metadata.version(name) in specifier
+    assert 'MODELS = "ann/one,ann/two"' in (tmp_path / "space" / "app.py").read_text()
+    assert "models" not in SpaceCard.load(_composed(tmp_path / "plain") / "README.md").data.to_dict()
+
+
+def _composed(folder):
+    compose_space(folder)
+    return folder
+
+
+def test_one_command(hub, here, push_space):
+    said = push_space("page", "--model", "ann/one", "ann/two", "--private")
+    assert said == (0, f"{hub.url}/spaces/ann/page\n", "")
+    repo = hub.repo("space", "ann/page")
+    there = files(repo)
+    assert repo.private and repo.sdk == "gradio"
+    assert there == package_files() | {name: there[name] for name in ("app.py", "README.md", "requirements.txt")}
+    assert [commit.title for commit in repo.history()] == ["The page", "initial commit"]
+    for path, content in there.items():
+        assert str(here).encode() not in content and str(ROOT).encode() not in content, path
+
+    # files of an older version go, others stay; what is there is not uploaded again
+    code = """
+from huggingface_hub import HfApi
+for path in ("modeling_blip2idc/gone_blip2idc.py", "notes.md"):
+    HfApi().upload_file(path_or_fileobj=b"old", path_in_repo=path, repo_id="ann/page", repo_type="space")
+"""
+    run(code, hub.env(here, "ann-write"))
+    since = len(hub.requests)
+    assert push_space("ann/page", "--model", "ann/two")[0] == 0
+    assert hub.uploaded(since) == 0 and files(repo).keys() == {*there, "notes.md"}
+    assert b'MODELS = "ann/two"' in files(repo)["app.py"]
+    assert list(here.glob("tmp*")) == []
+
+
+def test_a_dry_run(hub, here, push_space):
+    since = len(hub.requests)
+    status, said, _ = push_space("page", "--model", "ann/one", "--dry_run")
+    assert status == 0 and len(hub.requests) == since and list(here.glob("tmp*")) == []
+    listed, card = said.split("\n\n", 1)
+    assert re.search(r"^ +[\d,]+  modeling_blip2idc/mini/model\.safetensors$", listed, re.M)
+    assert listed.splitlines()[-1].endswith(f" bytes in {len(package_files()) + 3} files")
+    assert card.startswith("---\ntitle: ") and "- ann/one\n" in card
+
+
+def test_what_cannot_be(hub, here, push_space):
+    (here / "final").mkdir()
+    cases = {
+        "final is on this machine only; `blip2idc push` it": ["p", "--model", "final"],
+        "'gpt' is no model of the Hub; one is called owner/name": ["p", "--model", "gpt"],
+        "Repo id must be in the form": ["p", "--model", "a/b/c"],
+        "ann/one is there twice": ["p", "--model", "ann/one", "--model", "ann/one"],
+        f"{hub.url} has no model ann/nothing, or the token may not see it": ["p", "--model", "ann/nothing"],
+        "ann/secret is private: the Space could not load it": ["p", "--model", "ann/secret"],
+        f"{hub.url} refuses bob/page with HTTP status 403: the token may not write there": ["bob/page"],
+    }
+    repos = set(hub.store.repos)
+    for text, arguments in cases.items():
+        status, said, complaint = push_space(*arguments)
+        assert (status, said) == (2, "") and complaint.startswith(f"blip2idc: error: {text}"), complaint
+        assert complaint.count("\n") == 1 and "ann-write" not in complaint
+    assert set(hub.store.repos) == repos
+
+
+START = """
+import sys
+from huggingface_hub import snapshot_download
+print(snapshot_download("ann/started", repo_type="space", local_dir=sys.argv[1]))
+"""
+ASK = """
+import json, sys
+from gradio_client import Client, handle_file
+pair = [handle_file(f"{sys.argv[2]}/modeling_blip2idc/examples/color_{side}.png") for side in ("before", "after")]
+print(json.dumps(Client(sys.argv[1], verbose=False).predict(*pair, api_name="/caption")))
+"""
+# Where this project is installed from its folder, that would answer in the place of what is beside app.py.
+HIDE = f"import sys\nsys.path.remove({str(ROOT)!r}) if {str(ROOT)!r} in sys.path else None\n"
+
+
+@pytest.mark.slow
+def test_a_downloaded_space_starts(hub, tmp_path):
+    command = [sys.executable, "-m", "modeling_blip2idc", "push-space", "started"]
+    env = hub.env(tmp_path, "ann-write")
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{hub.url}/spaces/ann/started\n", "")
+    folder, hidden = tmp_path / "elsewhere" / "started", tmp_path / "hidden"
+    run(START, hub.env(tmp_path, "ann-read"), folder)
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(HIDE)
+    env = hub.env(tmp_path / "fresh", PYTHONPATH=str(hidden), TMPDIR=str(tmp_path), PYTHONUNBUFFERED="1")
+    env |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "GRADIO_SERVER_NAME": "127.0.0.1"}
+    found = "import importlib.util as i; print([i.find_spec(name) for name in ('modeling_blip2idc', 'metrics')])"
+    seen = subprocess.run([sys.executable, "-c", found], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert seen.stdout == "[None, None]\n"
+    log = tmp_path / "log.txt"
+    with log.open("w") as output:
+        server = subprocess.Popen([sys.executable, "app.py"], cwd=folder, env=env, stdout=output, stderr=output)
+    try:
+        answer, *drawn = json.loads(
+            run(ASK, hub.env(tmp_path, TMPDIR=str(tmp_path)), _address(server, log), folder).stdout
+        )
+        assert answer["changed"] is True and "blue" in answer["caption"] and drawn, answer
+        assert str(ROOT) not in log.read_text()
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _address(server, log, seconds=120):
+    for _ in range(seconds * 5):
+        if found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text()):
+            return found[0]
+        assert server.poll() is None, log.read_text()
+        time.sleep(0.2)
+    raise AssertionError(log.read_text())

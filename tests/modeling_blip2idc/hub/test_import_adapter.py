@@ -1,0 +1,215 @@
+"""`blip2idc import-adapter` on folders as peft 0.5 wrote them, the authors' published ones in particular."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from peft import PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import Blip2Config, Blip2ForConditionalGeneration, GenerationConfig, OPTConfig, pipeline
+
+from modeling_blip2idc import Blip2IDCProcessor, load_idc, lora_config
+from modeling_blip2idc.__main__ import main
+from modeling_blip2idc.hub.import_adapter import RELEASED_BASE, RELEASED_REVISION, import_adapter
+from tests.support.adapters import NAME, PEFT_05, TARGETS, write_old
+from tests.support.tiny_blip2 import random_pairs, tiny_pair
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # peft's, of fields that it has renamed
+
+
+def logits(model, processor, count=3):
+    with torch.no_grad():
+        return model(**processor(images=random_pairs(count))).logits
+
+
+def expected_logits(base, old, processor):
+    model = PeftModel.from_pretrained(Blip2ForConditionalGeneration.from_pretrained(base), old).eval()
+    with torch.no_grad():
+        inputs = processor(images=random_pairs(3))
+        return model(**inputs, interpolate_pos_encoding=True).logits
+
+
+class TestResult:
+    def test_the_same_logits(self, old, base, tmp_path):
+        before = {path.name: path.read_bytes() for path in old.iterdir()}
+        out, facts = import_adapter(old, tmp_path / "new", base)
+        assert {path.name: path.read_bytes() for path in old.iterdir()} == before
+        model, processor = load_idc(out)
+        expected = expected_logits(base, old, processor)
+        assert torch.equal(logits(model, processor), expected)
+        assert not torch.equal(logits(load_idc(base)[0], processor), expected)
+        assert facts["dtypes"] == ("float16", "float16") and facts["modules"] == {"vit": 2, "qformer": 7, "llm": 6}
+
+    def test_the_pipeline_takes_it(self, old, base, tmp_path):
+        out, _ = import_adapter(old, tmp_path / "new", base)
+        model, processor = load_idc(out)
+        pairs = random_pairs(3)
+        inputs = processor(images=pairs)
+        captions = processor.post_process_captions(model.generate(**inputs)[:, inputs["input_ids"].shape[1] :])
+        pipe = pipeline("image-difference-captioning", model=str(out))
+        assert [row[0]["generated_text"] for row in pipe(pairs)] == captions
+        assert pipe.processor.stop_token == "</s>" and pipe.model.generation_config.eos_token_id[0] == 2
+
+    def test_what_is_in_the_folder(self, old, base, tmp_path, weights):
+        out, _ = import_adapter(old, tmp_path / "new", base)
+        new = load_file(out / "adapter_model.safetensors")
+        assert new.keys() == weights.keys()
+        assert all(torch.equal(new[name], weights[name]) and new[name].dtype == torch.float16 for name in new)
+        config = json.loads((out / "adapter_config.json").read_text())
+        assert (config["r"], config["lora_alpha"], config["lora_dropout"]) == (8, 16, 0.05)
+        assert config["target_modules"] == sorted(TARGETS) and config["inference_mode"] is True
+        assert config["base_model_name_or_path"] == "../base"
+        assert not list(out.glob("*.bin"))
+        texts = [path.read_text() for path in out.iterdir() if path.suffix in (".json", ".md", ".py", ".jinja")]
+        assert not any(str(tmp_path) in text for text in texts)
+        assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
+        assert out.stat().st_mode == old.stat().st_mode
+
+    def test_captions_end_as_the_authors_do(self, old, base, tmp_path):
+        """Their script pads with the tokenizer's EOS token and learns it; the base stops at a line break."""
+        out, _ = import_adapter(old, tmp_path / "new", base)
+        _, processor = load_idc(out)
+        line_break = Blip2IDCProcessor.from_pretrained(base).stop_token_id
+        config = GenerationConfig.from_pretrained(out)
+        assert config.eos_token_id == [2, line_break] and line_break != 2
+        assert config.max_new_tokens == 77
+        assert processor.stop_token == "</s>" and processor.stop_token_id == 2
+
+    def test_the_card_says_what_is_known(self, old, base, tmp_path):
+        out, facts = import_adapter(old, tmp_path / "new", base)
+        card = (out / "README.md").read_text()
+        assert NAME in card and facts["sha256"] in card and "code_release/weights/spot_sota" in card
+        assert "license: unknown" in card and "rank 8, alpha 16, dropout 0.05" in card
+        assert f"{facts['parameters']:,} parameters on 15 modules" in card and "float16, as they were" in card
+        assert "`qformer.encoder.layer.*.crossattention.attention.query`, `qkv`" in card
+        assert "not scored" in card and "base_model:" not in card and "model-index" not in card
+        other = shutil.copytree(old, tmp_path / "mine")
+        assert "code_release" not in (import_adapter(other, base=base)[0] / "README.md").read_text()
+
+    def test_float32_becomes_bfloat16_unless_asked(self, base, tmp_path, weights):
+        torch.manual_seed(2)
+        wide = {name: tensor.float() + 1e-4 * torch.randn(tensor.shape) for name, tensor in weights.items()}
+        old = write_old(tmp_path / "wide", wide)
+        out, facts = import_adapter(old, base=base)
+        assert out == tmp_path / "wide-imported" and facts["dtypes"] == ("float32", "bfloat16")
+        new = load_file(out / "adapter_model.safetensors")
+        assert all(torch.equal(new[name], tensor.bfloat16()) for name, tensor in wide.items())
+        kept, _ = import_adapter(old, tmp_path / "kept", base, dtype=torch.float32)
+        assert torch.equal(logits(*load_idc(kept)), expected_logits(base, old, load_idc(kept)[1]))
+        # the weights move by up to 0.2 % (2 ** -9), the logits of this random model by some percent of their spread
+        moved = (logits(*load_idc(out)) - logits(*load_idc(kept))).abs().max() / logits(*load_idc(kept)).std()
+        assert 0 < moved < 0.1
+
+    def test_safetensors_and_our_own_adapters(self, base, tmp_path):
+        model, processor = load_idc(base)
+        torch.manual_seed(3)
+        model = get_peft_model(model, lora_config(init_lora_weights=False)).eval()
+        model.save_pretrained(tmp_path / "ours")
+        processor.concat_axis = "horizontal"
+        processor.save_pretrained(tmp_path / "ours")
+        GenerationConfig(max_new_tokens=9, num_beams=2).save_pretrained(tmp_path / "ours")
+        out, _ = import_adapter(tmp_path / "ours", base=base, dtype=torch.float32)
+        again, own = load_idc(out)
+        assert torch.equal(logits(again, own), logits(model, processor))
+        assert own.concat_axis == "horizontal" and own.stop_token == "\n"
+        assert (again.generation_config.max_new_tokens, again.generation_config.num_beams) == (9, 2)
+
+    def test_an_empty_folder_is_filled(self, old, base, tmp_path):
+        (tmp_path / "new").mkdir()
+        assert load_idc(import_adapter(old, tmp_path / "new", base)[0])
+
+
+class TestBase:
+    def test_the_released_one_is_the_default(self, old, tmp_path, monkeypatch):
+        """By name and revision; here it cannot be had."""
+        for config in ({}, {"base_model_name_or_path": None}):
+            (old / "adapter_config.json").write_text(json.dumps({**PEFT_05, **config}))
+            asked = []
+
+            def unreachable(name, revision=None, asked=asked, **kwargs):
+                asked.append((name, revision))
+                raise OSError("We couldn't connect\nto the Hub")
+
+            monkeypatch.setattr("transformers.PreTrainedConfig.get_config_dict", unreachable)
+            with pytest.raises(OSError, match=r"blip2-opt-2.7b' cannot be read.*give base.*We couldn't connect\)"):
+                import_adapter(old, tmp_path / "new")
+            assert asked == [(RELEASED_BASE, RELEASED_REVISION)]
+        assert not (tmp_path / "new").exists()
+
+    def test_a_folder_of_another_machine(self, old, base):
+        (old / "adapter_config.json").write_text(
+            json.dumps({**PEFT_05, "base_model_name_or_path": "/elsewhere/blip2"})
+        )
+        with pytest.raises(FileNotFoundError, match=r"base model of the adapter .* is missing.*Give base"):
+            import_adapter(old)
+        assert import_adapter(old, base=base)
+
+    def test_from_before_the_image_token(self, old, base, plain_dir, tmp_path):
+        """As checkpoints of 2023 are: neither the configuration nor the processor names it."""
+        expected = logits(*load_idc(import_adapter(old, tmp_path / "new", base)[0]))
+        shutil.copytree(plain_dir, tmp_path / "older")
+        for name, key in (("config", "image_token_index"), ("processor_config", "num_query_tokens")):
+            file = tmp_path / "older" / f"{name}.json"
+            values = json.loads(file.read_text())
+            values.pop(key)
+            file.write_text(json.dumps(values))
+        model, processor = load_idc(import_adapter(old, tmp_path / "newer", tmp_path / "older")[0])
+        assert torch.equal(logits(model, processor), expected)
+
+    def test_at_its_full_size(self, tmp_path, plain_dir):
+        """The authors' 177 modules and 6,266,880 parameters on OPT-2.7b; no weights of the base are needed."""
+        text = OPTConfig(
+            vocab_size=50304, hidden_size=2560, num_hidden_layers=32, ffn_dim=10240, num_attention_heads=32,
+            word_embed_proj_dim=2560,
+        )  # fmt: skip
+        shutil.copytree(plain_dir, tmp_path / "base", ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
+        Blip2Config(text_config=text.to_dict(), image_token_index=50265).save_pretrained(tmp_path / "base")
+        weights = {}
+
+        def add(module, rows, columns):
+            weights[f"base_model.model.{module}.lora_A.weight"] = torch.zeros(8, columns, dtype=torch.float16)
+            weights[f"base_model.model.{module}.lora_B.weight"] = torch.zeros(rows, 8, dtype=torch.float16)
+
+        for i in range(39):
+            add(f"vision_model.encoder.layers.{i}.self_attn.qkv", 3 * 1408, 1408)
+        for i in range(12):
+            for part in ("key", "value"):
+                add(f"qformer.encoder.layer.{i}.attention.attention.{part}", 768, 768)
+            if i % 2 == 0:
+                for part, columns in (("query", 768), ("key", 1408), ("value", 1408)):
+                    add(f"qformer.encoder.layer.{i}.crossattention.attention.{part}", 768, columns)
+        for i in range(32):
+            for part in ("q", "k", "v"):
+                add(f"language_model.model.decoder.layers.{i}.self_attn.{part}_proj", 2560, 2560)
+        old = write_old(tmp_path / NAME, weights)
+        out, facts = import_adapter(old, tmp_path / "new", tmp_path / "base")
+        assert facts["modules"] == {"vit": 39, "qformer": 42, "llm": 96} and facts["parameters"] == 6_266_880
+        size = (out / "adapter_model.safetensors").stat().st_size
+        assert 2 * 6_266_880 < size == facts["bytes"] < 13e6
+        with pytest.raises(ValueError, match=r"must be \(16, 1408\)"):
+            import_adapter(write_old(tmp_path / "wrong", weights, r=16), base=tmp_path / "base")
+
+
+class TestCommand:
+    def test_it_says_what_it_made(self, old, base, tmp_path, capsys):
+        assert main(["import-adapter", str(old), "--out", str(tmp_path / "new"), "--base", str(base)]) == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        assert out.startswith(f"{tmp_path / 'new'}: 15 modules, rank 8, ") and "float16, 0.0" in out
+        assert load_idc(tmp_path / "new")
+
+    def test_a_wider_dtype(self, old, base, tmp_path, capsys):
+        args = ["import-adapter", str(old), "--base", str(base), "--dtype", "float32"]
+        assert main(args) == 0 and "float32 (was float16)" in capsys.readouterr().out
+
+
+def test_of_the_embedded_geometry(tmp_path, base, weights):
+    """A base that our own class saved, and an adapter of it as safetensors without a processor."""
+    for part in tiny_pair():
+        part.save_pretrained(tmp_path / "idc")
+    old = write_old(tmp_path / "old", weights)
+    save_file(weights, old / "adapter_model.safetensors")
+    (old / "adapter_model.bin").write_bytes(b"not read")
+    out, facts = import_adapter(old, base=tmp_path / "idc")
+    assert facts["file"] == "adapter_model.safetensors" and load_idc(out)[1].stop_token == "</s>"

@@ -1,0 +1,287 @@
+"""`blip2idc push`: real processes, a real Hub on localhost; what is there afterwards, and who can load it."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from peft import get_peft_model, get_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from transformers import Blip2Config, OPTConfig
+
+from modeling_blip2idc import (
+    Blip2IDCConfig,
+    Blip2IDCForConditionalGeneration,
+    ImageDifferenceCaptioningPipeline,
+    load_idc,
+    lora_config,
+)
+from modeling_blip2idc.hub.card_text import is_sealed
+from modeling_blip2idc.hub.compact import name_base
+from modeling_blip2idc.hub.merge import merge
+from modeling_blip2idc.hub.stage import stage_adapter
+from modeling_blip2idc.loading.load import EMBEDDED
+from tests.support.hub_cards import card_problems, front_matter
+from tests.support.hub_server import HubServer, run
+from tests.support.pushing import STRANGER, UPLOAD, copied, files, push, refusals, titles
+from tests.support.tiny_blip2 import tiny_pair
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A plain BLIP-2, one of ours, adapters on a Hub id, on the embedded model and on a folder."""
+    root = tmp_path_factory.mktemp("models")
+    for part in tiny_pair():
+        part.save_pretrained(root / "ours")
+    merge(root / "ours", root / "plain")
+    for name, base in (("adapter", root / "plain"), ("embedded", EMBEDDED), ("local", root / "plain")):
+        model, processor = load_idc(base)
+        if name == "adapter":
+            processor.concat_axis = "horizontal"
+        torch.manual_seed(0)
+        get_peft_model(model, lora_config(r=2, init_lora_weights=False)).save_pretrained(root / name)
+        model.generation_config.max_new_tokens = 7
+        model.generation_config.save_pretrained(root / name)
+        processor.save_pretrained(root / name)
+        if name != "adapter":
+            name_base(root / name, base)
+    config = json.loads((root / "adapter" / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = "ann/plain"
+    (root / "adapter" / "adapter_config.json").write_text(json.dumps(config))
+    return root
+
+
+CARD = "---\nlicense: mit\n---\n# My own\n\nSee <this repository>.\n"
+MINE = ("checkpoints/x.safetensors", "experiments/my_blip2idc.py", "onnx/config.json", "notes.txt")
+TEMPLATE = "# Model Card\n\n- **License:** [More Information Needed]\n"
+
+
+@pytest.fixture(scope="module")
+def hub():
+    with HubServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def pushed(hub, folders, tmp_path_factory):
+    """Status, stdout and stderr of each command, which run in one process; and the commit of the plain base."""
+    home, mine = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("mine")
+    for name in (*MINE, "stale_blip2idc.py", "model-00001-of-00002.safetensors"):
+        (mine / name).parent.mkdir(exist_ok=True)
+        (mine / name).write_text("{}")
+    run(UPLOAD, hub.env(home, "ann-write"), mine, "ann/both")
+    base = run(UPLOAD, hub.env(home, "ann-write"), folders / "plain", "ann/plain").stdout.strip()
+    final = shutil.copytree(folders / "ours", folders / "run" / "final")
+    for junk in ("training_args.bin", "optimizer.pt", ".secret", "notes.txt"):
+        (final / junk).write_text("junk")
+    copied(final, "final/checkpoint-1")
+    ours = folders / "ours"
+    calls = {
+        "ann/adapter": [folders / "adapter", "ann/adapter"],
+        "again": [folders / "adapter", "ann/adapter"],
+        "ann/ours": [folders / "run", "ours", "--private", "--message", "My words"],
+        "ann/half": [folders / "plain", "ann/half", "--dtype", "bfloat16", "--revision", "next"],
+        "ann/embedded": [folders / "embedded", "ann/embedded"],
+        "ann/merged": [folders / "local", "ann/merged", "--merge"],
+        "dry": [folders / "adapter", "ann/dry", "--dry_run"],
+        "mine": [copied(ours, "mine", README_md=CARD), "ann/card"],
+        "kept": [ours, "ann/card"],
+        "branch": [ours, "ann/card", "--revision", "next"],
+        "template": [copied(ours, "template", README_md=TEMPLATE), "ann/card", "--replace_card"],
+        "down": [folders / "mine", "ann/down"],
+        "first": [ours, "ann/both"],
+        "second": [folders / "embedded", "ann/both"],
+        "mini": [EMBEDDED, "ann/mini"],
+        "trained": [_trained(hub, home, folders), "ann/trained", "--merge"],
+        **refusals(folders),
+    }
+    hub.fail("^HEAD /ann/down/resolve/.*/README.md", status=500, times=999)
+    before = {path: path.read_bytes() for path in folders.rglob("*") if path.is_file()}
+    said = dict(zip(calls, push(hub, home, *calls.values()), strict=True))
+    assert {path: path.read_bytes() for path in folders.rglob("*") if path.is_file()} == before  # left as it was
+    return said, base
+
+
+def _trained(hub, home, folders):
+    """An adapter that names a commit of its base, from before that changed."""
+    there, changed = folders / "plain", folders / "changed"
+    commit = run(UPLOAD, hub.env(home, "ann-write"), there, "ann/changed").stdout.strip()
+    shutil.copytree(there, changed)
+    weights = {name: tensor + 1 for name, tensor in load_file(there / "model.safetensors").items()}
+    save_file(weights, changed / "model.safetensors", metadata={"format": "pt"})
+    run(UPLOAD, hub.env(home, "ann-write"), changed, "ann/changed")
+    config = json.loads((folders / "adapter" / "adapter_config.json").read_text())
+    config |= {"base_model_name_or_path": "ann/changed", "revision": commit}
+    adapter = copied(folders / "adapter", "trained")
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    return adapter
+
+
+def test_what_the_command_says(pushed, hub):
+    for name in ("ann/adapter", "again", "ann/ours", "ann/half", "ann/embedded", "ann/merged"):
+        code, out, err = pushed[0][name]
+        assert (code, err) == (0, ""), err
+        assert out.startswith(f"{hub.url}/{name.replace('again', 'ann/adapter')}: ") and out.endswith(" MB\n")
+
+
+def test_one_commit_and_none_if_nothing_changed(pushed, hub):
+    assert titles(hub, "ann/adapter") == ["Adapter", "initial commit"]
+    assert titles(hub, "ann/ours") == ["My words", "initial commit"]
+    assert hub.repo("model", "ann/ours").private and files(hub, "ann/half") == {}
+
+
+def test_an_adapter(pushed, hub, folders):
+    there = files(hub, "ann/adapter")
+    config = json.loads(there["adapter_config.json"])
+    assert (config["base_model_name_or_path"], config["revision"]) == ("ann/plain", pushed[1])
+    assert config["auto_mapping"]["base_model_class"] == "Blip2ForConditionalGeneration"
+    path = folders.parent / "down.safetensors"
+    path.write_bytes(there["adapter_model.safetensors"])
+    old, new = load_file(folders / "adapter" / "adapter_model.safetensors"), load_file(path)
+    assert old.keys() == new.keys() and all(torch.equal(old[name].bfloat16(), new[name]) for name in old)
+    described = json.loads(there["config.json"])
+    assert described["model_type"] == "blip2idc" and set(described["auto_map"]) == {
+        "AutoConfig", "AutoModelForImageTextToText",
+    }  # fmt: skip
+    assert described["custom_pipelines"]["image-difference-captioning"]["impl"].startswith("pipeline_blip2idc.")
+    assert {"pipeline_blip2idc.py", "processing_blip2idc.py", "generation_config.json", "tokenizer.json"} <= set(there)
+    card = there["README.md"].decode()
+    assert f"on ann/plain (revision {pushed[1]})" in card and "It was not scored" in card
+    assert 'model="ann/adapter", config="ann/adapter", trust_remote_code=True)' in card
+
+
+def test_a_run_and_nothing_that_is_not_named(pushed, hub, folders):
+    there = files(hub, "ann/ours")
+    assert there["model.safetensors"] == (folders / "ours" / "model.safetensors").read_bytes()
+    named = {"README.md", "config.json", "generation_config.json", "model.safetensors", "processor_config.json"}
+    named |= {"tokenizer.json", "tokenizer_config.json"}
+    assert {name for name in there if not name.endswith("_blip2idc.py")} == named
+
+
+def test_plain_in_another_dtype_on_another_branch(pushed, hub, tmp_path):
+    there = files(hub, "ann/half", "next")
+    (tmp_path / "x.safetensors").write_bytes(there["model.safetensors"])
+    assert {tensor.dtype for tensor in load_file(tmp_path / "x.safetensors").values()} == {torch.bfloat16}
+    # the card of `blip2idc merge` would no longer be true
+    assert "stock" not in there["README.md"].decode() and "in bfloat16." in there["README.md"].decode()
+
+
+def test_nothing_of_this_machine(pushed, hub, folders):
+    words = (str(folders.parent), str(EMBEDDED.parent.parent), "ann-write", "training_args")
+    for (kind, name), repo in hub.store.repos.items():
+        for branch in repo.branches:
+            for path, file in repo.at(branch).files.items():
+                assert not any(word.encode() in file.content for word in words), (kind, name, path)
+
+
+@pytest.mark.parametrize("who", ["without", "with"])
+def test_who_can_load_it(who, pushed, hub, folders, tmp_path):
+    """By the lines on the cards, with this package and without it; the captions are those of the folders."""
+    names = ["ann/ours", "ann/adapter", "ann/merged"] + (["ann/embedded"] if who == "with" else [])
+    env = hub.env(tmp_path, "ann-read", OMP_NUM_THREADS="1")
+    done = run(STRANGER, env, who, json.dumps(names))
+    found = json.loads(next(line[2:] for line in done.stdout.splitlines() if line.startswith("> ")))
+    base = folders / "adapter" / "adapter_config.json"
+    values = json.loads(base.read_text())
+    here = shutil.copytree(folders / "adapter", tmp_path / "adapter")
+    (here / "adapter_config.json").write_text(
+        json.dumps({**values, "base_model_name_or_path": str(folders / "plain")})
+    )
+    of = {"ann/ours": folders / "ours", "ann/adapter": here, "ann/merged": folders / "local"}
+    of["ann/embedded"] = folders / "embedded"
+    rng = np.random.default_rng(0)
+    pair = tuple(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8) for _ in range(2))
+    for name in names:
+        model, processor = load_idc(of[name])
+        pipe = ImageDifferenceCaptioningPipeline(model=model, processor=processor, device="cpu")
+        said, axis = found[name]
+        expected = pipe(pair)[0]
+        assert axis == processor.concat_axis, name
+        assert said["generated_text"] == expected["generated_text"], name
+        assert said["score"] == pytest.approx(expected["score"], rel=0.05), name
+
+
+def test_what_is_refused(pushed, hub):
+    """In one line, before anything is made on the Hub."""
+    refused = {says: said for says, said in pushed[0].items() if " " in says}
+    assert len(refused) == 16
+    for says, (code, out, err) in refused.items():
+        assert (code, out) == (2, "") and err.startswith("blip2idc: error: ") and err.count("\n") == 1, err
+        assert says in err and "ann-write" not in err, err
+    assert not {("model", "ann/no"), ("model", "ann/bad")} & set(hub.store.repos)
+
+
+def test_merged_into_the_base_that_it_was_trained_on(pushed, hub):
+    assert pushed[0]["trained"][0] == 0, pushed[0]["trained"]
+    assert files(hub, "ann/trained")["model.safetensors"] == files(hub, "ann/merged")["model.safetensors"]
+
+
+def test_a_dry_run(pushed, hub):
+    code, out, err = pushed[0]["dry"]
+    assert (code, err) == (0, "") and "9,776  adapter_model.safetensors\n" in out and "would go to ann/dry\n" in out
+    assert not hub.seen("ann/dry")
+
+
+def test_cards_that_somebody_edited(pushed, hub):
+    """One in the folder goes up as it is; one on the Hub stays, unless it is to be replaced."""
+    assert "the card of ann/card was edited there and stays" in pushed[0]["kept"][1]
+    assert all(pushed[0][name][0] == 0 for name in ("mine", "kept", "template"))
+    commits = hub.repo("model", "ann/card").history()[:-1]
+    branch = files(hub, "ann/card", "next")["README.md"].decode()  # it was made when main had a person's
+    assert branch == CARD.replace("<this repository>", "ann/card")
+    last, *first = (files(hub, "ann/card", commit.id)["README.md"].decode() for commit in commits)
+    assert first == [CARD.replace("<this repository>", "ann/card")]  # the second push had nothing else to change
+    assert is_sealed(last) and "# card\n" in last
+
+
+def test_whether_a_card_was_edited_must_be_known(pushed, hub):
+    """While the Hub does not say, nothing goes up: a person's card would be lost."""
+    assert pushed[0]["down"][0] == 0  # a person's goes up, whatever is there
+    assert files(hub, "ann/down")["README.md"].decode() == CARD.replace("<this repository>", "ann/down")
+    assert titles(hub, "ann/down") == ["Model", "initial commit"]
+
+
+def test_another_model_replaces_all_of_the_last_one(pushed, hub):
+    there = files(hub, "ann/both")
+    assert "adapter_model.safetensors" in there and set(there) == {*files(hub, "ann/embedded"), *MINE}
+    assert titles(hub, "ann/both") == ["Adapter", "Model", "Upload folder using huggingface_hub", "initial commit"]
+
+
+def test_the_embedded_model(pushed, hub):
+    """Its card is a program's, which is written anew: by its name there, with the intervals of its scores."""
+    assert is_sealed((EMBEDDED / "README.md").read_text(encoding="utf-8")) and pushed[0]["mini"][0] == 0
+    card = files(hub, "ann/mini")["README.md"].decode()
+    assert is_sealed(card) and card_problems(card) == ([], [])
+    assert 'model="ann/mini")' in card and 'model="ann/mini", trust_remote_code=True)' in card
+    report = json.loads((EMBEDDED / "report.json").read_text())
+    results = front_matter(card)["model-index"][0]["results"][0]["metrics"]
+    cider = next(result for result in results if result["type"] == "cider")
+    assert cider["args"]["interval"] == [round(100 * end, 4) for end in report["scores"]["cider_interval"]]
+
+
+def test_the_size_at_the_released_geometry(tmp_path):
+    """Below 13 MB: rank 8 on every Q, K and V of the BLIP-2 with OPT-2.7b, whose weights are nowhere needed."""
+    text = OPTConfig(
+        vocab_size=50304, hidden_size=2560, num_hidden_layers=32, ffn_dim=10240, num_attention_heads=32,
+        word_embed_proj_dim=2560,
+    )  # fmt: skip
+    _, processor = tiny_pair()
+    config = Blip2Config(text_config=text.to_dict(), image_token_index=processor.image_token_id)
+    for part in (config, processor):
+        part.save_pretrained(tmp_path / "base")
+    with torch.device("meta"):
+        model = get_peft_model(Blip2IDCForConditionalGeneration(Blip2IDCConfig(**config.to_dict())), lora_config())
+    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
+    (tmp_path / "adapter").mkdir()
+    model.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
+    model.peft_config["default"].save_pretrained(str(tmp_path / "adapter"))
+    save_file(
+        {name: torch.rand(tensor.shape) for name, tensor in weights.items()},
+        tmp_path / "adapter" / "adapter_model.safetensors",
+        metadata={"format": "pt"},
+    )
+    (tmp_path / "out").mkdir()
+    facts = stage_adapter(tmp_path / "adapter", tmp_path / "out")
+    assert (facts["parameters"], facts["dtype"], facts["rounded"]) == (6_414_336, "bfloat16", True)
+    assert 2 * 6_414_336 < (tmp_path / "out" / "adapter_model.safetensors").stat().st_size < 12.9e6

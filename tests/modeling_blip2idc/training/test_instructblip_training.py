@@ -1,0 +1,123 @@
+"""Losses of all four families of models in parts of a step, logits of the caption only, and the Trainer."""
+
+import pytest
+import torch
+from peft import get_peft_model
+from transformers import Blip2ForConditionalGeneration, Seq2SeqTrainer, Seq2SeqTrainingArguments
+
+from datasets_syned import IDCCollator
+from modeling_blip2idc import lora_config
+from modeling_blip2idc.training.trainer import IDCTrainer
+from tests.support.tiny_blip2 import CAPTIONS, random_pairs, tiny_instructblip, tiny_pair
+
+FAMILIES = {
+    "blip2-opt": tiny_pair,
+    "blip2-t5": lambda: tiny_pair(t5=True),
+    "instructblip-llama": tiny_instructblip,
+    "instructblip-t5": lambda: tiny_instructblip(t5=True),
+}
+TEXTS = ["the cube", "the large green rubber cube has been added"]  # of very different lengths
+
+
+@pytest.fixture(params=FAMILIES)
+def pair(request):
+    return FAMILIES[request.param]()
+
+
+def arguments(folder, **kwargs):
+    options = {"max_steps": 1, "learning_rate": 1e-2, "use_cpu": True, "report_to": "none", "disable_tqdm": True}
+    options |= {"remove_unused_columns": False, "save_strategy": "no", "dataloader_pin_memory": False}
+    return Seq2SeqTrainingArguments(str(folder), **{**options, **kwargs})
+
+
+def rows_of(texts):
+    pairs = random_pairs(len(texts))
+    return [
+        {"id": str(i), "before": before, "after": after, "captions": [text]}
+        for i, ((before, after), text) in enumerate(zip(pairs, texts, strict=True))
+    ]
+
+
+class TestLoss:
+    @torch.no_grad()
+    def test_parts_of_a_step_add_up(self, pair):
+        model, processor = pair
+        pairs = random_pairs(2)
+        whole = processor(images=pairs, text=TEXTS)
+        count = (whole["labels"] != -100).sum()
+        parts = [processor(images=images, text=text) for images, text in zip(pairs, TEXTS, strict=True)]
+        mean = model(**whole).loss
+        torch.testing.assert_close(model(**whole, num_items_in_batch=count).loss, mean)
+        shares = [model(**part, num_items_in_batch=count).loss for part in parts]
+        torch.testing.assert_close(sum(shares), mean)
+        assert (sum(model(**part).loss for part in parts) / 2 - mean).abs() > 1e-3, "the mean of means is another"
+
+    @torch.no_grad()
+    def test_the_stock_t5_does_not_hear_of_the_step(self):
+        stock, processor = tiny_pair(Blip2ForConditionalGeneration, t5=True, height=28)
+        batch = processor(images=random_pairs(2), text=TEXTS)
+        assert torch.equal(stock(**batch, num_items_in_batch=torch.tensor(1000)).loss, stock(**batch).loss)
+
+    def test_accumulation_in_the_stock_trainer(self, pair, tmp_path):
+        model, processor = pair
+        start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        after = []
+        for batch, steps in ((2, 1), (1, 2)):
+            model.load_state_dict(start)
+            sizes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": steps}
+            Seq2SeqTrainer(
+                model,
+                arguments(tmp_path, **sizes, optim="sgd", max_grad_norm=0.0),
+                data_collator=IDCCollator(processor),
+                train_dataset=rows_of(TEXTS),
+            ).train()
+            after.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        assert any(not torch.equal(after[0][name], tensor) for name, tensor in start.items())
+        torch.testing.assert_close(after[1], after[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["blip2-opt", "instructblip-llama"])
+def test_logits_of_the_caption_only(family):
+    """The last position of the prompt predicts the first token of the caption; its own label is -100."""
+    model, processor = FAMILIES[family]()
+    batch = processor(images=random_pairs(2), text=TEXTS)
+    kept = batch["labels"].shape[1] - int((batch["labels"][0] != -100).nonzero()[0]) + 1
+    losses, gradients, logits = [], [], []
+    for options in ({}, {"logits_to_keep": kept, "labels": batch["labels"][:, -kept:]}):
+        model.zero_grad()
+        output = model(**{**batch, **options})
+        output.loss.backward()
+        losses.append(output.loss)
+        logits.append(output.logits)
+        gradients.append({name: p.grad.clone() for name, p in model.named_parameters()})
+    assert logits[1].shape[1] == kept < logits[0].shape[1]
+    torch.testing.assert_close(logits[1], logits[0][:, -kept:])
+    torch.testing.assert_close(losses[1], losses[0])
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["instructblip-llama", "instructblip-t5"])
+def test_the_trainer_on_instructblip(family, tmp_path):
+    model, processor = FAMILIES[family]()
+    adapted = get_peft_model(model, lora_config(r=16, lora_alpha=64, lora_dropout=0.0))
+    collator = IDCCollator(processor)
+    rows = rows_of(CAPTIONS)
+    trainer = IDCTrainer(
+        adapted,
+        arguments(tmp_path, max_steps=60, per_device_train_batch_size=4, predict_with_generate=True, logging_steps=60),
+        data_collator=collator,
+        eval_collator=collator.for_evaluation(),
+        train_dataset=rows,
+        processing_class=processor,
+    )
+    first = trainer.predict(rows, max_new_tokens=24).metrics["test_loss"]
+    trainer.train()
+    found = trainer.predict(rows, max_new_tokens=24)
+    assert found.metrics["test_loss"] < 0.5 * first
+    captions = processor.post_process_captions(found.predictions)
+    inputs = processor(images=[(row["before"], row["after"]) for row in rows])
+    ids = adapted.generate(**inputs, max_new_tokens=24)
+    ids = ids if processor.is_encoder_decoder else ids[:, inputs["input_ids"].shape[1] :]
+    assert captions == processor.post_process_captions(ids)
+    assert len(set(captions)) > 1, "they depend on the images"

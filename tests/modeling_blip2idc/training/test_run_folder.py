@@ -1,0 +1,212 @@
+"""The folder of a run: whose it is, what its log says after any interruption, and its picture."""
+
+import json
+
+import pytest
+from PIL import Image
+from transformers import Seq2SeqTrainingArguments, TrainerCallback
+
+from datasets_syned import IDCCollator
+from metrics.report import draw_curves
+from modeling_blip2idc import load_idc
+from modeling_blip2idc.training.run_folder import RunLog, claim_run
+from modeling_blip2idc.training.trainer import IDCTrainer, last_checkpoint
+from tests.support.tiny_blip2 import CAPTIONS, random_pairs
+from train_arguments import DataArguments, IDCTrainingArguments, ModelArguments
+
+DATA = {"path": "syned", "name": "scenes", "split": "train", "num_proc": 2, "token": "hf_secret"}
+SETTINGS = {
+    "learning_rate": 1e-3,
+    "scratch": {"width": 32},
+    "train_data": [DATA],
+    "test_data": {**DATA, "split": "test"},
+    "seed": 0,
+    "world_size": 1,
+    "output_dir": "here",
+    "hub_token": "hf_secret",
+    "logging_steps": 5,
+    "dataloader_num_workers": 2,
+}
+
+
+def kept(folder):
+    return json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+
+
+class TestClaim:
+    def test_a_new_folder(self, tmp_path):
+        claim_run(tmp_path / "runs" / "a", SETTINGS)
+        assert [path.name for path in (tmp_path / "runs" / "a").iterdir()] == ["settings.json"]
+        data = {"path": "syned", "name": "scenes", "split": "train"}
+        assert kept(tmp_path / "runs" / "a") == {
+            "learning_rate": 1e-3,
+            "scratch": {"width": 32},
+            "train_data": [data],
+            "test_data": {**data, "split": "test"},
+            "seed": 0,
+            "world_size": 1,
+        }
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {},
+            {"output_dir": "there", "hub_token": None, "logging_steps": 1, "dataloader_num_workers": 0},
+            {"train_data": [{**DATA, "num_proc": 8, "cache_dir": "c"}], "push_to_hub": True, "seeds": [1, 2]},
+            {"activation_checkpointing": True, "ddp_find_unused_parameters": False, "use_cpu": True},
+            {"an_argument_of_a_later_version": 3},
+        ],
+    )
+    def test_the_same_run_again(self, other, tmp_path):
+        claim_run(tmp_path, SETTINGS)
+        before = (tmp_path / "settings.json").read_bytes()
+        claim_run(tmp_path, {**SETTINGS, **other})
+        assert (tmp_path / "settings.json").read_bytes() == before
+
+    def test_other_settings(self, tmp_path):
+        claim_run(tmp_path, SETTINGS)
+        before = (tmp_path / "settings.json").read_bytes()
+        other = {**SETTINGS, "learning_rate": 5e-4, "scratch": {"width": 64}, "logging_steps": 1}
+        with pytest.raises(ValueError) as error:
+            claim_run(tmp_path, other)
+        assert str(error.value) == (
+            f"output_dir {str(tmp_path)!r} holds a run with other settings (learning_rate 0.001 there, 0.0005 now; "
+            "scratch {'width': 32} there, {'width': 64} now). Continue it with its own, give another output_dir, or "
+            "remove it"
+        )
+        assert (tmp_path / "settings.json").read_bytes() == before
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("seed", 1), ("world_size", 2), ("train_data", [{**DATA, "name": "emu_edit"}]), ("test_data", None)],
+    )
+    def test_what_makes_it_another_run(self, name, value, tmp_path):
+        claim_run(tmp_path, SETTINGS)
+        with pytest.raises(ValueError, match=rf"other settings \({name} .* there, .* now\)"):
+            claim_run(tmp_path, {**SETTINGS, name: value})
+
+    def test_workers_decide_the_order_of_a_stream(self, tmp_path):
+        streaming = {**SETTINGS, "train_data": [{**DATA, "streaming": True}]}
+        claim_run(tmp_path, streaming)
+        claim_run(tmp_path, {**streaming, "dataloader_pin_memory": False})
+        with pytest.raises(ValueError, match="dataloader_num_workers 2 there, 1 now"):
+            claim_run(tmp_path, {**streaming, "dataloader_num_workers": 1})
+
+    def test_checkpoints_of_nobody_knows_which_run(self, tmp_path):
+        (tmp_path / "checkpoint-3").mkdir()
+        with pytest.raises(ValueError, match="holds checkpoints of a run that left no settings.json: give another"):
+            claim_run(tmp_path, SETTINGS)
+        assert not (tmp_path / "settings.json").exists()
+
+    @pytest.mark.parametrize("content", ["", '{"seed": 0', "[]", "3", "\udcff"])
+    def test_broken_settings(self, content, tmp_path):
+        file = tmp_path / "settings.json"
+        file.write_text(content, encoding="utf-8", errors="surrogateescape")
+        with pytest.raises(
+            ValueError, match=r"settings.json cannot be read \(.+\): give another output_dir, or remove"
+        ):
+            claim_run(tmp_path, SETTINGS)
+
+    def test_of_the_real_arguments(self, tmp_path):
+        """All that the script has can be written, read back, and is the same then."""
+        groups = [ModelArguments(scratch={}), DataArguments(train_data=[DATA]), IDCTrainingArguments(str(tmp_path))]
+        settings = {name: value for group in groups[:2] for name, value in vars(group).items()}
+        settings |= groups[2].to_dict()
+        claim_run(tmp_path, settings)
+        claim_run(tmp_path, settings)
+        decides = {"tuning", "rank", "augment", "max_steps", "learning_rate", "bf16", "metric_for_best_model", "seed"}
+        assert decides <= set(kept(tmp_path)) and not {"output_dir", "data_dir", "hub_token"} & set(kept(tmp_path))
+
+
+class StopAt(TrainerCallback):
+    """An interruption at the end of a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def rows_of(count):
+    sides = [{"before": before, "after": after} for before, after in random_pairs(count)]
+    return [{"id": str(i), "captions": [CAPTIONS[i % len(CAPTIONS)]], **pair} for i, pair in enumerate(sides)]
+
+
+def trainer_in(folder, model_dir, *callbacks, **options):
+    """A trainer of 6 steps that evaluates at 2, 4 and 6, and saves at 3 and 6."""
+    model, processor = load_idc(model_dir)
+    steps = {"max_steps": 6, "eval_strategy": "steps", "eval_steps": 2, "save_steps": 3, "logging_steps": 1}
+    sizes = {"per_device_train_batch_size": 2, "per_device_eval_batch_size": 2, "remove_unused_columns": False}
+    quiet = {"use_cpu": True, "report_to": "none", "disable_tqdm": True, "dataloader_pin_memory": False}
+    return IDCTrainer(
+        model,
+        Seq2SeqTrainingArguments(str(folder), **{**steps, **sizes, **quiet, **options}),
+        data_collator=IDCCollator(processor),
+        train_dataset=rows_of(6),
+        eval_dataset=rows_of(2),
+        callbacks=[RunLog(draw_curves), *callbacks],
+    )
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def what(line):
+    return line["step"], "loss" if "loss" in line else "evaluation" if "eval_loss" in line else "end"
+
+
+EXPECTED = [(1, "loss"), (2, "loss"), (2, "evaluation"), (3, "loss"), (4, "loss"), (4, "evaluation")]
+EXPECTED += [(5, "loss"), (6, "loss"), (6, "evaluation"), (6, "end")]
+
+
+@pytest.mark.usefixtures("one_thread")
+class TestRunLog:
+    def test_the_lines_are_the_history(self, tiny_model_dir, tmp_path):
+        trainer = trainer_in(tmp_path, tiny_model_dir)
+        trainer.evaluate()  # before training: it is no part of the run
+        assert not (tmp_path / "metrics.jsonl").exists()
+        trainer.state.log_history.clear()
+        trainer.train()
+        assert lines(tmp_path) == trainer.state.log_history
+        assert [what(line) for line in lines(tmp_path)] == EXPECTED
+        with Image.open(tmp_path / "curves.png") as picture:
+            assert picture.format == "PNG" and picture.width > 500
+
+    def test_interrupted_and_continued(self, tiny_model_dir, tmp_path):
+        """After an interruption the file has a line of step 4, from which the checkpoint of step 3 does not know."""
+        uninterrupted = trainer_in(tmp_path / "whole", tiny_model_dir)
+        uninterrupted.train()
+        folder = tmp_path / "cut"
+        with pytest.raises(KeyboardInterrupt):
+            trainer_in(folder, tiny_model_dir, StopAt(5)).train()
+        assert [what(line) for line in lines(folder)] == EXPECTED[:6]
+        with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write('{"loss": 1.')  # killed while it wrote
+        trainer_in(folder, tiny_model_dir).train(resume_from_checkpoint=last_checkpoint(folder))
+        assert [what(line) for line in lines(folder)] == EXPECTED
+        timed = ("runtime", "per_second", "flos")
+        both = [
+            [{k: v for k, v in line.items() if not k.endswith(timed) and k != "train_loss"} for line in lines(one)]
+            for one in (folder, tmp_path / "whole")
+        ]
+        assert both[0] == both[1]
+
+    def test_a_picture_after_every_evaluation(self, tiny_model_dir, tmp_path):
+        drawn = []
+        trainer = trainer_in(tmp_path, tiny_model_dir)
+        trainer.remove_callback(RunLog)
+        trainer.add_callback(RunLog(lambda history, path: drawn.append((len(history), path)), "picture.png"))
+        trainer.train()
+        assert drawn == [(count, tmp_path / "picture.png") for count in (3, 6, 9, 10)]
+
+    def test_another_process_writes_nothing(self, tiny_model_dir, tmp_path):
+        trainer = trainer_in(tmp_path, tiny_model_dir, save_strategy="no")
+        trainer.state.is_world_process_zero = False
+        log = next(one for one in trainer.callback_handler.callbacks if isinstance(one, RunLog))
+        trainer.state.log_history.append({"loss": 1.0, "step": 1})
+        for event in (log.on_train_begin, log.on_log, log.on_evaluate, log.on_train_end):
+            event(trainer.args, trainer.state, trainer.control)
+        assert list(tmp_path.iterdir()) == []
