@@ -77,7 +77,7 @@ def render_page(rows: Sequence[dict], title: str, subtitle: str) -> str:
     Args:
         rows (`Sequence[dict]`):
             Pairs as from [`~loading.examples.caption_examples`]: `before` and `after` (anything that `load_image`
-            takes), `generated_text`, `score`, `category`, `captions` (the references), `exact_reference` (the reference that
+            takes), `generated_text`, `score`, `category`, `captions` (the references), `exact_reference` (that
             the caption equals, or `None`).
         title (`str`):
             Heading and title of the page.
