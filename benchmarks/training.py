@@ -1,15 +1,19 @@
 """Training with `IDCTrainer` against the authors' loop (`authors_loop.py`): same weights, rows and batch size, LoRA.
 
     python benchmarks/training.py [--geometry mini mid] [--blocks 5] [--threads 1] [--bf16]
-    python benchmarks/training.py --geometry full --device cuda --workers 12
+    python benchmarks/training.py --geometry full --device cuda --workers 12 [--round_trip]
 
 Each side is a process with a loader of its own. On a CPU they take turns, block by block of a few steps; on a GPU one
-comes after the other, as each needs the memory. Printed are medians over the blocks with their range, and:
+comes after the other, as each needs the memory. Each figure is printed when it is there; then medians over the blocks
+with their range, and:
 
 - ours / peer: pairs per second, files and rows to taken steps;
 - loader / model: pairs per second of one loader process alone, and of the model fed from memory;
 - processor time of the training process, without that of loaders: it says more where others use the machine, too;
 - on a GPU peak memory and model FLOPs utilisation: pairs per second, times the FLOPs of a pair, by the card's peak.
+
+With `--round_trip` an adapter is trained for a few steps, saved, and loaded over the same base: are the logits the
+same, and how many captions a second are generated?
 
 Geometries: `mini`, the embedded model on rendered scenes; `mid` and `full` (that of Salesforce/blip2-opt-2.7b) with
 random weights, on JPEG files of 500x400. Of our packages' requirements only `mini` needs `datasets`.
@@ -29,7 +33,7 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-from peft import get_peft_model
+from peft import PeftModel, get_peft_model
 from transformers import PrinterCallback, Seq2SeqTrainingArguments, TrainerCallback, logging
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -194,9 +198,48 @@ def measure(geometry, args):
                 asking = {side: stack.enter_context(process_of(side, geometry, folder, args)) for side in sides}
                 turns = [(side, what) for side in sides for what in MEASURED[side]]
                 for side, what in turns * args.blocks:
-                    for figure, value in asking[side](what).items():
+                    figures = asking[side](what)
+                    line = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+                    print(f"  {geometry} {side.__name__.lower()} {what}: {line}", flush=True)
+                    for figure, value in figures.items():
                         found[side.__name__.lower(), what][figure].append(value)
     return found
+
+
+def round_trip(geometry, args, steps=3, tokens=30):
+    """Trains, saves and loads an adapter. Prints what it takes; returns whether the logits are the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        ours = Ours(geometry, folder, args)
+        print(f"  {geometry} built in {time.perf_counter() - began:.1f} s", flush=True)
+        (clock := Clock(geometry, 0)).last = steps
+        trainer = ours.trainer(folder, clock, ours.rows, ours.collator, 0)
+        loss = trainer.train().training_loss
+        trainer.save_model(folder)
+        batch = ours.batches[0].to(args.device)
+        inputs = {name: batch[name] for name in ("pixel_values", "input_ids", "attention_mask")}
+        began = time.perf_counter()
+        loaded = PeftModel.from_pretrained(build(geometry, args.device)[0], folder).eval()
+        print(f"  {geometry} loss {loss:.3f}; adapter loaded in {time.perf_counter() - began:.1f} s", flush=True)
+        with torch.no_grad():
+            trained = trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)  # no autocast
+            kept, again = (model(**inputs).logits for model in (trained.eval(), loaded))
+            with loaded.disable_adapter():
+                without = loaded(**inputs).logits
+        changed = (kept - without).abs().max().item()
+        same = torch.equal(kept, again)
+        print(
+            f"  {geometry} loaded logits {'the same' if same else 'DIFFER'}; the adapter adds {changed:.3g}",
+            flush=True,
+        )
+        prompt = int(batch["labels"].ne(-100).any(0).int().argmax())
+        inputs |= {name: inputs[name][:, :prompt] for name in inputs if name != "pixel_values"}
+        for _ in range(2):  # the first one warms up
+            began = time.perf_counter()
+            loaded.generate(**inputs, min_new_tokens=tokens, max_new_tokens=tokens).tolist()
+            rate = BATCH[geometry] / (time.perf_counter() - began)
+        print(f"  {geometry} {rate:.1f} greedy captions of {tokens} tokens a second", flush=True)
+    return same and changed > 0
 
 
 def middle(values, unit=""):
@@ -239,6 +282,7 @@ def main():
     parser.add_argument("--workers", type=int, default=1, help="loader processes of each side")
     parser.add_argument("--bf16", action="store_true", help="ours in mixed precision on a CPU, as on a GPU always")
     parser.add_argument("--peak_tflops", type=float, help="of a card that is not known here, in 16 bits")
+    parser.add_argument("--round_trip", action="store_true", help="an adapter saved and loaded, at the end")
     args = parser.parse_args()
     if args.device == "cuda":
         args.bf16, card = True, torch.cuda.get_device_name()
@@ -247,6 +291,8 @@ def main():
             parser.error(f"the peak of {card} is not known here: give --peak_tflops, of its data sheet")
         args.peak_tflops = args.peak_tflops or known[0]
     missed = [report(geometry, measure(geometry, args), args) for geometry in args.geometry]
+    if args.round_trip:
+        missed += [not round_trip(geometry, args) for geometry in args.geometry]
     raise SystemExit(any(missed))
 
 
