@@ -24,7 +24,8 @@ class IDCCollator:
 
     Args:
         processor (`Callable`):
-            Called as `processor(images=[(before, after), ...], text=[caption, ...], return_tensors="pt")`.
+            Called as `processor(images=[(before, after), ...], captions=[caption, ...], return_tensors="pt")`, and with
+            `text=[prompt, ...]` if a row has a `prompt` of its own; `None` then stands for the processor's.
         caption_key (`str`, *optional*, defaults to `"captions"`):
             Column with the references: a list of strings, or one string.
         sample_reference (`bool`, *optional*, defaults to `True`):
@@ -76,8 +77,8 @@ class IDCCollator:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """
         Args:
-            rows (`Sequence[dict]`): with columns `id`, `before`, `after` and `caption_key`. Images may also be as
-                `datasets.Image(decode=False)` gives them: then a broken file is reported with its row, and JPEG files
+            rows (`Sequence[dict]`): with columns `id`, `before`, `after` and `caption_key`, and optionally `prompt`.
+                Images may also be as `datasets.Image(decode=False)` gives them: then a broken file is reported with its row, and JPEG files
                 can be decoded at the scale that the processor needs.
 
         Returns:
@@ -87,7 +88,7 @@ class IDCCollator:
             ValueError: names the row whose column is missing or empty, or that the processor refuses.
         """
         names = [f"row id={row['id']!r}" if "id" in row else f"row {i} of the batch" for i, row in enumerate(rows)]
-        pairs, texts = [], []
+        pairs, captions, prompts = [], [], [row.get("prompt") for row in rows]
         for row, name in zip(rows, names, strict=True):
             references = self._references(row, name)
             rng = self._rng(row, name)
@@ -99,20 +100,22 @@ class IDCCollator:
                 except (ValueError, TypeError, OSError, SyntaxError, AttributeError) as error:
                     raise ValueError(f"{name}: cannot be augmented: {error}") from error
             pairs.append(pair)
-            texts.append(references[pick if self.sample_reference else 0])
+            captions.append(references[pick if self.sample_reference else 0])
         try:
-            return self._process(pairs, texts)
+            return self._process(pairs, captions, prompts)
         except (ValueError, TypeError, OSError) as error:
-            raise ValueError(self._culprit(pairs, texts, names) or str(error)) from error
+            raise ValueError(self._culprit(names, pairs, captions, prompts) or str(error)) from error
 
-    def _process(self, pairs: list[tuple], texts: list[str]) -> Mapping[str, Any]:
-        cut = {} if self.max_length is None else {"truncation": True, "max_length": self.max_length}
-        return self.processor(images=pairs, text=texts, return_tensors="pt", **cut)
+    def _process(self, pairs: list[tuple], captions: list[str], prompts: list[str | None]) -> Mapping[str, Any]:
+        options = {} if self.max_length is None else {"truncation": True, "max_length": self.max_length}
+        if any(prompt is not None for prompt in prompts):
+            options["text"] = prompts
+        return self.processor(images=pairs, captions=captions, return_tensors="pt", **options)
 
-    def _culprit(self, pairs: list[tuple], texts: list[str], names: list[str]) -> str | None:
-        for pair, text, name in zip(pairs, texts, names, strict=True):
+    def _culprit(self, names: list[str], *columns: list) -> str | None:
+        for name, *values in zip(names, *columns, strict=True):
             try:
-                self._process([pair], [text])
+                self._process(*([value] for value in values))
             except (ValueError, TypeError, OSError) as error:
                 return f"{name}: {error}"
         return None  # each row is fine alone: the batch as a whole is what the processor refuses

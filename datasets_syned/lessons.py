@@ -168,14 +168,14 @@ class LessonCollator:
     """Batches of [`Lessons`]: the processor's inputs, and the labels of patches and pairs.
 
     Args:
-        processor (`Callable`): `processor(images=[(before, after), ...], text=[caption, ...], return_tensors="pt")`.
+        processor (`Callable`): `processor(images=[(before, after), ...], captions=[caption, ...], return_tensors="pt")`.
     """
 
     def __init__(self, processor):
         self.processor = processor
 
     def __call__(self, items):
-        batch = dict(self.processor(images=[x["pair"] for x in items], text=[x["caption"] for x in items]))
+        batch = dict(self.processor(images=[x["pair"] for x in items], captions=[x["caption"] for x in items]))
         for name in ("patch_labels", "pair_labels"):
             batch[name] = batch["input_ids"].new_tensor(np.stack([x[name] for x in items]))
         return batch

@@ -127,7 +127,7 @@ class CanvasCaptionerMixin:
         if "labels" in kwargs:
             raise ValueError(
                 "generate() got labels: these inputs were made for training and hold the caption. Make them with "
-                "processor(images=pairs), without text."
+                "processor(images=pairs), without captions."
             )
         if input_ids is not None:
             self._check_image_tokens(input_ids)

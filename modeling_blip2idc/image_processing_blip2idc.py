@@ -21,7 +21,7 @@ def make_canvas(
     after: Any,
     size: Mapping[str, int] | SizeDict | tuple[int, int] | int,
     concat_axis: str = "vertical",
-    draft: bool = True,
+    draft: bool = False,
     resample: Image.Resampling = Image.Resampling.BICUBIC,
     name: str = "",
 ) -> tuple[Image.Image, CanvasGeometry]:
@@ -45,11 +45,10 @@ def make_canvas(
             side of a square.
         concat_axis (`str`, *optional*, defaults to `"vertical"`):
             `"vertical"`: before above after; `"horizontal"`: before left of after.
-        draft (`bool`, *optional*, defaults to `True`):
+        draft (`bool`, *optional*, defaults to `False`):
             Decode JPEG files at the smallest of 1, 1/2, 1/4, 1/8 of their size that still covers the half: several
             times faster for photos. Pixels then differ from a full decoding, by 0.2 to 1 grey level on average, and by
-            about 3 (much more at hard edges) where the reduced photo is hardly larger than the half; use `False`
-            where pixels must be reproduced. PIL images and arrays are already decoded and never change.
+            about 3 (much more at hard edges) where the reduced photo is hardly larger than the half. PIL images and arrays are already decoded and never change.
         resample (`PIL.Image.Resampling`, *optional*, defaults to bicubic): filter, anti-aliased as always in PIL.
         name (`str`, *optional*, defaults to `""`): what messages call the pair, for example `"images[3]"`.
 
@@ -110,6 +109,34 @@ def as_pair(pair: Any, name: str = "images") -> tuple[Any, Any]:
             raise ImageLoadError(f"{name}: a pair is two images, but this one has {len(pair)}. {right}")
         return pair[0], pair[1]
     raise ImageTypeError(f"{name}: got {type(pair).__name__} where a pair of images is expected. {right}")
+
+
+def as_pairs(images: Any) -> dict[str, tuple[Any, Any]]:
+    """
+    Sort out one pair from many, without loading anything.
+
+    Args:
+        images (`tuple`, `dict` or `list`):
+            A pair, as for [`as_pair`]; a list of two images, which is one, too; or a list of pairs.
+
+    Returns:
+        `dict[str, tuple[Any, Any]]`: the pairs, by what messages call them: `""` for one pair, else `"images[i]"`.
+
+    Raises:
+        `ValueError`: `images` is missing, empty or something else. `ImageLoadError` as for [`as_pair`].
+    """
+    if isinstance(images, (tuple, Mapping)):
+        return {"": as_pair(images)}
+    if not isinstance(images, list) or not images:
+        what = f"a {type(images).__name__}" if images or images is None else "an empty list"
+        raise ValueError(f"images is {what}; give a pair (before, after), or a list of pairs.")
+    if len(images) == 2 and not any(map(_looks_like_a_pair, images)):
+        return {"": as_pair(images)}
+    return {f"images[{i}]": as_pair(pair, f"images[{i}]") for i, pair in enumerate(images)}
+
+
+def _looks_like_a_pair(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) or (isinstance(value, Mapping) and bool({"before", "after"} & set(value)))
 
 
 def _width_height(size: Any) -> tuple[int, int]:

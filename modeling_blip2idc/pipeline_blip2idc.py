@@ -24,7 +24,7 @@ from .inputs_blip2idc import Row, as_rows, describe
 from .processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
 
 TASK = "image-difference-captioning"
-_PREPROCESS_ARGUMENTS = ("prompt", "concat_axis", "draft", "size", "on_error")
+_PREPROCESS_ARGUMENTS = ("text", "prompt", "concat_axis", "draft", "size", "on_error")
 _LOADING_ARGUMENTS = ("local_files_only",)  # `pipeline()` hands these on after use
 _TO_SPACES = str.maketrans(dict.fromkeys(string.punctuation, " "))
 
@@ -95,7 +95,7 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
                 The second image, when `inputs` is the first one.
             batch_size (`int`, *optional*, defaults to 1):
                 Pairs at a time. A pair's caption does not depend on it.
-            prompt (`str`, *optional*):
+            text (`str`, *optional*):
                 Start of the caption, to be continued, or InstructBLIP's instruction; by default the processor's own.
             concat_axis (`str`, *optional*), draft (`bool`, *optional*), size (`dict`, *optional*):
                 The canvas, as for [`Blip2IDCProcessor`]; by default as the processor has it.

@@ -152,7 +152,7 @@ def test_every_matrix_of_an_adapter_gets_a_gradient(tiny_model, tiny_processor):
     for name in RELEASED:
         assert yaml.safe_load("\n".join(lines(name)))["ddp_find_unused_parameters"] is False
     model = get_peft_model(tiny_model, lora_config(TOWERS, "authors"))
-    batch = tiny_processor(random_pairs(2), text=CAPTIONS[:2], return_tensors="pt")
+    batch = tiny_processor(random_pairs(2), captions=CAPTIONS[:2], return_tensors="pt")
     model(**batch).loss.backward()
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     assert trained and not [name for name, weight in trained.items() if weight.grad is None]

@@ -77,7 +77,7 @@ def relevance_maps(
         fast (`bool`, *optional*, defaults to `False`):
             Only one position: a fifth of the time, and coarser.
         processor_kwargs:
-            `prompt`, `size`, `concat_axis` and `draft`, as for the processor.
+            `text` (the prompt), `size`, `concat_axis` and `draft`, as for the processor.
 
     Returns:
         `list[RelevanceMaps]`: one per pair.
@@ -92,9 +92,9 @@ def relevance_maps(
         captions = _checked([captions] if isinstance(captions, str) else list(captions), len(pairs))
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}, it must be a whole number from 1")
-    if unknown := sorted(set(processor_kwargs) - {"prompt", "size", "concat_axis", "draft"}):
+    if unknown := sorted(set(processor_kwargs) - {"text", "size", "concat_axis", "draft"}):
         raise ValueError(
-            f"{unknown[0]} is no argument of relevance_maps; it takes prompt, size, concat_axis and draft"
+            f"{unknown[0]} is no argument of relevance_maps; it takes text, size, concat_axis and draft"
         )
     results = []
     with _evaluating(model), torch.inference_mode(False), torch.enable_grad():
@@ -163,8 +163,8 @@ def _relevance(pipe, halves, captions: list[str], layout: CanvasGeometry, shifts
     changed = torch.tensor([normalize_caption(caption) not in unchanged for caption in captions])
     if captioner.config.use_decoder_only_language_model:
         options = {**options, "max_length": captioner.config.text_config.max_position_embeddings}
-    targets = pipe.processor(images=halves, text=captions, **options).to(device)
-    nothing = pipe.processor(images=halves, text=[known[0]] * len(halves), **options).to(device)
+    targets = pipe.processor(images=halves, captions=captions, **options).to(device)
+    nothing = pipe.processor(images=halves, captions=[known[0]] * len(halves), **options).to(device)
     pixels = targets.pop("pixel_values").float()  # (N, 3, H, W)
     instruction = {name: targets.pop(name) for name in list(targets) if name.startswith("qformer_")}
     weight = changed.to(device)

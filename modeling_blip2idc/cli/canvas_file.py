@@ -53,7 +53,7 @@ def write_canvas(
         model_id, revision = base_of(model_id, adapter_file)
     image_processor = AutoImageProcessor.from_pretrained(model_id, revision=revision or "main")
     options, _ = Blip2IDCProcessor.get_processor_dict(model_id, revision=revision or "main")
-    axis, draft = options.get("concat_axis", "vertical"), options.get("draft", True)
+    axis, draft = options.get("concat_axis", "vertical"), options.get("draft", False)
     canvas, geometry = make_canvas(before, after, image_processor.size, axis, draft, image_processor.resample)
     canvas.save(out)
     return geometry

@@ -162,7 +162,7 @@ def load_pipeline(args: argparse.Namespace) -> Callable:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    options = {name: getattr(args, name) for name in ("num_beams", "max_new_tokens", "prompt")}
+    options = {"num_beams": args.num_beams, "max_new_tokens": args.max_new_tokens, "text": args.prompt}
     options = {name: value for name, value in options.items() if value is not None}
     try:
         model, processor = load_idc(args.model, revision=args.revision)

@@ -26,7 +26,7 @@ class Recorder:
 
     def __call__(self, **kwargs):
         self.calls.append(kwargs)
-        return {"input_ids": kwargs["text"]}
+        return {"input_ids": kwargs["captions"]}
 
 
 def texts(collator, *batches):
@@ -41,11 +41,11 @@ def test_pairs_and_one_reference_per_row_reach_the_processor(rows):
     recorder = Recorder()
     IDCCollator(recorder)(rows)
     (call,) = recorder.calls
-    assert set(call) == {"images", "text", "return_tensors"} and call["return_tensors"] == "pt"
+    assert set(call) == {"images", "captions", "return_tensors"} and call["return_tensors"] == "pt"
     assert [tuple(map(pixels, pair)) for pair in call["images"]] == [
         (pixels(row["before"]), pixels(row["after"])) for row in rows
     ]
-    assert all(text in row["captions"] for text, row in zip(call["text"], rows, strict=True))
+    assert all(text in row["captions"] for text, row in zip(call["captions"], rows, strict=True))
 
 
 def test_with_the_real_processor(rows, tiny_processor):

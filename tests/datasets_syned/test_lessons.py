@@ -232,12 +232,12 @@ class TestDealing:
 
 
 def test_collator(prepared):
-    def processor(images, text):
-        return {"count": len(images), "text": text, "input_ids": torch.zeros(len(images), 5, dtype=torch.long)}
+    def processor(images, captions):
+        return {"count": len(images), "captions": captions, "input_ids": torch.zeros(len(images), 5, dtype=torch.long)}
 
     lessons = Lessons([prepared], ONE_PHASE, 4)
     batch = LessonCollator(processor)([lessons[i] for i in range(4)])
-    assert batch["count"] == 4 and batch["text"] == [lessons[i]["caption"] for i in range(4)]
+    assert batch["count"] == 4 and batch["captions"] == [lessons[i]["caption"] for i in range(4)]
     assert batch["patch_labels"].shape == (4, 16, len(PATCH_CLASSES))
     assert batch["pair_labels"].shape == (4, len(PAIR_CLASSES))
     assert batch["pair_labels"].dtype == batch["patch_labels"].dtype == torch.long

@@ -44,7 +44,7 @@ def test_equals_paste_then_resize_outside_the_seam(size, canvas, axis):
     before, after = photo(*size, seed=1), photo(*size, seed=2)
     height, width = canvas if axis == "vertical" else canvas[::-1]
     theirs = authors_pixels(before, after, height, width, axis)
-    made, geometry = make_canvas(before, after, {"height": height, "width": width}, axis, draft=False)
+    made, geometry = make_canvas(before, after, {"height": height, "width": width}, axis)
     ours = stock_pixels(made, height, width)  # the stock processor leaves a finished canvas as it is
     assert np.abs(ours - np.asarray(made)).max() < 0.01
     along = 0 if axis == "vertical" else 1
@@ -114,8 +114,8 @@ def jpeg(image: Image.Image, orientation: int = 1) -> bytes:
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_draft_of_jpegs_is_close_and_keeps_the_geometry(orientation):
     before, after = jpeg(photo(1600, 1200, 8), orientation), jpeg(photo(1200, 1600, 9), orientation)
-    drafted, geometry = make_canvas(before, after, {"height": 448, "width": 224})
-    full, full_geometry = make_canvas(before, after, {"height": 448, "width": 224}, draft=False)
+    drafted, geometry = make_canvas(before, after, {"height": 448, "width": 224}, draft=True)
+    full, full_geometry = make_canvas(before, after, {"height": 448, "width": 224})
     sizes = ((1600, 1200), (1200, 1600))
     assert geometry == full_geometry == CanvasGeometry(*(sizes if orientation == 1 else sizes[::-1]), (224, 448))
     difference = np.abs(np.asarray(drafted, float) - np.asarray(full, float))
@@ -126,8 +126,8 @@ def test_draft_changes_nothing_but_jpegs():
     before, after = photo(800, 600, 10), np.asarray(photo(400, 300, 11))
     file = io.BytesIO()
     before.save(file, "PNG")
-    drafted = make_canvas(file.getvalue(), after, 56)[0]
-    assert drafted.tobytes() == make_canvas(file.getvalue(), after, 56, draft=False)[0].tobytes()
+    drafted = make_canvas(file.getvalue(), after, 56, draft=True)[0]
+    assert drafted.tobytes() == make_canvas(file.getvalue(), after, 56)[0].tobytes()
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------

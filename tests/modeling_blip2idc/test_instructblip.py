@@ -60,7 +60,7 @@ class TestProcessor:
         pairs = random_pairs(3)
         canvases = [make_canvas(*images, {"height": 56, "width": 28})[0] for images in pairs]
         text = [INSTRUCTION if prompt is None else prompt] * 3
-        ours, theirs = processor(images=pairs, prompt=prompt), stock_processor(processor)(canvases, text)
+        ours, theirs = processor(images=pairs, text=prompt), stock_processor(processor)(canvases, text)
         assert ours.keys() == theirs.keys()
         for name in ours:
             assert np.array_equal(ours[name], theirs[name]), name
@@ -69,7 +69,7 @@ class TestProcessor:
         _, processor = llama
         assert processor.stop_token_id == processor.tokenizer.eos_token_id == 2
         texts = [CAPTIONS[0], CAPTIONS[3]]
-        batch = processor(images=random_pairs(2), text=texts)
+        batch = processor(images=random_pairs(2), captions=texts)
         prefix = [processor.image_token_id] * QUERIES + [2] + ids_of(processor, INSTRUCTION)
         targets = [ids_of(processor, text) + [2] for text in texts]
         pads = len(targets[0]) - len(targets[1])
@@ -95,13 +95,13 @@ class TestProcessor:
         backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
         backend.pre_tokenizer = pre_tokenizers.Sequence([])
         assert len(ids_of(processor, " the")) == len(ids_of(processor, "the")) + 1
-        batch = processor(images=random_pairs(1), text=CAPTIONS[0])
+        batch = processor(images=random_pairs(1), captions=CAPTIONS[0])
         learned = batch["labels"][0][batch["labels"][0] != -100].tolist()
         assert learned == ids_of(processor, CAPTIONS[0]) + [processor.stop_token_id]
 
     def test_t5_reads_the_instruction_and_learns_the_caption(self):
         _, processor = tiny_instructblip(t5=True)
-        batch = processor(images=random_pairs(2), text=CAPTIONS[:2])
+        batch = processor(images=random_pairs(2), captions=CAPTIONS[:2])
         image = [processor.image_token_id] * QUERIES
         assert batch["input_ids"].tolist() == [image + processor.tokenizer(INSTRUCTION)["input_ids"]] * 2
         labels = processor.tokenizer(CAPTIONS[:2], padding=True, return_tensors="pt")
@@ -112,10 +112,10 @@ class TestProcessor:
     def test_max_length_counts_the_instruction(self, llama):
         _, processor = llama
         taken = QUERIES + 1 + len(ids_of(processor, INSTRUCTION)) + 1
-        batch = processor(images=random_pairs(1), text=CAPTIONS[0], max_length=taken + 2)
+        batch = processor(images=random_pairs(1), captions=CAPTIONS[0], max_length=taken + 2)
         assert batch["labels"][0, taken - 1 :].tolist() == ids_of(processor, CAPTIONS[0])[:2] + [2]
         with pytest.raises(ValueError, match=f"max_length={taken} leaves no room.*take {taken}"):
-            processor(images=random_pairs(1), text=CAPTIONS[0], max_length=taken)
+            processor(images=random_pairs(1), captions=CAPTIONS[0], max_length=taken)
 
     def test_its_instruction_is_saved(self, pair, tmp_path):
         _, processor = pair
@@ -123,8 +123,8 @@ class TestProcessor:
         processor.prompt, processor.concat_axis = "the change:", "horizontal"
         processor.save_pretrained(tmp_path)
         again = type(processor).from_pretrained(tmp_path)
-        expected = processor(images=random_pairs(2), text=CAPTIONS[:2])
-        for name, tensor in again(images=random_pairs(2), text=CAPTIONS[:2]).items():
+        expected = processor(images=random_pairs(2), captions=CAPTIONS[:2])
+        for name, tensor in again(images=random_pairs(2), captions=CAPTIONS[:2]).items():
             assert torch.equal(tensor, expected[name]), name
         assert type(processor).from_pretrained(tmp_path, prompt="now").prompt == "now"
 
@@ -148,7 +148,7 @@ class TestModel:
 
     def test_the_qformer_reads_the_instruction(self, pair):
         model, processor = pair
-        inputs, other = (processor(images=random_pairs(1), prompt=text) for text in (INSTRUCTION, "the two images"))
+        inputs, other = (processor(images=random_pairs(1), text=text) for text in (INSTRUCTION, "the two images"))
         mixed = {**inputs, **{name: other[name] for name in other if name.startswith("qformer")}}
         options = {"decoder_input_ids": torch.tensor([[0]])} if model.config.is_encoder_decoder else {}
         with torch.no_grad():
@@ -184,8 +184,8 @@ class TestModel:
 
     def test_training_inputs_are_refused_by_generate(self, pair):
         model, processor = pair
-        with pytest.raises(ValueError, match="labels.*without text"):
-            model.generate(**processor(images=random_pairs(1), text=CAPTIONS[0]))
+        with pytest.raises(ValueError, match="labels.*without captions"):
+            model.generate(**processor(images=random_pairs(1), captions=CAPTIONS[0]))
 
     def test_generation_settings(self, pair):
         model, processor = pair
@@ -203,7 +203,7 @@ class TestModel:
 
     def test_llama_does_not_run_out_of_positions(self, llama):
         model, processor = llama
-        inputs = processor(images=random_pairs(1), prompt=" ".join(["the"] * 100))
+        inputs = processor(images=random_pairs(1), text=" ".join(["the"] * 100))
         length = inputs["input_ids"].shape[1]
         assert length == QUERIES + 1 + 100
         assert model.generate(**inputs, **never(processor)).shape[1] == 128
@@ -235,7 +235,7 @@ class TestModel:
         """The prompt of both is the same: what tells the captions apart are the images."""
         model, processor = pair
         pairs = random_pairs(2)
-        batch = processor(images=pairs, text=CAPTIONS[:2])
+        batch = processor(images=pairs, captions=CAPTIONS[:2])
         optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
         model.train()
         for _ in range(60):

@@ -57,8 +57,8 @@ def test_load_idc(folder, caplog):
     assert (processor.num_query_tokens, processor.stop_token) == (4, "</s>")
     assert processor.image_token_id == model.config.image_token_index
     expected, same = tiny_instructblip()
-    inputs = processor(images=random_pairs(2), text=CAPTIONS[:2])
-    for name, tensor in same(images=random_pairs(2), text=CAPTIONS[:2]).items():
+    inputs = processor(images=random_pairs(2), captions=CAPTIONS[:2])
+    for name, tensor in same(images=random_pairs(2), captions=CAPTIONS[:2]).items():
         assert torch.equal(inputs[name], tensor), name
     inputs = processor(images=random_pairs(2))
     assert torch.equal(model.generate(**inputs), expected.generate(**inputs))
@@ -154,8 +154,8 @@ class TestPipeline:
         pipe = pipeline(TASK, model=str(instructblip_dir), device="cpu")
         model, processor = load_idc(instructblip_dir)
         processor.prompt = "the change:"
-        self.check(pipe(random_pairs(3), prompt="the change:", max_new_tokens=6), model, processor)
-        assert pipe(random_pairs(3), max_new_tokens=6) != pipe(random_pairs(3), prompt="what", max_new_tokens=6)
+        self.check(pipe(random_pairs(3), text="the change:", max_new_tokens=6), model, processor)
+        assert pipe(random_pairs(3), max_new_tokens=6) != pipe(random_pairs(3), text="what", max_new_tokens=6)
 
     def test_of_an_adapter(self, folder, tmp_path):
         model, processor = load_idc(folder)

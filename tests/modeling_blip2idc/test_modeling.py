@@ -119,8 +119,8 @@ def test_a_caption_does_not_depend_on_its_batch(pair):
 def test_training_inputs_are_refused_by_generate(pair):
     """Their input_ids hold the caption, which generate would then repeat."""
     model, processor = pair
-    with pytest.raises(ValueError, match="labels.*without text"):
-        model.generate(**processor(images=random_pairs(1), text=CAPTIONS[0]))
+    with pytest.raises(ValueError, match="labels.*without captions"):
+        model.generate(**processor(images=random_pairs(1), captions=CAPTIONS[0]))
 
 
 class TestGenerationSettings:
@@ -253,7 +253,7 @@ class TestTraining:
         """The whole loop: processor's labels, loss, gradients, generation, stop token, decoding."""
         model, processor = pair
         pairs = random_pairs(2)
-        batch = processor(images=pairs, text=CAPTIONS[:2])
+        batch = processor(images=pairs, captions=CAPTIONS[:2])
         optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
         model.train()
         for _ in range(80):
@@ -270,7 +270,7 @@ class TestTraining:
 
     def test_activation_checkpointing_gives_the_same_gradients(self, pair):
         model, processor = pair
-        batch = processor(images=random_pairs(2), text=CAPTIONS[:2])
+        batch = processor(images=random_pairs(2), captions=CAPTIONS[:2])
         model.train()
         gradients = []
         for checkpointing in (False, True):

@@ -219,8 +219,8 @@ def test_known_phrases_for_no_change(pipe, text):
 
 def test_prompt_canvas_and_draft_reach_the_processor(pipe, pairs):
     plain = pipe(pairs[:8])
-    assert texts(pipe(pairs[:8], prompt="the small")) != texts(plain)
-    assert not any(text.startswith("the small") for (text,) in texts(pipe(pairs[:8], prompt="the small")))
+    assert texts(pipe(pairs[:8], text="the small")) != texts(plain)
+    assert not any(text.startswith("the small") for (text,) in texts(pipe(pairs[:8], text="the small")))
     assert texts(pipe(pairs[:8], concat_axis="horizontal")) != texts(plain)
     assert texts(pipe(pairs[:8], size={"height": 28, "width": 28})) != texts(plain)
     assert texts(pipe(pairs[:8], draft=False)) == texts(plain)

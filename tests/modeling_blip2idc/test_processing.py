@@ -50,7 +50,7 @@ class TestAgainstTheStockProcessor:
         pairs = random_pairs(4)
         canvases = [make_canvas(*pair, {"height": 56, "width": 28})[0] for pair in pairs]
         text = [f"{caption}\n" for caption in CAPTIONS]
-        ours = processor(images=pairs, text=CAPTIONS)
+        ours = processor(images=pairs, captions=CAPTIONS)
         theirs = stock(images=canvases, text=text, padding=True, return_tensors="pt")
         for name in theirs:
             assert torch.equal(ours[name], theirs[name]), name
@@ -60,7 +60,7 @@ class TestAgainstTheStockProcessor:
         pairs = random_pairs(2)
         canvases = [make_canvas(*pair, {"height": 56, "width": 28})[0] for pair in pairs]
         for prompt in (None, "what changed?"):
-            ours = t5_processor(images=pairs, text=CAPTIONS[:2], prompt=prompt)
+            ours = t5_processor(images=pairs, captions=CAPTIONS[:2], text=prompt)
             theirs = stock(images=canvases, text=[prompt or ""] * 2, return_tensors="pt")
             for name in theirs:
                 assert torch.equal(ours[name], theirs[name]), name
@@ -72,7 +72,7 @@ class TestAgainstTheStockProcessor:
 
 class TestLabels:
     def test_only_the_caption_and_one_stop_token_are_learned(self, processor):
-        batch = processor(images=random_pairs(2), text=[CAPTIONS[0], CAPTIONS[3]])
+        batch = processor(images=random_pairs(2), captions=[CAPTIONS[0], CAPTIONS[3]])
         first, second = (ids_of(processor, CAPTIONS[i]) + [BREAK] for i in (0, 3))
         pads = abs(len(first) - len(second))
         rows = [first + [-100] * (pads if len(first) < len(second) else 0), second]
@@ -82,37 +82,37 @@ class TestLabels:
         assert torch.equal(batch["attention_mask"] == 0, batch["input_ids"] == PAD)
 
     def test_a_prompt_is_not_learned(self, processor):
-        batch = processor(images=random_pairs(1), text=CAPTIONS[0], prompt="the change: ")
+        batch = processor(images=random_pairs(1), captions=CAPTIONS[0], text="the change: ")
         prompt, caption = ids_of(processor, "the change:"), ids_of(processor, f" {CAPTIONS[0]}")
         assert batch["input_ids"].tolist() == [[IMAGE] * 4 + [BOS] + prompt + caption + [BREAK]]
         assert batch["labels"].tolist() == [[-100] * (5 + len(prompt)) + caption + [BREAK]]
         assert prompt + caption == ids_of(processor, f"the change: {CAPTIONS[0]}")
-        generation = processor(images=random_pairs(1), prompt="the change: ")
+        generation = processor(images=random_pairs(1), text="the change: ")
         assert generation["input_ids"].tolist() == [[IMAGE] * 4 + [BOS] + prompt]
 
     def test_line_breaks_in_a_caption_become_spaces(self, processor):
         pairs = random_pairs(1)
-        batch = processor(images=pairs, text=" the cube\n was\r\n\tmoved\n")
-        assert torch.equal(batch["labels"], processor(images=pairs, text="the cube was moved")["labels"])
+        batch = processor(images=pairs, captions=" the cube\n was\r\n\tmoved\n")
+        assert torch.equal(batch["labels"], processor(images=pairs, captions="the cube was moved")["labels"])
         assert (batch["labels"] == BREAK).sum() == 1
 
     @pytest.mark.parametrize("length", [7, 9, 12])
     def test_a_long_caption_loses_its_end_but_not_its_stop_token(self, processor, length):
-        batch = processor(images=random_pairs(2), text=CAPTIONS[:2], max_length=length)
+        batch = processor(images=random_pairs(2), captions=CAPTIONS[:2], max_length=length)
         assert batch["input_ids"].shape == (2, length)
         for row, caption in zip(batch["labels"].tolist(), CAPTIONS, strict=False):
             kept = ids_of(processor, caption)[: length - 6]
             assert row[5:] == kept + [BREAK] + [-100] * (length - 6 - len(kept))
 
     def test_t5_counts_the_caption_alone(self, t5_processor):
-        batch = t5_processor(images=random_pairs(1), text=CAPTIONS[0], max_length=4)
+        batch = t5_processor(images=random_pairs(1), captions=CAPTIONS[0], max_length=4)
         assert batch["labels"].tolist() == [ids_of(t5_processor, CAPTIONS[0])[:3] + [t5_processor.stop_token_id]]
         assert batch["input_ids"].shape == (1, 5)
 
     def test_t5_labels_are_padded_on_the_right(self, t5_processor):
         pairs = random_pairs(2)
         batches = [
-            t5_processor(images=pairs, text=[CAPTIONS[0], CAPTIONS[3]], padding_side=side)["labels"]
+            t5_processor(images=pairs, captions=[CAPTIONS[0], CAPTIONS[3]], padding_side=side)["labels"]
             for side in ("left", "right")
         ]
         assert torch.equal(*batches) and (batches[0][:, -1] == -100).sum() == 1
@@ -120,24 +120,24 @@ class TestLabels:
     def test_max_length_without_truncation_pads_only(self, processor):
         options = {"max_length": 6, "truncation": False}
         pairs = random_pairs(1)
-        full = processor(images=pairs, text=CAPTIONS[0])
-        assert torch.equal(processor(images=pairs, text=CAPTIONS[0], **options)["labels"], full["labels"])
+        full = processor(images=pairs, captions=CAPTIONS[0])
+        assert torch.equal(processor(images=pairs, captions=CAPTIONS[0], **options)["labels"], full["labels"])
 
     @pytest.mark.parametrize("prompt, length", [(None, 6), (None, 2), ("the change:", 8)])
     def test_no_room_for_a_caption_is_refused(self, processor, prompt, length):
         with pytest.raises(ValueError, match=f"max_length={length} leaves no room"):
-            processor(images=random_pairs(1), text=CAPTIONS[0], prompt=prompt, max_length=length)
+            processor(images=random_pairs(1), captions=CAPTIONS[0], text=prompt, max_length=length)
 
     def test_padding_options(self, processor):
         pairs, text = random_pairs(2), [CAPTIONS[0], CAPTIONS[3]]
-        right = processor(images=pairs, text=text)
-        left = processor(images=pairs, text=text, padding_side="left")
+        right = processor(images=pairs, captions=text)
+        left = processor(images=pairs, captions=text, padding_side="left")
         for name in ("input_ids", "attention_mask", "labels"):
             for row, other, mask in zip(right[name], left[name], right["attention_mask"], strict=True):
                 assert torch.equal(other, row.roll(int((mask == 0).sum())))
-        assert processor(images=pairs, text=text, padding="max_length", max_length=32)["labels"].shape == (2, 32)
-        assert processor(images=pairs, text=text, pad_to_multiple_of=16)["input_ids"].shape == (2, 16)
-        rows = processor(images=pairs, text=text, padding=False, return_tensors=None)
+        assert processor(images=pairs, captions=text, padding="max_length", max_length=32)["labels"].shape == (2, 32)
+        assert processor(images=pairs, captions=text, pad_to_multiple_of=16)["input_ids"].shape == (2, 16)
+        rows = processor(images=pairs, captions=text, padding=False, return_tensors=None)
         for name in ("input_ids", "labels"):
             for row, padded, mask in zip(rows[name], right[name], right["attention_mask"], strict=True):
                 assert row == padded[mask == 1].tolist()
@@ -175,18 +175,18 @@ class TestPairs:
         assert not torch.equal(fast, exact)
         opened = tuple(Image.open(path).convert("RGB") for path in pair)
         assert torch.equal(processor(images=opened)["pixel_values"], exact)
-        assert torch.equal(processor(images=pair)["pixel_values"], fast)
+        assert torch.equal(processor(images=pair)["pixel_values"], exact)
 
     @pytest.mark.parametrize(
         ("images", "message"),
         [
-            (None, "images is missing"),
+            (None, "images is a NoneType"),
             ([], "empty list"),
             ("a.png", "images is a str"),
-            ([1, 2], "write a pair as a tuple"),
-            ((1,), "images: a pair is two images, but this one has 1"),
+            ([1, 2, 3], r"images\[0\]: got int"),
+            ((1,), "a pair is two images, but this one has 1"),
             ([(0, 0), (1, 2, 3)], r"images\[1\].*two images.*3"),
-            ({"before": 0}, "no 'after'"),
+            ({"before": 0}, "has no 'after'"),
             ([None], r"images\[0\]"),
         ],
     )
@@ -207,21 +207,21 @@ class TestRefusals:
         ("text", "message"),
         [
             (["a", "b"], "2 captions for 1 pairs"),
-            ([3], r"text\[0\] is a int"),
-            ("", r"text\[0\] is empty.*leave text out"),
-            (["\n "], r"text\[0\] is empty"),
-            ("a <image> b", r"text\[0\] contains control tokens \('<image>'\)"),
-            ("the end</s>", r"text\[0\] contains control tokens \('</s>'\)"),
+            ([3], r"captions\[0\] is a int"),
+            ("", r"captions\[0\] is empty.*leave captions out"),
+            (["\n "], r"captions\[0\] is empty"),
+            ("a <image> b", r"captions\[0\] contains control tokens \('<image>'\)"),
+            ("the end</s>", r"captions\[0\] contains control tokens \('</s>'\)"),
         ],
     )
     def test_captions(self, processor, text, message):
         with pytest.raises(ValueError, match=message):
-            processor(images=random_pairs(1), text=text)
+            processor(images=random_pairs(1), captions=text)
 
     def test_a_prompt_with_an_image_token(self, processor, t5_processor):
         for each in (processor, t5_processor):
             with pytest.raises(ValueError, match="prompt contains the image token"):
-                each(images=random_pairs(1), prompt="<image> what changed?")
+                each(images=random_pairs(1), text="<image> what changed?")
 
     def test_no_number_of_query_tokens(self, processor):
         """Stock BLIP-2 then ignores the image without a word."""
@@ -245,8 +245,8 @@ class TestSavedFolders:
         saved = json.loads((tmp_path / "processor_config.json").read_text())
         assert saved["stop_token"] == "\n" and saved["num_query_tokens"] == 4
         again = Blip2IDCProcessor.from_pretrained(tmp_path)
-        expected = processor(images=pairs, text=CAPTIONS[:2])
-        for name, tensor in again(images=pairs, text=CAPTIONS[:2]).items():
+        expected = processor(images=pairs, captions=CAPTIONS[:2])
+        for name, tensor in again(images=pairs, captions=CAPTIONS[:2]).items():
             assert torch.equal(tensor, expected[name]), name
         assert Blip2IDCProcessor.from_pretrained(tmp_path, prompt="then").prompt == "then"
 
@@ -300,10 +300,10 @@ class TestCaptionsFromIds:
         assert processor.post_process_captions(rows) == expected
 
     def test_the_padding_of_a_trainer(self, processor):
-        labels = processor(images=random_pairs(4), text=CAPTIONS)["labels"]
+        labels = processor(images=random_pairs(4), captions=CAPTIONS)["labels"]
         assert processor.post_process_captions(labels) == CAPTIONS
 
     def test_t5_starts_with_the_decoders_own_token(self, t5_processor):
-        labels = t5_processor(images=random_pairs(4), text=CAPTIONS)["labels"]
+        labels = t5_processor(images=random_pairs(4), captions=CAPTIONS)["labels"]
         ids = torch.cat([torch.zeros(4, 1, dtype=torch.long), labels], dim=1)
         assert t5_processor.post_process_captions(ids) == CAPTIONS

@@ -96,7 +96,7 @@ class TestImageTokens:
         options = {"max_length": 9, "padding": "max_length"}
         canvas = make_canvas(*random_pairs(1)[0], (28, 28))[0]
         theirs = plain(images=canvas, text=CAPTIONS[0], truncation=True, return_tensors="pt", **options)["input_ids"]
-        ours = processor(images=random_pairs(1), text=CAPTIONS[0], **options)["input_ids"]
+        ours = processor(images=random_pairs(1), captions=CAPTIONS[0], **options)["input_ids"]
         assert ours.shape == theirs.shape == (1, 9)
         assert torch.equal(ours[:, :8], theirs[:, :8])
         assert ours[0, 8] == processor.stop_token_id != theirs[0, 8]  # without a stop token, captions never end
@@ -113,7 +113,7 @@ class TestGenerate:
 
     def test_the_prompt_comes_back_with_the_caption(self, ours):
         model, processor = ours
-        inputs = processor(images=random_pairs(2), prompt="the change:")
+        inputs = processor(images=random_pairs(2), text="the change:")
         ids = model.generate(**inputs, max_new_tokens=3)
         length = inputs["input_ids"].shape[1]
         assert torch.equal(ids[:, :length], inputs["input_ids"])
@@ -139,7 +139,7 @@ class TestGenerate:
 
     def test_a_caption_in_input_ids_leaks_into_the_prediction(self, stock, ours):
         model, processor = ours
-        inputs = processor(images=random_pairs(1), text=CAPTIONS[0])
+        inputs = processor(images=random_pairs(1), captions=CAPTIONS[0])
         leaked = stock.generate(inputs["pixel_values"], input_ids=inputs["input_ids"], max_new_tokens=1)
         assert CAPTIONS[0] in processor.tokenizer.decode(leaked[0])
         with pytest.raises(ValueError, match="hold the caption"):
@@ -266,7 +266,7 @@ class TestCode:
         with warnings.catch_warnings():
             warnings.simplefilter("error", DeprecationWarning)
             warnings.simplefilter("error", FutureWarning)
-            model(**processor(images=random_pairs(2), text=CAPTIONS[:2])).loss.backward()
+            model(**processor(images=random_pairs(2), captions=CAPTIONS[:2])).loss.backward()
             model.generate(**processor(images=random_pairs(2)), max_new_tokens=2)
             for part in (model, processor):
                 part.save_pretrained(tmp_path)
@@ -290,7 +290,7 @@ class TestCode:
         """The training row of a caption starts with the generation row of its pair, token by token."""
         _, processor = ours
         pairs = [(np.array(before), np.array(after)) for before, after in random_pairs(3)]
-        generation, training = processor(images=pairs), processor(images=pairs, text=CAPTIONS[:3])
+        generation, training = processor(images=pairs), processor(images=pairs, captions=CAPTIONS[:3])
         length = generation["input_ids"].shape[1]
         assert torch.equal(training["input_ids"][:, :length], generation["input_ids"])
         assert torch.equal(training["pixel_values"], generation["pixel_values"])

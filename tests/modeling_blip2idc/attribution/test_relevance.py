@@ -99,8 +99,8 @@ def test_the_map_is_what_its_definition_says(tiny_model, tiny_processor):
     """Written out once more, on images of the size of their halves, with a change that reaches the edges."""
     rng = np.random.default_rng(0)
     pair = [rng.integers(0, 256, (28, 28, 3), dtype=np.uint8) for _ in range(2)]
-    said = tiny_processor(images=[tuple(pair)], text=CAPTIONS[:1])
-    unsaid = tiny_processor(images=[tuple(pair)], text=tiny_model.config.no_change_captions[:1])
+    said = tiny_processor(images=[tuple(pair)], captions=CAPTIONS[:1])
+    unsaid = tiny_processor(images=[tuple(pair)], captions=tiny_model.config.no_change_captions[:1])
     canvas = said["pixel_values"]
     sums, counts = np.zeros((2, 28, 28)), np.zeros((2, 28, 28))
     for x, y in ((0, 0), (-4, -4), (4, -4), (-4, 4), (4, 4)):  # 0.3 patches of 14

@@ -50,7 +50,7 @@ class TestBuild:
     def test_captions_round_trip(self, built):
         _, processor = built
         image = Image.new("RGB", (20, 10))
-        batch = processor(images=[(image, image)], text=["the small red cube moved"])
+        batch = processor(images=[(image, image)], captions=["the small red cube moved"])
         new = batch["labels"][:, batch["labels"][0] != -100]
         assert new[0, -1] == processor.stop_token_id == processor.tokenizer.convert_tokens_to_ids("\n")
         assert processor.post_process_captions(new) == ["the small red cube moved"]
@@ -63,13 +63,13 @@ class TestBuild:
         output = model.eval().generate(**inputs)
         assert output.shape[1] <= inputs["input_ids"].shape[1] + 32
         assert model.generation_config.eos_token_id == processor.stop_token_id
-        loss = model(**processor(images=[(image, image)], text=["nothing changed"])).loss
+        loss = model(**processor(images=[(image, image)], captions=["nothing changed"])).loss
         assert 1 < loss.item() < 20
 
     def test_every_parameter_learns(self, built):
         model, processor = built
         images = [Image.effect_noise((20, 10), 90) for _ in range(4)]
-        batch = processor(images=[tuple(images[:2]), tuple(images[2:])], text=["nothing changed", "the cube moved"])
+        batch = processor(images=[tuple(images[:2]), tuple(images[2:])], captions=["nothing changed", "the cube moved"])
         model.train().zero_grad()
         model(**batch).loss.backward()
         still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()]

@@ -143,7 +143,7 @@ def test_count_trainable_of_a_full_model(tiny_model):
 def test_an_adapter_learns_and_merges(t5):
     model, processor = tiny_pair(t5=t5)
     pairs = random_pairs(2)
-    batch = processor(images=pairs, text=CAPTIONS[:2])
+    batch = processor(images=pairs, captions=CAPTIONS[:2])
     peft_model = get_peft_model(model, lora_config(r=16, lora_alpha=64, lora_dropout=0.0))
     frozen = {name: p.clone() for name, p in peft_model.named_parameters() if not p.requires_grad}
     trained = [p for p in peft_model.parameters() if p.requires_grad]

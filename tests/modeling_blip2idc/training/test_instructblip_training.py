@@ -43,9 +43,9 @@ class TestLoss:
     def test_parts_of_a_step_add_up(self, pair):
         model, processor = pair
         pairs = random_pairs(2)
-        whole = processor(images=pairs, text=TEXTS)
+        whole = processor(images=pairs, captions=TEXTS)
         count = (whole["labels"] != -100).sum()
-        parts = [processor(images=images, text=text) for images, text in zip(pairs, TEXTS, strict=True)]
+        parts = [processor(images=images, captions=text) for images, text in zip(pairs, TEXTS, strict=True)]
         mean = model(**whole).loss
         torch.testing.assert_close(model(**whole, num_items_in_batch=count).loss, mean)
         shares = [model(**part, num_items_in_batch=count).loss for part in parts]
@@ -55,7 +55,7 @@ class TestLoss:
     @torch.no_grad()
     def test_the_stock_t5_does_not_hear_of_the_step(self):
         stock, processor = tiny_pair(Blip2ForConditionalGeneration, t5=True, height=28)
-        batch = processor(images=random_pairs(2), text=TEXTS)
+        batch = processor(images=random_pairs(2), captions=TEXTS)
         assert torch.equal(stock(**batch, num_items_in_batch=torch.tensor(1000)).loss, stock(**batch).loss)
 
     def test_accumulation_in_the_stock_trainer(self, pair, tmp_path):
@@ -80,7 +80,7 @@ class TestLoss:
 def test_logits_of_the_caption_only(family):
     """The last position of the prompt predicts the first token of the caption; its own label is -100."""
     model, processor = FAMILIES[family]()
-    batch = processor(images=random_pairs(2), text=TEXTS)
+    batch = processor(images=random_pairs(2), captions=TEXTS)
     kept = batch["labels"].shape[1] - int((batch["labels"][0] != -100).nonzero()[0]) + 1
     losses, gradients, logits = [], [], []
     for options in ({}, {"logits_to_keep": kept, "labels": batch["labels"][:, -kept:]}):
