@@ -93,9 +93,7 @@ def relevance_maps(
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}, it must be a whole number from 1")
     if unknown := sorted(set(processor_kwargs) - {"text", "size", "concat_axis", "draft"}):
-        raise ValueError(
-            f"{unknown[0]} is no argument of relevance_maps; it takes text, size, concat_axis and draft"
-        )
+        raise ValueError(f"{unknown[0]} is no argument of relevance_maps; it takes text, size, concat_axis and draft")
     results = []
     with _evaluating(model), torch.inference_mode(False), torch.enable_grad():
         device = None if getattr(model, "hf_device_map", None) else model.device  # the model stays where it is

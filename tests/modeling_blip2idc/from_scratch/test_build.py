@@ -69,7 +69,7 @@ class TestBuild:
     def test_every_parameter_learns(self, built):
         model, processor = built
         images = [Image.effect_noise((20, 10), 90) for _ in range(4)]
-        batch = processor(images=[tuple(images[:2]), tuple(images[2:])], captions=["nothing changed", "the cube moved"])
+        batch = processor(images=[images[:2], images[2:]], captions=["nothing changed", "the cube moved"])
         model.train().zero_grad()
         model(**batch).loss.backward()
         still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()]
