@@ -24,8 +24,8 @@ class IDCCollator:
 
     Args:
         processor (`Callable`):
-            Called as `processor(images=[(before, after), ...], captions=[caption, ...], return_tensors="pt")`, and with
-            `text=[prompt, ...]` if a row has a `prompt` of its own; `None` then stands for the processor's.
+            Called as `processor(images=[(before, after), ...], captions=[caption, ...], return_tensors="pt")`; if a
+            row has a `prompt` of its own, with `text=[prompt, ...]`, where `None` stands for the processor's.
         caption_key (`str`, *optional*, defaults to `"captions"`):
             Column with the references: a list of strings, or one string.
         sample_reference (`bool`, *optional*, defaults to `True`):
@@ -78,8 +78,8 @@ class IDCCollator:
         """
         Args:
             rows (`Sequence[dict]`): with columns `id`, `before`, `after` and `caption_key`, and optionally `prompt`.
-                Images may also be as `datasets.Image(decode=False)` gives them: then a broken file is reported with its row, and JPEG files
-                can be decoded at the scale that the processor needs.
+                Images may also be as `datasets.Image(decode=False)` gives them: then a broken file is reported with
+                its row, and JPEG files can be decoded at the scale that the processor needs.
 
         Returns:
             What the processor returns.

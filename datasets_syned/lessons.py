@@ -168,7 +168,8 @@ class LessonCollator:
     """Batches of [`Lessons`]: the processor's inputs, and the labels of patches and pairs.
 
     Args:
-        processor (`Callable`): `processor(images=[(before, after), ...], captions=[caption, ...], return_tensors="pt")`.
+        processor (`Callable`):
+            Called as `processor(images=[(before, after), ...], captions=[caption, ...])`.
     """
 
     def __init__(self, processor):

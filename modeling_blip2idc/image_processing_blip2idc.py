@@ -48,7 +48,8 @@ def make_canvas(
         draft (`bool`, *optional*, defaults to `False`):
             Decode JPEG files at the smallest of 1, 1/2, 1/4, 1/8 of their size that still covers the half: several
             times faster for photos. Pixels then differ from a full decoding, by 0.2 to 1 grey level on average, and by
-            about 3 (much more at hard edges) where the reduced photo is hardly larger than the half. PIL images and arrays are already decoded and never change.
+            about 3 (much more at hard edges) where the reduced photo is hardly larger than the half. PIL
+            images and arrays are already decoded and never change.
         resample (`PIL.Image.Resampling`, *optional*, defaults to bicubic): filter, anti-aliased as always in PIL.
         name (`str`, *optional*, defaults to `""`): what messages call the pair, for example `"images[3]"`.
 
