@@ -4,6 +4,7 @@ task.
 """
 
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers.pipelines import PIPELINE_REGISTRY
 
 from .attribution.overlay import overlay
 from .attribution.relevance import RelevanceMaps, relevance_maps
@@ -11,10 +12,10 @@ from .configuration_blip2idc import Blip2IDCConfig, InstructBlipIDCConfig
 from .hub.export import export_remote_code
 from .image_processing_blip2idc import CanvasGeometry, make_canvas
 from .image_utils_blip2idc import load_image
-from .loading.load import load_idc
+from .loading.load import EMBEDDED, CaptionerLoader, load_idc
 from .loading.lora import check_towers, count_trainable, lora_config
 from .modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
-from .pipeline_blip2idc import ImageDifferenceCaptioningPipeline, register
+from .pipeline_blip2idc import TASK, ImageDifferenceCaptioningPipeline
 from .processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
 
 for config_class, model_class, processor_class in (
@@ -28,7 +29,17 @@ for config_class, model_class, processor_class in (
     config_class.register_for_auto_class()
     model_class.register_for_auto_class("AutoModelForImageTextToText")
     processor_class.register_for_auto_class("AutoProcessor")
-register()
+
+saved_as = ImageDifferenceCaptioningPipeline._registered_impl  # without the loader and the embedded model's folder
+PIPELINE_REGISTRY.register_pipeline(
+    TASK,
+    pipeline_class=ImageDifferenceCaptioningPipeline,
+    pt_model=CaptionerLoader,
+    default=(str(EMBEDDED), None),
+    type="multimodal",
+)
+ImageDifferenceCaptioningPipeline._registered_impl = saved_as
+ImageDifferenceCaptioningPipeline._load_processor = False  # the loader loads it with the model
 
 __all__ = [
     "Blip2IDCConfig",

@@ -1,31 +1,35 @@
 """The `image-difference-captioning` pipeline."""
 
 import copy
+import itertools
 import os
 import string
-from collections.abc import Iterable
-from pathlib import Path
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, Pipeline
-from transformers.pipelines import PIPELINE_REGISTRY
+from transformers import AutoModelForImageTextToText, AutoProcessor, Pipeline
 
-from .auto_blip2idc import (
-    CAPTIONERS,
-    AutoModelForImageDifferenceCaptioning,
-    leave_out_pipeline,
-    own_processor,
-    take_adapters_settings,
-)
-from .configuration_blip2idc import NO_CHANGE_CAPTIONS, Blip2IDCConfig, InstructBlipIDCConfig
-from .inputs_blip2idc import Row, as_rows, describe
+from .configuration_blip2idc import NO_CHANGE_CAPTIONS
+from .image_processing_blip2idc import as_pair
+from .image_utils_blip2idc import ImageLoadError
+from .modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
 from .processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
 
 TASK = "image-difference-captioning"
-_PREPROCESS_ARGUMENTS = ("text", "prompt", "concat_axis", "draft", "size", "on_error")
-_LOADING_ARGUMENTS = ("local_files_only",)  # `pipeline()` hands these on after use
+_BLIP2 = (Blip2IDCForConditionalGeneration, Blip2IDCProcessor)
+_INSTRUCTBLIP = (InstructBlipIDCForConditionalGeneration, InstructBlipIDCProcessor)
+# Model and processor by the `model_type` of a config.json, stock and ours.
+CAPTIONERS = {
+    "blip-2": _BLIP2,
+    "blip2idc": _BLIP2,
+    "instructblip": _INSTRUCTBLIP,
+    "instructblipidc": _INSTRUCTBLIP,
+}
+_PREPROCESS_ARGUMENTS = ("text", "concat_axis", "draft", "size", "on_error")
 _TO_SPACES = str.maketrans(dict.fromkeys(string.punctuation, " "))
 
 
@@ -39,9 +43,6 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
     Say in words what changed between two images.
 
     ```python
-    >>> import modeling_blip2idc
-    >>> from transformers import pipeline
-
     >>> idc = pipeline("image-difference-captioning")
     >>> idc("before.png", "after.png")
     [{'generated_text': 'the small red metal sphere turned blue', 'score': 0.93, 'changed': True}]
@@ -49,22 +50,19 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
     ...     print(captions[0]["generated_text"])
     ```
 
-    The model may be a [`Blip2IDCForConditionalGeneration`], an [`InstructBlipIDCForConditionalGeneration`], the stock
-    model that one of them extends, or any of these with an adapter (also as a `PeftModel`); the weights are used where
-    they are, without a copy.
-
     Args:
         model (`PreTrainedModel` or `PeftModel`):
-            The captioner.
-        processor ([`Blip2IDCProcessor`], [`InstructBlipIDCProcessor`] or the stock one):
-            The processor; a stock processor gets the canvas of two images put before it, made as the model's folder
-            says. For an adapter that `pipeline` loads, one saved beside it wins over that of its base model (without
-            this package it does not: pass `config=` the adapter as well).
+            A [`Blip2IDCForConditionalGeneration`], an [`InstructBlipIDCForConditionalGeneration`], the stock model
+            that one of them extends, or any of these with an adapter. A stock model is used as one of ours over the
+            same weights.
+        processor ([`Blip2IDCProcessor`], [`InstructBlipIDCProcessor`] or the stock one, *optional*):
+            By default, of a model that `pipeline` loads, the one saved with it. A stock one is extended by the canvas
+            that the model's folder describes.
         kwargs:
             As for `transformers.Pipeline`; and everything that `__call__` takes, as the default of each call.
 
     Raises:
-        ValueError: if the model is neither BLIP-2 nor InstructBLIP, or if the processor is missing or of another kind.
+        `ValueError`: if the model is neither BLIP-2 nor InstructBLIP, or the processor is missing or of another kind.
     """
 
     _load_processor = True
@@ -75,61 +73,66 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
     _pipeline_calls_generate = False
 
     def __init__(self, model, processor=None, **kwargs):
-        captioner_of(model)  # refuses other models
-        take_adapters_settings(model, processor)
-        processor = _pair_processor(own_processor(model, processor), model.config)
+        if not isinstance(model, torch.nn.Module):  # with this package, a function that loads model and processor
+            model, saved = model()
+            processor = saved if processor is None else processor
+        model = as_captioner(model)
+        processor = as_pair_processor(processor, model)
+        add_image_token(model, processor)
         super().__init__(model=model, processor=processor, **kwargs)
         self.model.eval()  # a model fresh from training has dropout on
 
-    def __call__(self, inputs: Any, after: Any = None, **kwargs) -> Any:
+    def __call__(self, inputs: Any = None, after: Any = None, *, before: Any = None, **kwargs) -> Any:
         """
         Caption one pair of images, or many.
 
         Args:
             inputs (`tuple`, `dict`, `list`, `datasets.Dataset`, `torch.utils.data.Dataset` or `Iterable`):
-                One pair: `(before, after)`, or a dict with the keys `before` and `after`. An image is a path, URL,
-                bytes, PIL image, numpy array or torch tensor. Many pairs: a list of them, a dataset with the columns
-                `before` and `after` (others are not read), or any iterable, of which no more is read than the batch
-                at work.
-            after (*optional*):
-                The second image, when `inputs` is the first one.
+                One pair: `(before, after)`, or a dict with these keys. An image is a path, URL, bytes, PIL image,
+                numpy array or torch tensor. Many pairs: a list of them, a dataset with the columns `before` and
+                `after`, or any iterable, of which no more is read than the batch at work. A dict, or a row of a
+                dataset, may have a `prompt` of its own.
+            before, after (*optional*):
+                The images of one pair. `pipe(before, after)` works, too.
+            text (`str` or `list[str]`, *optional*):
+                The prompt, or one for each pair: the start of the caption, or InstructBLIP's instruction. It wins over
+                a row's `prompt`, which wins over the processor's.
             batch_size (`int`, *optional*, defaults to 1):
                 Pairs at a time. A pair's caption does not depend on it.
-            text (`str`, *optional*):
-                Start of the caption, to be continued, or InstructBLIP's instruction; by default the processor's own.
             concat_axis (`str`, *optional*), draft (`bool`, *optional*), size (`dict`, *optional*):
                 The canvas, as for [`Blip2IDCProcessor`]; by default as the processor has it.
             on_error (`str`, *optional*, defaults to `"raise"`):
-                What a pair that cannot be read does: `"raise"` ends the run with an error that names the row;
-                `"return"` makes `[{"error": "row 3: ..."}]` its result and keeps the others.
+                What to do about images that cannot be read: `"raise"` ends the run with an error that names the row;
+                `"return"` makes `[{"error": "row 3: ..."}]` its result. Every other error ends the run.
             no_change_captions (`list[str]`, *optional*):
                 Captions that mean "nothing changed", by default `model.config.no_change_captions`. Case and
                 punctuation do not count.
-            generate_kwargs:
-                Any argument of `generate`, such as `max_new_tokens`, `num_beams`, `do_sample`,
-                `num_return_sequences`. They win over a `generation_config` given beside them.
+            generate_kwargs (`dict`, *optional*):
+                Arguments of `generate`, such as `num_beams`, which may also be given one by one. They win over a
+                `generation_config` given beside them.
 
         Returns:
             For one pair, a list of `num_return_sequences` dicts, of beams the best first; for a list, a list of such
-            lists; for a dataset or an iterable, an iterator over them. The keys:
-
-            - **generated_text** (`str`): the caption, without the prompt.
-            - **score** (`float`): `exp` of the mean log-probability of the caption's tokens, stop token included, in
-              (0, 1].
-            - **changed** (`bool`): whether the caption reports a change.
+            lists; for a dataset or an iterable, an iterator over them. The keys: `generated_text` (`str`), the caption
+            without the prompt; `score` (`float`), `exp` of the mean log-probability of the caption's tokens, stop
+            token included, in (0, 1]; `changed` (`bool`), whether the caption reports a change.
 
         Raises:
-            ValueError: for a pair that cannot be read (with its row, in a batch), and for a list of bare images.
-            TypeError: for something that is neither a pair nor many.
+            `ValueError`: for images that cannot be read (an `ImageLoadError`), a list of bare images, and another
+                number of prompts than of pairs.
+            `TypeError`: for something that is neither a pair nor many.
+            `FloatingPointError`: if the model's logits are not finite.
         """
-        rows = as_rows(inputs if after is None else (inputs, after))
-        if rows == []:
-            return []
-        return super().__call__(rows, **kwargs)
+        if before is not None:
+            inputs, after = (before, after), None
+        text = kwargs.pop("text", None)
+        rows = as_rows(inputs if after is None else (inputs, after), text)
+        return [] if rows == [] else super().__call__(rows, **kwargs)
 
-    def _sanitize_parameters(self, no_change_captions: Iterable[str] | None = None, **kwargs):
-        for name in _LOADING_ARGUMENTS:
-            kwargs.pop(name, None)
+    def _sanitize_parameters(self, no_change_captions=None, generate_kwargs=None, local_files_only=None, **kwargs):
+        if "prompt" in kwargs:
+            raise TypeError("prompt= is not an argument of the pipeline: give the prompt as text=")
+        kwargs = {**(generate_kwargs or {}), **kwargs}
         preprocess = {name: kwargs.pop(name) for name in _PREPROCESS_ARGUMENTS if name in kwargs}
         if preprocess.get("on_error", "raise") not in ("raise", "return"):
             raise ValueError(f"on_error is 'raise' or 'return', got {preprocess['on_error']!r}")
@@ -138,26 +141,27 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
         postprocess = {} if no_change_captions is None else {"no_change_captions": tuple(no_change_captions)}
         return preprocess, kwargs, postprocess
 
-    def preprocess(self, row: Row, on_error: str = "raise", **processor_kwargs) -> dict:
-        error = row.error
-        if error is None:
-            try:
-                return {**self._read(row, **processor_kwargs), "error": None}
-            except Exception as exception:
-                if row.index is None and on_error == "raise":
-                    raise
-                error = describe(exception)
-        error = error if row.index is None else f"row {row.index}: {error}"
-        if on_error == "raise":
-            raise ValueError(error)
+    def preprocess(self, row: "Row", on_error: str = "raise", **processor_kwargs) -> dict:
+        try:
+            if row.error is not None:
+                raise row.error
+            return {**self._read(row, **processor_kwargs), "error": None}
+        except Exception as error:
+            if not is_image_error(error) or (row.index is None and on_error == "raise"):
+                raise
+            message = " ".join(str(error).split()) or type(error).__name__
+            message = message if row.index is None else f"row {row.index}: {message}"
+            if on_error == "raise":
+                raise ImageLoadError(message) from error
         # A batch needs one shape throughout: a blank pair stands in, and is left out again before `generate`.
         blank = Image.new("RGB", (8, 8))
-        return {**self._read(Row(None, (blank, blank)), **processor_kwargs), "error": error}
+        return {**self._read(Row(None, (blank, blank)), **processor_kwargs), "error": message}
 
-    def _read(self, row: Row, **processor_kwargs) -> dict[str, torch.Tensor]:
+    def _read(self, row: "Row", **processor_kwargs) -> dict[str, torch.Tensor]:
         # pixel_values (1, 3, H, W), input_ids and attention_mask (1, L), for InstructBLIP also those of the Q-Former
-        images = row.value if row.index is None else [row.value]
-        return dict(self.processor(images=images, return_tensors="pt", **processor_kwargs))
+        prompt = row.pair.get("prompt") if row.prompt is None and isinstance(row.pair, Mapping) else row.prompt
+        processor_kwargs |= {} if prompt is None else {"text": prompt}
+        return dict(self.processor(images=as_pair(row.pair, "pair"), return_tensors="pt", **processor_kwargs))
 
     def _forward(self, model_inputs: dict, generation_config=None, **generate_kwargs) -> dict:
         error = model_inputs.pop("error")
@@ -166,7 +170,6 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
         if not len(good):
             empty = torch.zeros(len(errors), 1, 1)
             return {"generated_ids": empty.long(), "scores": empty[..., 0], "error": error}
-        captioner = captioner_of(self.model)
         options = dict(generate_kwargs, return_dict_in_generate=True, output_logits=True)
         if generation_config is not None:
             # `generate` deprecates a configuration with arguments beside it
@@ -175,11 +178,14 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
         if options.get("eos_token_id", getattr(generation_config, "eos_token_id", None)) is None:
             options["eos_token_id"] = self._stop_token_ids()
         inputs = {name: tensor[good.to(tensor.device)] for name, tensor in model_inputs.items()}
-        output = captioner.generate(**inputs, **options)
+        # Prompts of unequal length were padded on the tokenizer's side; a decoder goes on from the right end.
+        left = inputs["attention_mask"].argsort(dim=1, stable=True)  # padding first, the tokens in their order
+        inputs |= {name: inputs[name].gather(1, left) for name in ("input_ids", "attention_mask")}
+        output = self.model.generate(**inputs, **options)
         ids = output.sequences
-        if not captioner.config.text_config.is_encoder_decoder:
+        if not self.model.config.text_config.is_encoder_decoder:
             ids = ids[:, inputs["input_ids"].shape[1] :]  # (n R, T) new tokens
-        scores = captioner.sequence_confidence(output).float().to(ids.device)
+        scores = self.model.sequence_confidence(output).float().to(ids.device)
         each = len(ids) // len(good)
         good = good.to(ids.device)
         # back to the places in the batch: (N, R, T) and (N, R)
@@ -210,81 +216,159 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
 
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> None:
         """
-        Save the model, the processor and the code of the pipeline, so that
-        `pipeline("image-difference-captioning", model=save_directory, trust_remote_code=True)` works anywhere. Of a
-        model with an adapter, the adapter is saved.
-
-        Args:
-            save_directory (`str` or `os.PathLike`):
-                The folder; it is made if there is none.
-            kwargs:
-                As for `PreTrainedModel.save_pretrained`.
+        Save the model (of one with an adapter, the adapter), the processor and the code of the pipeline, so that
+        `pipeline(model=save_directory, trust_remote_code=True)` works anywhere. Arguments as for
+        `PreTrainedModel.save_pretrained`.
         """
         config = self.model.config
-        had = getattr(config, "custom_pipelines", None)
+        had = hasattr(config, "custom_pipelines")
         super().save_pretrained(save_directory, **kwargs)
         self.processor.save_pretrained(save_directory)
         # else a later `model.save_pretrained` would promise a pipeline whose code it does not write
-        if had is None and hasattr(config, "custom_pipelines"):
+        if not had:
             del config.custom_pipelines
 
 
-# What `save_pretrained` writes to config.json. Set here and not only by `register`, so that the copy of this file in
-# a saved folder has it too; with a class that transformers has; without the default model, a folder of this machine.
+# What `save_pretrained` writes to config.json: with a class that transformers has, and without the default model,
+# which is a folder on this machine.
 ImageDifferenceCaptioningPipeline._registered_impl = {
     TASK: {"impl": ImageDifferenceCaptioningPipeline, "pt": (AutoModelForImageTextToText,), "type": "multimodal"}
 }
 
 
-def register() -> None:
-    """
-    Make `pipeline("image-difference-captioning")` known to transformers, with the embedded model as its default, and
-    the pipeline of this package the one that is used, also where a repository brings a copy.
-    """
-    for config_class in (Blip2IDCConfig, InstructBlipIDCConfig):
-        leave_out_pipeline(config_class, TASK)
-    registered_impl = ImageDifferenceCaptioningPipeline._registered_impl
-    PIPELINE_REGISTRY.register_pipeline(
-        TASK,
-        pipeline_class=ImageDifferenceCaptioningPipeline,
-        pt_model=AutoModelForImageDifferenceCaptioning,
-        default=(str(Path(__file__).parent / "mini"), None),
-        type="multimodal",
-    )
-    ImageDifferenceCaptioningPipeline._registered_impl = registered_impl
-
-
-def captioner_of(model) -> Any:
-    """
-    The model as one with our `generate` and `sequence_confidence`: itself, or, for a stock model (which has the same
-    modules), one of our class over the same parameters, adapter layers included.
-    """
-    if hasattr(model, "sequence_confidence"):
+def as_captioner(model: torch.nn.Module) -> torch.nn.Module:
+    """The model as one of our classes, or as a `PeftModel` over one, with the same weights."""
+    adapted = hasattr(model, "get_base_model")
+    base = model.get_base_model() if adapted else model
+    for config in model.peft_config.values() if adapted else ():
+        refuse_prompt_learning(config)
+    if hasattr(base, "sequence_confidence"):
         return model
-    model_type = getattr(model.config, "model_type", None)
+    model_type = getattr(getattr(base, "config", None), "model_type", None)
     if model_type not in CAPTIONERS:
         raise ValueError(
-            f"{TASK} needs a BLIP-2 model; got a {type(model).__name__} (model type {model_type!r}, which is none of "
+            f"{TASK} needs a BLIP-2 model; got a {type(base).__name__} (model type {model_type!r}, which is none of "
             f"{', '.join(CAPTIONERS)})"
         )
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    captioner = copy.copy(base)  # shares the modules and parameters
-    captioner.__class__ = CAPTIONERS[model_type][0]
-    return captioner
+    captioner = CAPTIONERS[model_type][0].from_stock(base)
+    if not adapted:
+        return captioner
+    tuner, adapted_model = copy.copy(model.base_model), copy.copy(model)  # what was handed in stays what it is
+    tuner._modules = {**tuner._modules, "model": captioner}
+    adapted_model._modules = {**model._modules, "base_model": tuner}
+    return adapted_model
 
 
-def _pair_processor(processor, config) -> Any:
+def refuse_prompt_learning(config) -> None:
+    """`PeftModel` leaves out the learned prompt of a model without a `task_type`, which BLIP-2 has not."""
+    if config.is_prompt_learning:
+        raise ValueError(
+            f"{config.peft_type.value} is a prompt-learning method, which peft does not apply to BLIP-2: the prompt "
+            "would be left out. Use LoRA or another method that adapts modules."
+        )
+
+
+def as_pair_processor(processor, model) -> Any:
+    """A processor of our class; a stock one, which does not know the canvas, is extended by what the model's has."""
+    if isinstance(processor, str):
+        processor = AutoProcessor.from_pretrained(processor)
     if processor is None:
         raise ValueError(f"{TASK} needs a processor beside a model that is already loaded: pass processor=...")
     if hasattr(processor, "post_process_captions"):
         return processor
     if not (hasattr(processor, "image_processor") and hasattr(processor, "tokenizer")):
         raise ValueError(f"{TASK} needs a BLIP-2 processor; got a {type(processor).__name__}")
-    num_query_tokens = processor.num_query_tokens or config.num_query_tokens
-    tokenizer, eos = processor.tokenizer, config.text_config.eos_token_id
-    if hasattr(processor, "qformer_tokenizer"):
-        return InstructBlipIDCProcessor(
-            processor.image_processor, tokenizer, processor.qformer_tokenizer, num_query_tokens
-        )
-    stop_token = tokenizer.decode([eos]) if isinstance(eos, int) and eos < len(tokenizer) else None
-    return Blip2IDCProcessor(processor.image_processor, tokenizer, num_query_tokens, stop_token=stop_token)
+    processor_class = CAPTIONERS[model.config.model_type][1]
+    parts = {name: getattr(processor, name) for name in processor_class.get_attributes()}
+    try:
+        saved = processor_class.from_pretrained(model.name_or_path)
+        options = {name: getattr(saved, name) for name in ("concat_axis", "draft", "stop_token", "prompt")}
+    except OSError:  # a model that was made here, or whose folder is gone
+        options = {}
+    return processor_class(**parts, num_query_tokens=processor.num_query_tokens, **options)
+
+
+def add_image_token(model, processor) -> None:
+    """Fills in what checkpoints from before the `<image>` token leave out, in model and processor."""
+    if processor.num_query_tokens is None:
+        processor.num_query_tokens = model.config.num_query_tokens
+    if model.config.image_token_index is None:
+        model.config.image_token_index = processor.image_token_id
+        if processor.image_token_id >= model.config.text_config.vocab_size:
+            # its embedding is never read: the image features stand in its place
+            model.resize_token_embeddings(processor.image_token_id + 1, mean_resizing=False)
+
+
+def is_image_error(error: Exception) -> bool:
+    """Whether an image is to blame: it cannot be opened, or one of Pillow's decoders failed, with whatever error."""
+    if isinstance(error, ImageLoadError | OSError | Image.DecompressionBombError):
+        return True
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    decoding = any(name == "PIL.ImageFile" or name.endswith("ImagePlugin") for name in modules)
+    return decoding and not isinstance(error, MemoryError)
+
+
+@dataclass
+class Row:
+    """A pair, its place among many (`None` for one alone), its prompt, and why it could not be read."""
+
+    index: int | None
+    pair: Any
+    prompt: str | None = None
+    error: Exception | None = None
+
+
+class RowDataset(torch.utils.data.Dataset):
+    """A map-style dataset as [`Row`]s. The row of an image that it cannot decode has the `error`."""
+
+    def __init__(self, dataset, prompts: list):
+        self.dataset, self.prompts = dataset, prompts
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Row:
+        try:
+            return Row(index, self.dataset[index], self.prompts[index])
+        except Exception as error:
+            if not is_image_error(error):
+                raise
+            return Row(index, None, error=error)
+
+
+def as_rows(inputs: Any, text: str | list[str] | None = None) -> Row | list[Row] | RowDataset | Iterator[Row]:
+    """One pair becomes a [`Row`], a list a list, a dataset with a length a [`RowDataset`], the rest a generator."""
+    if isinstance(inputs, tuple | Mapping) and not hasattr(inputs, "column_names"):
+        return Row(None, inputs, *_prompts(text, 1))
+    if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes | bytearray):
+        if inputs and not any(isinstance(pair, tuple | list | Mapping) or pair is None for pair in inputs):
+            hint = "for one pair, use a tuple: (before, after)" if len(inputs) == 2 else "each must be (before, after)"
+            raise ValueError(f"a list is taken for many pairs, but this one holds {len(inputs)} bare images; {hint}")
+        prompts = _prompts(text, len(inputs))
+        return [Row(index, pair, prompt) for index, (pair, prompt) in enumerate(zip(inputs, prompts, strict=True))]
+    columns = getattr(inputs, "column_names", None)
+    if isinstance(columns, Mapping):
+        raise ValueError(f"this is a dictionary of splits; choose one of {', '.join(map(repr, columns))}")
+    if columns is not None and hasattr(inputs, "select_columns"):  # `datasets.Dataset` or `IterableDataset`
+        if {"before", "after"} - set(columns):
+            raise ValueError(
+                f"the dataset needs the columns 'before' and 'after'; it has {', '.join(map(repr, columns))}"
+            )
+        # other images would be decoded for nothing
+        inputs = inputs.select_columns([name for name in ("before", "after", "prompt") if name in columns])
+    has_length = hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__")
+    if has_length and (columns is not None or isinstance(inputs, torch.utils.data.Dataset)):
+        return RowDataset(inputs, _prompts(text, len(inputs)))
+    if isinstance(inputs, Iterable) and not has_length:
+        prompts = itertools.repeat(text) if text is None or isinstance(text, str) else text
+        return (Row(index, *row) for index, row in enumerate(zip(inputs, prompts, strict=False)))
+    raise TypeError(
+        f"got one {type(inputs).__name__}; give a pair as (before, after), or a list, generator or dataset of pairs"
+    )
+
+
+def _prompts(text: str | list[str] | None, count: int) -> list[str | None]:
+    prompts = [text] * count if text is None or isinstance(text, str) else list(text)
+    if len(prompts) != count:
+        raise ValueError(f"text has {len(prompts)} prompts for {count} pairs; give one prompt, or one for each pair")
+    return prompts

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ..canvas_geometry_blip2idc import HALVES, CanvasGeometry
 from ..configuration_blip2idc import NO_CHANGE_CAPTIONS
 from ..image_processing_blip2idc import as_pair, make_canvas
-from ..pipeline_blip2idc import ImageDifferenceCaptioningPipeline, captioner_of, normalize_caption
+from ..pipeline_blip2idc import ImageDifferenceCaptioningPipeline, normalize_caption
 
 # Chosen on the validation split of the rendered scenes (docs/attribution.md), in patches.
 SHIFT = 0.3
@@ -155,7 +155,7 @@ def _batch(pipe, pairs: dict[int, tuple], captions, shifts, options: dict) -> li
 
 def _relevance(pipe, halves, captions: list[str], layout: CanvasGeometry, shifts, options: dict) -> torch.Tensor:
     """Relevance on the canvas, (N, H, W) on the CPU; `layout` says where its halves lie."""
-    captioner, device = captioner_of(pipe.model), pipe.model.device
+    captioner, device = pipe.model, pipe.model.device
     known = getattr(captioner.config, "no_change_captions", None) or NO_CHANGE_CAPTIONS
     unchanged = {normalize_caption(caption) for caption in known}
     changed = torch.tensor([normalize_caption(caption) not in unchanged for caption in captions])

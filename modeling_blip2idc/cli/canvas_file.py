@@ -8,7 +8,7 @@ from transformers import AutoImageProcessor
 from transformers.utils import has_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from ..auto_blip2idc import EMBEDDED
+from ..loading.load import EMBEDDED
 from ..image_processing_blip2idc import CanvasGeometry, make_canvas
 from ..loading.load import base_of, check_folder
 from ..processing_blip2idc import Blip2IDCProcessor

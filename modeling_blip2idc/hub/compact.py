@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..auto_blip2idc import EMBEDDED, EMBEDDED_NAME
+from ..loading.load import EMBEDDED, EMBEDDED_NAME
 
 CODE_KEYS = ("auto_map", "custom_pipelines")
 

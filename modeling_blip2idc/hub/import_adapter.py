@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import GenerationConfig, PreTrainedConfig
 
-from ..auto_blip2idc import CAPTIONERS
+from ..pipeline_blip2idc import CAPTIONERS
 from ..loading.load import base_of, check_folder
 from .adapter_weights import SAFETENSORS, check_adapter, read_adapter_config, read_adapter_weights
 from .compact import name_base

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, GenerationConfig
 
-from ..auto_blip2idc import CAPTIONERS
+from ..pipeline_blip2idc import CAPTIONERS
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 # Files of the same names may be in qformer_tokenizer/.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..auto_blip2idc import CAPTIONERS
+from ..pipeline_blip2idc import CAPTIONERS
 
 if TYPE_CHECKING:
     from peft import LoraConfig

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import torch
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from ..auto_blip2idc import CAPTIONERS
+from ..pipeline_blip2idc import CAPTIONERS
 from .load import EMBEDDED, attention_by_part, base_of, check_folder, load_idc
 from .lora import TOWERS, check_towers, lora_config
 
