@@ -178,7 +178,7 @@ def caption(args, pairs, images, out, asked):
     from modeling_blip2idc.pipeline_blip2idc import TASK, ImageDifferenceCaptioningPipeline
 
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model, processor = load_idc(args.model, args.revision, args.dtype)
+    model, processor = load_idc(args.model, revision=args.revision, dtype=args.dtype)
     settings = model.generation_config
     decoding = {
         "num_beams": args.num_beams or settings.num_beams or 1,

@@ -16,33 +16,6 @@ class CanvasCaptionerMixin:
     of the stock class that each extends.
     """
 
-    @classmethod
-    def from_stock(cls, model):
-        """
-        Make one of our models of a stock one, without a copy of anything.
-
-        Args:
-            model (`Blip2ForConditionalGeneration` or `InstructBlipForConditionalGeneration`):
-                The stock model, also with adapters, hooks or a device map. It stays what it is.
-
-        Returns:
-            [`Blip2IDCForConditionalGeneration`] or [`InstructBlipIDCForConditionalGeneration`]: a model with the same
-            modules and parameters, and a configuration of its own.
-        """
-        captioner = cls.__new__(cls)
-        captioner.__dict__.update(model.__dict__)
-        captioner.config = cls.config_class.from_dict(
-            {**model.config.to_dict(), "model_type": cls.config_class.model_type}
-        )
-        captioner.generation_config = copy.deepcopy(model.generation_config)
-        if hasattr(model, "_hf_hook"):  # of accelerate, which has put its own `forward` before the stock one
-            from accelerate.hooks import add_hook_to_module
-
-            for name in ("_hf_hook", "_old_forward", "forward"):
-                del captioner.__dict__[name]
-            add_hook_to_module(captioner, model._hf_hook)
-        return captioner
-
     def get_image_features(self, pixel_values, interpolate_pos_encoding: bool | None = None, **kwargs):
         """
         Stock `get_image_features`, for a canvas of any size.

@@ -2,7 +2,6 @@
 
 from huggingface_hub.dataclasses import strict
 from transformers import Blip2Config, InstructBlipConfig
-from transformers.pipelines import PIPELINE_REGISTRY
 
 # How CLEVR-Change and CLEVR-DC annotate an unchanged pair, and the phrasings of the embedded benchmark.
 NO_CHANGE_CAPTIONS = (
@@ -50,16 +49,6 @@ class CanvasConfigMixin:
                 f"config.json is {model_type!r}, it must be {cls.stock_type!r} or {cls.model_type!r}."
             )
         return {**config_dict, "model_type": cls.model_type}, kwargs
-
-    @classmethod
-    def from_dict(cls, config_dict, **kwargs):
-        # A repository may bring a pipeline for processes that have none. One that is registered is used without
-        # running code of the repository.
-        registered = PIPELINE_REGISTRY.supported_tasks
-        brought = config_dict.get("custom_pipelines") or {}
-        others = {task: pipeline for task, pipeline in brought.items() if task not in registered}
-        config_dict = {key: value for key, value in config_dict.items() if key != "custom_pipelines"}
-        return super().from_dict({**config_dict, **({"custom_pipelines": others} if others else {})}, **kwargs)
 
 
 @strict

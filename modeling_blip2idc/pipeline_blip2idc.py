@@ -124,10 +124,11 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
             `FloatingPointError`: if the model's logits are not finite.
         """
         if before is not None:
-            inputs, after = (before, after), None
-        text = kwargs.pop("text", None)
-        rows = as_rows(inputs if after is None else (inputs, after), text)
-        return [] if rows == [] else super().__call__(rows, **kwargs)
+            inputs = before
+        if before is not None or after is not None:
+            inputs = (inputs, after)
+        results = super().__call__(as_rows(inputs, kwargs.pop("text", None)), **kwargs)
+        return list(results) if isinstance(inputs, Sequence) and not isinstance(inputs, tuple) else results
 
     def _sanitize_parameters(self, no_change_captions=None, generate_kwargs=None, local_files_only=None, **kwargs):
         if "prompt" in kwargs:
@@ -221,11 +222,11 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
         `PreTrainedModel.save_pretrained`.
         """
         config = self.model.config
-        had = hasattr(config, "custom_pipelines")
+        had = getattr(config, "custom_pipelines", None)
         super().save_pretrained(save_directory, **kwargs)
         self.processor.save_pretrained(save_directory)
         # else a later `model.save_pretrained` would promise a pipeline whose code it does not write
-        if not had:
+        if not had and hasattr(config, "custom_pipelines"):
             del config.custom_pipelines
 
 
@@ -239,9 +240,12 @@ ImageDifferenceCaptioningPipeline._registered_impl = {
 def as_captioner(model: torch.nn.Module) -> torch.nn.Module:
     """The model as one of our classes, or as a `PeftModel` over one, with the same weights."""
     adapted = hasattr(model, "get_base_model")
+    if adapted and model.active_peft_config.is_prompt_learning:
+        raise ValueError(
+            f"The adapter is a learned prompt ({model.active_peft_config.peft_type.value}), which peft does not put "
+            "before the prompt of a BLIP-2. Use LoRA, or another method that adapts modules."
+        )
     base = model.get_base_model() if adapted else model
-    for config in model.peft_config.values() if adapted else ():
-        refuse_prompt_learning(config)
     if hasattr(base, "sequence_confidence"):
         return model
     model_type = getattr(getattr(base, "config", None), "model_type", None)
@@ -250,7 +254,7 @@ def as_captioner(model: torch.nn.Module) -> torch.nn.Module:
             f"{TASK} needs a BLIP-2 model; got a {type(base).__name__} (model type {model_type!r}, which is none of "
             f"{', '.join(CAPTIONERS)})"
         )
-    captioner = CAPTIONERS[model_type][0].from_stock(base)
+    captioner = _from_stock(CAPTIONERS[model_type][0], base)
     if not adapted:
         return captioner
     tuner, adapted_model = copy.copy(model.base_model), copy.copy(model)  # what was handed in stays what it is
@@ -259,25 +263,30 @@ def as_captioner(model: torch.nn.Module) -> torch.nn.Module:
     return adapted_model
 
 
-def refuse_prompt_learning(config) -> None:
-    """`PeftModel` leaves out the learned prompt of a model without a `task_type`, which BLIP-2 has not."""
-    if config.is_prompt_learning:
-        raise ValueError(
-            f"{config.peft_type.value} is a prompt-learning method, which peft does not apply to BLIP-2: the prompt "
-            "would be left out. Use LoRA or another method that adapts modules."
-        )
+def _from_stock(model_class: type, stock: torch.nn.Module) -> torch.nn.Module:
+    """One of our models with the modules and parameters of a stock one, which stays what it is."""
+    captioner = model_class.__new__(model_class)
+    captioner.__dict__.update(stock.__dict__)  # also hooks, device map, adapters
+    config_class = model_class.config_class
+    captioner.config = config_class.from_dict({**stock.config.to_dict(), "model_type": config_class.model_type})
+    captioner.generation_config = copy.deepcopy(stock.generation_config)
+    if hasattr(stock, "_hf_hook"):  # of accelerate, which has put its own `forward` before the stock one
+        from accelerate.hooks import add_hook_to_module
+
+        for name in ("_hf_hook", "_old_forward", "forward"):
+            del captioner.__dict__[name]
+        add_hook_to_module(captioner, stock._hf_hook)
+    return captioner
 
 
 def as_pair_processor(processor, model) -> Any:
-    """A processor of our class; a stock one, which does not know the canvas, is extended by what the model's has."""
+    """A processor of our class. A stock one, which does not know the canvas, gets that of the model's folder."""
     if isinstance(processor, str):
         processor = AutoProcessor.from_pretrained(processor)
-    if processor is None:
-        raise ValueError(f"{TASK} needs a processor beside a model that is already loaded: pass processor=...")
     if hasattr(processor, "post_process_captions"):
         return processor
     if not (hasattr(processor, "image_processor") and hasattr(processor, "tokenizer")):
-        raise ValueError(f"{TASK} needs a BLIP-2 processor; got a {type(processor).__name__}")
+        raise ValueError(f"{TASK} needs processor=, the BLIP-2 processor of the model; got {type(processor).__name__}")
     processor_class = CAPTIONERS[model.config.model_type][1]
     parts = {name: getattr(processor, name) for name in processor_class.get_attributes()}
     try:
@@ -285,6 +294,7 @@ def as_pair_processor(processor, model) -> Any:
         options = {name: getattr(saved, name) for name in ("concat_axis", "draft", "stop_token", "prompt")}
     except OSError:  # a model that was made here, or whose folder is gone
         options = {}
+    options["is_encoder_decoder"] = model.config.text_config.is_encoder_decoder
     return processor_class(**parts, num_query_tokens=processor.num_query_tokens, **options)
 
 
@@ -319,46 +329,37 @@ class Row:
 
 
 class RowDataset(torch.utils.data.Dataset):
-    """A map-style dataset as [`Row`]s. The row of an image that it cannot decode has the `error`."""
+    """Pairs that have a length as [`Row`]s. The row of an image that their dataset cannot decode has the `error`."""
 
-    def __init__(self, dataset, prompts: list):
-        self.dataset, self.prompts = dataset, prompts
+    def __init__(self, pairs, text: str | list[str] | None):
+        self.pairs, self.prompts = pairs, _prompts(text, len(pairs))
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(self.pairs)
 
     def __getitem__(self, index: int) -> Row:
         try:
-            return Row(index, self.dataset[index], self.prompts[index])
+            return Row(index, self.pairs[index], self.prompts[index])
         except Exception as error:
             if not is_image_error(error):
                 raise
             return Row(index, None, error=error)
 
 
-def as_rows(inputs: Any, text: str | list[str] | None = None) -> Row | list[Row] | RowDataset | Iterator[Row]:
-    """One pair becomes a [`Row`], a list a list, a dataset with a length a [`RowDataset`], the rest a generator."""
-    if isinstance(inputs, tuple | Mapping) and not hasattr(inputs, "column_names"):
+def as_rows(inputs: Any, text: str | list[str] | None = None) -> Row | RowDataset | Iterator[Row]:
+    """One pair becomes a [`Row`], many with a length a [`RowDataset`], others a generator."""
+    if isinstance(inputs, tuple | Mapping):
         return Row(None, inputs, *_prompts(text, 1))
-    if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes | bytearray):
-        if inputs and not any(isinstance(pair, tuple | list | Mapping) or pair is None for pair in inputs):
-            hint = "for one pair, use a tuple: (before, after)" if len(inputs) == 2 else "each must be (before, after)"
-            raise ValueError(f"a list is taken for many pairs, but this one holds {len(inputs)} bare images; {hint}")
-        prompts = _prompts(text, len(inputs))
-        return [Row(index, pair, prompt) for index, (pair, prompt) in enumerate(zip(inputs, prompts, strict=True))]
-    columns = getattr(inputs, "column_names", None)
-    if isinstance(columns, Mapping):
-        raise ValueError(f"this is a dictionary of splits; choose one of {', '.join(map(repr, columns))}")
-    if columns is not None and hasattr(inputs, "select_columns"):  # `datasets.Dataset` or `IterableDataset`
-        if {"before", "after"} - set(columns):
-            raise ValueError(
-                f"the dataset needs the columns 'before' and 'after'; it has {', '.join(map(repr, columns))}"
-            )
-        # other images would be decoded for nothing
-        inputs = inputs.select_columns([name for name in ("before", "after", "prompt") if name in columns])
+    is_list = isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes | bytearray)
+    if is_list and inputs and not any(isinstance(pair, tuple | list | Mapping) or pair is None for pair in inputs):
+        hint = "for one pair, use a tuple: (before, after)" if len(inputs) == 2 else "each must be (before, after)"
+        raise ValueError(f"a list is taken for many pairs, but this one holds {len(inputs)} bare images; {hint}")
+    if hasattr(inputs, "select_columns"):  # a `datasets.Dataset`; its other images would be decoded for nothing
+        prompt = ["prompt"] if "prompt" in (inputs.column_names or ()) else []
+        inputs = inputs.select_columns(["before", "after", *prompt])
     has_length = hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__")
-    if has_length and (columns is not None or isinstance(inputs, torch.utils.data.Dataset)):
-        return RowDataset(inputs, _prompts(text, len(inputs)))
+    if is_list or has_length and (hasattr(inputs, "column_names") or isinstance(inputs, torch.utils.data.Dataset)):
+        return RowDataset(inputs, text)
     if isinstance(inputs, Iterable) and not has_length:
         prompts = itertools.repeat(text) if text is None or isinstance(text, str) else text
         return (Row(index, *row) for index, row in enumerate(zip(inputs, prompts, strict=False)))

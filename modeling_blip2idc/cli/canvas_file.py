@@ -8,9 +8,8 @@ from transformers import AutoImageProcessor
 from transformers.utils import has_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from ..loading.load import EMBEDDED
 from ..image_processing_blip2idc import CanvasGeometry, make_canvas
-from ..loading.load import base_of, check_folder
+from ..loading.load import EMBEDDED, base_of, check_folder
 from ..processing_blip2idc import Blip2IDCProcessor
 
 

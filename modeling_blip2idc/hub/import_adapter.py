@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import GenerationConfig, PreTrainedConfig
 
-from ..pipeline_blip2idc import CAPTIONERS
 from ..loading.load import base_of, check_folder
+from ..pipeline_blip2idc import CAPTIONERS
 from .adapter_weights import SAFETENSORS, check_adapter, read_adapter_config, read_adapter_weights
 from .compact import name_base
 from .fresh_folder import fresh_folder

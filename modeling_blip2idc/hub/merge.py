@@ -118,7 +118,7 @@ def merge(
     """
     with fresh_folder(out) as partial:
         # a wider dtype has to be there before the merge, a narrower one is for its result
-        model, processor = load_idc(model_id, revision, dtype=dtype if dtype == torch.float32 else None)
+        model, processor = load_idc(model_id, revision=revision, dtype=dtype if dtype == torch.float32 else None)
         base = None
         if hasattr(model, "merge_and_unload"):
             base = model.peft_config["default"].base_model_name_or_path

@@ -12,8 +12,7 @@ from transformers import GenerationConfig
 from transformers.utils import has_file
 from transformers.utils.hub import resolve_revision
 
-from ..loading.load import EMBEDDED, EMBEDDED_NAME
-from ..loading.load import base_of, load_idc
+from ..loading.load import EMBEDDED, EMBEDDED_NAME, base_of, load_idc
 from .adapter_base import load_on_base, read_base
 from .adapter_weights import PICKLE, SAFETENSORS, check_adapter, read_adapter_config, read_adapter_weights
 from .export import export_remote_code, export_without_weights

@@ -19,7 +19,7 @@ from transformers.utils import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from ..modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
-from ..pipeline_blip2idc import CAPTIONERS, add_image_token, refuse_prompt_learning
+from ..pipeline_blip2idc import CAPTIONERS, add_image_token, as_captioner
 from ..processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
 
 Captioner = Blip2IDCForConditionalGeneration | InstructBlipIDCForConditionalGeneration
@@ -225,11 +225,10 @@ def _load_adapter(model: Captioner, base: str, adapter: str, hub: dict):
     from peft import PeftConfig, PeftModel
 
     config = PeftConfig.from_pretrained(adapter, **hub)
-    refuse_prompt_learning(config)
     config.inference_mode = True
     misfit = f"The adapter {adapter!r} does not fit its base model {base!r}: "
     try:
-        model = PeftModel(model, config)
+        model = as_captioner(PeftModel(model, config))  # refuses a learned prompt
         result = model.load_adapter(adapter, "default", torch_device="cpu", **hub)
     except (KeyError, ValueError, RuntimeError) as error:  # no such modules; other shapes
         raise ValueError(misfit + " ".join(str(error).split())[:500]) from error

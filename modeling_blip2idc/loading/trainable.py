@@ -139,8 +139,8 @@ def load_trainable(
     check_trainable(model_id, revision, tuning, towers, targets, dtype, use_cpu=not on_gpu, **attention)
     if dtype is None:
         dtype = "bfloat16" if on_gpu and tuning != "full" else "float32"
-    quantized = {"quantization_config": _four_bits(), "device": device} if tuning == "qlora" else {}
-    model, processor = load_idc(model_id, revision, dtype, **attention, **quantized)
+    quantized = {"quantization_config": _four_bits(), "device_map": {"": device}} if tuning == "qlora" else {}
+    model, processor = load_idc(model_id, revision=revision, dtype=dtype, **attention, **quantized)
     if tuning == "full":
         model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
         return model.requires_grad_(True), processor

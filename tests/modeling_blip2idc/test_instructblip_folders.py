@@ -127,7 +127,9 @@ def test_another_model_type_is_refused(instructblip_dir, tiny_model_dir, tmp_pat
     with pytest.raises(ValueError, match="is no InstructBLIP model.*'blip2idc', it must be 'instructblip' or"):
         InstructBlipIDCConfig.from_pretrained(tiny_model_dir)
     (tmp_path / "config.json").write_text('{"model_type": "git"}')
-    with pytest.raises(ValueError, match="no BLIP-2 model and no InstructBLIP.*'git', it must be one of 'blip-2', "):
+    with pytest.raises(
+        ValueError, match="neither a BLIP-2 nor an InstructBLIP model.*'git', it must be one of 'blip-2', "
+    ):
         load_idc(tmp_path)
 
 

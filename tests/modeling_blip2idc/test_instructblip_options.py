@@ -74,7 +74,7 @@ def test_flash_attention_fails_only_where_it_is_not_installed(folder):
 def test_a_quantized_model_is_put_where_it_stays(folder, asked):
     config = BitsAndBytesConfig(load_in_4bit=True)
     with pytest.raises(InterruptedError):
-        load_idc(folder, dtype="bfloat16", device="cuda:1", quantization_config=config)
+        load_idc(folder, dtype="bfloat16", device_map={"": "cuda:1"}, quantization_config=config)
     assert asked["quantization_config"] is config
     assert (asked["dtype"], asked["device_map"]) == ("bfloat16", {"": "cuda:1"})
 

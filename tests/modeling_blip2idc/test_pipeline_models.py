@@ -23,7 +23,7 @@ from transformers import (
 )
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from modeling_blip2idc import Blip2IDCProcessor, ImageDifferenceCaptioningPipeline
+from modeling_blip2idc import Blip2IDCForConditionalGeneration, Blip2IDCProcessor, ImageDifferenceCaptioningPipeline
 from modeling_blip2idc.hub.merge import merge
 from modeling_blip2idc.loading.load import load_idc
 from tests.support.adapters import adapter_of
@@ -66,7 +66,7 @@ def adapter_dir(base_dir, tmp_path_factory):
 def test_plain_blip2_gives_the_same_captions(pipe, plain_dir, pairs):
     expected = pipe(pairs[:6])
     plain = pipeline(TASK, model=str(plain_dir), device="cpu", max_new_tokens=6)
-    assert type(plain.model) is Blip2ForConditionalGeneration
+    assert type(plain.model) is Blip2IDCForConditionalGeneration
     assert texts(plain(pairs[:6], batch_size=4)) == texts(expected)
     model, processor = (
         Blip2ForConditionalGeneration.from_pretrained(plain_dir),
@@ -122,9 +122,6 @@ def test_an_adapters_generation_settings(adapter_dir, base_dir, tmp_path):
         return config.max_new_tokens, config.eos_token_id
 
     assert pipeline(TASK, model=str(folder), device="cpu").model.generation_config.max_new_tokens == 3
-    assert settings(Blip2IDCProcessor.from_pretrained(folder)) == (3, 7)
-    assert settings(Blip2IDCProcessor.from_pretrained(folder), max_new_tokens=5)[0] == 5  # somebody's choice
-    assert settings(processor)[0] is None  # that of the base
 
 
 def test_a_merged_model_keeps_its_canvas(pairs, tmp_path):
@@ -174,9 +171,9 @@ def test_other_models_and_processors_are_refused(tiny_model, tiny_processor):
     gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=8, n_positions=4, n_embd=4, n_layer=1, n_head=1))
     with pytest.raises(ValueError, match="needs a BLIP-2 model; got a GPT2LMHeadModel"):
         ImageDifferenceCaptioningPipeline(model=gpt2, processor=tiny_processor)
-    with pytest.raises(ValueError, match="pass processor="):
+    with pytest.raises(ValueError, match="needs processor="):
         ImageDifferenceCaptioningPipeline(model=tiny_model)
-    with pytest.raises(ValueError, match="needs a BLIP-2 processor; got a "):
+    with pytest.raises(ValueError, match="needs processor=.*got "):
         ImageDifferenceCaptioningPipeline(model=tiny_model, processor=tiny_processor.tokenizer)
 
 

@@ -40,7 +40,7 @@ def test_full_models(kind, request, caplog):
 
 
 def test_dtype_and_device(tiny_model_dir):
-    model, _ = load_idc(tiny_model_dir, dtype="bfloat16", device="cpu")
+    model, _ = load_idc(tiny_model_dir, dtype="bfloat16", device_map="cpu")
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
     assert model.device.type == "cpu"
 
@@ -85,7 +85,7 @@ class TestNoModel:
         GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=1, n_embd=4, vocab_size=5)).save_pretrained(tmp_path / "gpt2")
         BlipConfig().save_pretrained(tmp_path / "blip")
         for name in ("gpt2", "blip"):
-            with pytest.raises(ValueError, match=f"{name}' is no BLIP-2 model.*'{name}'"):
+            with pytest.raises(ValueError, match=f"{name}' is neither a BLIP-2 nor an InstructBLIP model.*'{name}'"):
                 load_idc(tmp_path / name)
 
     def test_weights_of_another_model(self, tiny_model_dir, tmp_path):
