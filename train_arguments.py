@@ -29,7 +29,7 @@ class ModelArguments:
     scratch: dict | None = field(default=None, metadata={"help": "geometry of a small model trained from nothing"})
     tuning: Literal["lora", "full", "qlora"] = field(default="lora", metadata={"help": "an adapter, or all weights"})
     towers: list[str] = field(default_factory=lambda: [*TOWERS], metadata={"help": "of LoRA", "choices": TOWERS})
-    targets: Literal["paper", "authors"] = field(default="paper", metadata={"help": "all Q, K, V; or as released"})
+    targets: Literal["full", "authors"] = field(default="full", metadata={"help": "all Q, K, V; or as released"})
     rank: int = field(default=8, metadata={"help": "of LoRA"})
     lora_alpha: int = field(default=16, metadata={"help": "scale of LoRA"})
     lora_dropout: float = field(default=0.05, metadata={"help": "dropout of LoRA"})

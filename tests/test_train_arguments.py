@@ -36,8 +36,8 @@ class TestParse:
             ({"embed": "perhaps"}, [], "embed: 'perhaps' is no valid value"),
             ({"max_steps": 3}, ["--max_steps", "x"], "argument --max_steps"),
             ({"tuning": "lara"}, [], "tuning: 'lara' is no valid value: choose from lora, full, qlora"),
-            ({"towers": ["vit", "lm"]}, [], "choose from vit, qformer, llm"),
-            ({"targets": "all"}, [], "choose from paper, authors"),
+            ({"towers": ["vit", "lm"]}, [], "choose from vit, qformer, language"),
+            ({"targets": "all"}, [], "choose from full, authors"),
             ({}, ["--tuning", "lara"], "argument --tuning: invalid choice: 'lara'"),
             ({}, ["--no_such_argument", "1"], "--no_such_argument"),
             ({"train_data": [{"path": "syned"}]}, [], "train_data[0]: {'path': 'syned'} has no 'split'"),
@@ -86,14 +86,24 @@ class TestParse:
 
     def test_the_command_line_wins(self, tmp_path):
         path = write(tmp_path, {"train_data": [DATA], "rank": 4, "towers": ["vit"], "embed": True, "model": "a/b"})
-        words = ["--rank", "16", "--towers", "llm", "qformer", "--embed", "false", "--test_data", json.dumps(DATA)]
+        words = [
+            "--rank",
+            "16",
+            "--towers",
+            "language",
+            "qformer",
+            "--embed",
+            "false",
+            "--test_data",
+            json.dumps(DATA),
+        ]
         model, data, args = train_arguments.parse([str(path), *words])
-        assert (model.rank, model.towers, model.model) == (16, ["llm", "qformer"], "a/b")
+        assert (model.rank, model.towers, model.model) == (16, ["language", "qformer"], "a/b")
         assert data.test_data == DATA and args.embed is False
 
     def test_without_a_recipe(self):
         model, data, args = train_arguments.parse(["--train_data", json.dumps([DATA]), "--output_dir", "x"])
-        assert data.train_data == [DATA] and model.towers == ["vit", "qformer", "llm"]
+        assert data.train_data == [DATA] and model.towers == ["vit", "qformer", "language"]
         assert args.predict_with_generate and not args.remove_unused_columns
 
     def test_what_the_embedded_model_is_made_with(self):

@@ -189,9 +189,9 @@ class TestLoRA:
     def test_towers_and_t5(self, recipes, tiny_t5_dir, tmp_path, scenes):
         report = train(
             recipes / "lora.yaml", "--model", tiny_t5_dir, "--output_dir", tmp_path, "--max_steps", 2,
-            "--towers", "vit", "llm", "--rank", 2, "--eval_strategy", "no", "--muon_lr", 1e-3,
+            "--towers", "vit", "language", "--rank", 2, "--eval_strategy", "no", "--muon_lr", 1e-3,
         )  # fmt: skip
-        assert set(report["about"]["trainable_parameters"]) == {"vit", "llm", "total"}
+        assert set(report["about"]["trainable_parameters"]) == {"vit", "language", "total"}
         evaluated, piped, generated = captions_everywhere(tmp_path, scenes, 6)
         assert evaluated == piped == generated
 

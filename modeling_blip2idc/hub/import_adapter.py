@@ -174,7 +174,7 @@ def _dtype(weights: dict[str, torch.Tensor]) -> str:
 
 
 def _modules(weights: dict[str, torch.Tensor]) -> dict[str, int]:
-    parts = {"vision_model": "vit", "qformer": "qformer", "language_model": "llm"}
+    parts = {"vision_model": "vit", "qformer": "qformer", "language_model": "language"}
     names = [name.split(".")[2] for name in weights if ".lora_A." in name]
     return {tower: names.count(part) for part, tower in parts.items()}
 

@@ -35,7 +35,7 @@ Who trained it, on what and under which licence was not read from its files: ask
 
 - Base: {base}{revision}.
 - LoRA of rank {rank}, alpha {lora_alpha}, dropout {lora_dropout:g}: {parameters:,} parameters on {count} modules
-  ({vit} of the ViT, {qformer} of the Q-Former, {llm} of the language model).
+  ({vit} of the ViT, {qformer} of the Q-Former, {language} of the language model).
 - Target modules: {targets}.
 - Weights: {dtypes}.
 - A caption ends with {stop_token}; `generation_config.json` also stops where the base does.

@@ -11,8 +11,8 @@ from ..pipeline_blip2idc import CAPTIONERS
 if TYPE_CHECKING:
     from peft import LoraConfig
 
-TOWERS = ("vit", "qformer", "llm")
-TARGETS = ("paper", "authors")
+TOWERS = ("vit", "qformer", "language")
+TARGETS = ("full", "authors")
 
 # peft matches these against the whole path of a module. Cross-attention exists in every second Q-Former layer only.
 _VIT = r"vision_model\.encoder\.layers\.\d+\.self_attn\.qkv"
@@ -20,13 +20,13 @@ _QFORMER = r"qformer\.encoder\.layer\.\d+\.(attention|crossattention)\.attention
 _QFORMER_AUTHORS = (
     r"qformer\.encoder\.layer\.\d+\.(attention\.attention\.(key|value)|crossattention\.attention\.(query|key|value))"
 )
-_LLM = (
+_LANGUAGE = (
     r"language_model\.(model\.)?(decoder\.)?layers\.\d+\.self_attn\.(q_proj|k_proj|v_proj)"  # OPT, LLaMA
     r"|language_model\.(encoder|decoder)\.block\.\d+\.layer\.\d+\.(SelfAttention|EncDecAttention)\.(q|k|v)"  # T5
 )
 _PATTERNS = {
-    "paper": {"vit": _VIT, "qformer": _QFORMER, "llm": _LLM},
-    "authors": {"vit": _VIT, "qformer": _QFORMER_AUTHORS, "llm": _LLM},
+    "full": {"vit": _VIT, "qformer": _QFORMER, "language": _LANGUAGE},
+    "authors": {"vit": _VIT, "qformer": _QFORMER_AUTHORS, "language": _LANGUAGE},
 }
 
 # Top-level modules and parameters of both models, by the name that `count_trainable` gives them.
@@ -35,13 +35,13 @@ _PARTS = {
     "qformer": "qformer",
     "query_tokens": "query_tokens",
     "language_projection": "language_projection",
-    "language_model": "llm",
+    "language_model": "language",
 }
 
 
 def lora_config(
     towers: str | Iterable[str] = TOWERS,
-    targets: str = "paper",
+    targets: str = "full",
     r: int = 8,
     lora_alpha: int = 16,
     lora_dropout: float = 0.05,
@@ -50,15 +50,15 @@ def lora_config(
     """
     LoRA on the attention projections of BLIP-2 or InstructBLIP, for `peft.get_peft_model`.
 
-    On the geometry of `Salesforce/blip2-opt-2.7b` at rank 8, `"paper"` trains 6,414,336 parameters and `"authors"`
+    On the geometry of `Salesforce/blip2-opt-2.7b` at rank 8, `"full"` trains 6,414,336 parameters and `"authors"`
     6,266,880. The ViT and the Q-Former of InstructBLIP have the same, beside 6,291,456 of Vicuna-7B (OPT-2.7b:
     3,932,160) or 7,077,888 of Flan-T5-XL.
 
     Args:
-        towers (`str` or `Iterable[str]`, *optional*, defaults to `("vit", "qformer", "llm")`):
-            Any of these. `"llm"` knows OPT, LLaMA (Vicuna) and T5 (self- and cross-attention).
-        targets (`str`, *optional*, defaults to `"paper"`):
-            `"paper"`: queries, keys and values of every attention, as the paper says; `"authors"`: what the released
+        towers (`str` or `Iterable[str]`, *optional*, defaults to `("vit", "qformer", "language")`):
+            Any of these. `"language"` knows OPT, LLaMA (Vicuna) and T5 (self- and cross-attention).
+        targets (`str`, *optional*, defaults to `"full"`):
+            `"full"`: queries, keys and values of every attention, as the paper says; `"authors"`: what the released
             adapters hold (`adapter_config.json` in github.com/gautierevn/BLIP2IDC), the same without the queries of
             the Q-Former's self-attention.
         r (`int`, *optional*, defaults to 8):
@@ -82,7 +82,7 @@ def lora_config(
     return LoraConfig(target_modules=pattern, r=r, lora_alpha=lora_alpha, lora_dropout=lora_dropout, **kwargs)
 
 
-def check_towers(model_or_config, towers: str | Iterable[str] = TOWERS, targets: str = "paper") -> dict[str, int]:
+def check_towers(model_or_config, towers: str | Iterable[str] = TOWERS, targets: str = "full") -> dict[str, int]:
     """
     Whether a model has what [`lora_config`] would adapt. peft itself only notices when nothing at all matches.
 
@@ -129,8 +129,8 @@ def count_trainable(model) -> dict[str, int]:
             The model, also wrapped for distributed training.
 
     Returns:
-        `dict[str, int]`: `vit`, `qformer`, `query_tokens`, `language_projection`, `llm`, `other` (what no BLIP-2 has)
-        and `total`. A parameter that is used twice (tied embeddings) counts once.
+        `dict[str, int]`: `vit`, `qformer`, `query_tokens`, `language_projection`, `language`, `other` (what BLIP-2
+        does not have) and `total`. A parameter that is used twice (tied embeddings) counts once.
     """
     counts = dict.fromkeys([*_PARTS.values(), "other"], 0)
     for name, parameter in model.named_parameters():

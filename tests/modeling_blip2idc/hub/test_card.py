@@ -16,7 +16,7 @@ from train_arguments import DataArguments, IDCTrainingArguments, ModelArguments
 
 TRAIN = {"path": "syned", "name": "scenes", "split": "train", "train": 100, "seed": 1, "masks": True}
 TEST = {"path": "syned", "name": "scenes", "split": "test", "test": 12}
-TRAINABLE = {"vit": 1024, "llm": 976, "total": 2000}
+TRAINABLE = {"vit": 1024, "language": 976, "total": 2000}
 
 
 def about(folder, model=None, data=None, history=(), **options):
@@ -199,10 +199,10 @@ class TestHowItWasMade:
     @pytest.mark.parametrize(
         ("model", "says"),
         [
-            ({}, f"LoRA of rank 8 {SIZE} on vit, qformer, llm (paper targets) of the embedded model, "),
+            ({}, f"LoRA of rank 8 {SIZE} on vit, qformer, language (full targets) of the embedded model, "),
             (
-                {"model": OPT, "revision": "5157", "rank": 4, "towers": ["llm"], "targets": "authors"},
-                f"LoRA of rank 4 {SIZE} on llm (authors targets) of {OPT} (revision 5157), ",
+                {"model": OPT, "revision": "5157", "rank": 4, "towers": ["language"], "targets": "authors"},
+                f"LoRA of rank 4 {SIZE} on language (authors targets) of {OPT} (revision 5157), ",
             ),
             ({"model": OPT, "tuning": "qlora"}, f" of {OPT}, quantized to four bits, "),
             (

@@ -39,7 +39,11 @@ class TestResult:
         expected = expected_logits(base, old, processor)
         assert torch.equal(logits(model, processor), expected)
         assert not torch.equal(logits(load_idc(base)[0], processor), expected)
-        assert facts["dtypes"] == ("float16", "float16") and facts["modules"] == {"vit": 2, "qformer": 7, "llm": 6}
+        assert facts["dtypes"] == ("float16", "float16") and facts["modules"] == {
+            "vit": 2,
+            "qformer": 7,
+            "language": 6,
+        }
 
     def test_the_pipeline_takes_it(self, old, base, tmp_path):
         out, _ = import_adapter(old, tmp_path / "new", base)
@@ -184,7 +188,7 @@ class TestBase:
                 add(f"language_model.model.decoder.layers.{i}.self_attn.{part}_proj", 2560, 2560)
         old = write_old(tmp_path / NAME, weights)
         out, facts = import_adapter(old, tmp_path / "new", tmp_path / "base")
-        assert facts["modules"] == {"vit": 39, "qformer": 42, "llm": 96} and facts["parameters"] == 6_266_880
+        assert facts["modules"] == {"vit": 39, "qformer": 42, "language": 96} and facts["parameters"] == 6_266_880
         size = (out / "adapter_model.safetensors").stat().st_size
         assert 2 * 6_266_880 < size == facts["bytes"] < 13e6
         with pytest.raises(ValueError, match=r"must be \(16, 1408\)"):

@@ -47,7 +47,14 @@ def folders(tmp_path_factory):
         name_base(root / kind, base)
     report = json.loads((EMBEDDED / REPORT).read_text())
     (root / "ours" / REPORT).write_text(json.dumps(report))
-    lora = {"tuning": "lora", "rank": 2, "lora_alpha": 16, "lora_dropout": 0, "towers": ["llm"], "targets": "paper"}
+    lora = {
+        "tuning": "lora",
+        "rank": 2,
+        "lora_alpha": 16,
+        "lora_dropout": 0,
+        "towers": ["language"],
+        "targets": "full",
+    }
     report["about"].update(lora, scratch=None, embed=False)
     (root / "adapter" / REPORT).write_text(json.dumps(report))
     return root

@@ -61,7 +61,7 @@ def adapt(real):
 
 @pytest.mark.parametrize(
     ("targets", "total", "qformer", "modules"),
-    [("paper", 6_414_336, 442_368 + 282_624, 189), ("authors", 6_266_880, 294_912 + 282_624, 177)],
+    [("full", 6_414_336, 442_368 + 282_624, 189), ("authors", 6_266_880, 294_912 + 282_624, 177)],
 )
 def test_counts_on_the_real_geometry(adapt, targets, total, qformer, modules):
     model = adapt(lora_config(targets=targets))
@@ -70,7 +70,7 @@ def test_counts_on_the_real_geometry(adapt, targets, total, qformer, modules):
         "qformer": qformer,
         "query_tokens": 0,
         "language_projection": 0,
-        "llm": 3_932_160,
+        "language": 3_932_160,
         "other": 0,
         "total": total,
     }
@@ -87,15 +87,15 @@ def test_authors_targets_are_the_modules_of_their_list(adapt):
     assert not any(".attention.attention.query" in name for name in ours)
 
 
-@pytest.mark.parametrize("targets", ["paper", "authors"])
+@pytest.mark.parametrize("targets", ["full", "authors"])
 @pytest.mark.parametrize(
     "towers",
-    [("vit",), ("qformer",), ("llm",), ("vit", "qformer"), ("llm", "vit"), ("qformer", "llm")],
+    [("vit",), ("qformer",), ("language",), ("vit", "qformer"), ("language", "vit"), ("qformer", "language")],
     ids="-".join,
 )
 def test_any_combination_of_towers(adapt, towers, targets):
-    qformer = {"paper": 724_992, "authors": 577_536}[targets]
-    each = {"vit": 1_757_184, "qformer": qformer, "llm": 3_932_160}
+    qformer = {"full": 724_992, "authors": 577_536}[targets]
+    each = {"vit": 1_757_184, "qformer": qformer, "language": 3_932_160}
     counts = count_trainable(adapt(lora_config(towers, targets)))
     assert {tower: counts[tower] for tower in each} == {tower: each[tower] * (tower in towers) for tower in each}
     assert counts["total"] == sum(each[tower] for tower in towers)
@@ -110,12 +110,12 @@ def test_rank_and_one_tower_by_name(adapt):
 
 @pytest.mark.parametrize("towers", ["vision", ("vit", "text"), (), ""])
 def test_unknown_towers_are_refused(towers):
-    with pytest.raises(ValueError, match="towers (has unknown|is empty).*'vit', 'qformer', 'llm'"):
+    with pytest.raises(ValueError, match="towers (has unknown|is empty).*'vit', 'qformer', 'language'"):
         lora_config(towers)
 
 
 def test_unknown_targets_are_refused():
-    with pytest.raises(ValueError, match="targets is 'all'.*'paper' or 'authors'"):
+    with pytest.raises(ValueError, match="targets is 'all'.*'full' or 'authors'"):
         lora_config(targets="all")
 
 
@@ -124,7 +124,7 @@ def test_count_trainable_of_a_full_model(tiny_model):
     parts = {
         "vit": tiny_model.vision_model,
         "qformer": tiny_model.qformer,
-        "llm": tiny_model.language_model,
+        "language": tiny_model.language_model,
         "language_projection": tiny_model.language_projection,
     }
     assert {part: counts[part] for part in parts} == {
@@ -231,7 +231,7 @@ class TestAdapterFolders:
 
     def test_weights_that_the_config_does_not_place(self, adapter):
         folder, _ = adapter
-        self.rewrite(folder, target_modules=lora_config(["llm", "qformer"]).target_modules)
+        self.rewrite(folder, target_modules=lora_config(["language", "qformer"]).target_modules)
         with pytest.raises(ValueError, match="does not fit.* the base has no module for 4 weights, such as .*qkv"):
             load_idc(folder)
 

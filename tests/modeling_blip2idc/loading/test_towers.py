@@ -42,7 +42,7 @@ def names_of_tiny(family: str, tower: str, targets: str) -> set[str]:
     if tower == "vit":
         return {f"vision_model.encoder.layers.{i}.self_attn.qkv" for i in layers}
     if tower == "qformer":
-        projections = ("query", "key", "value") if targets == "paper" else ("key", "value")
+        projections = ("query", "key", "value") if targets == "full" else ("key", "value")
         own = {f"qformer.encoder.layer.{i}.attention.attention.{name}" for i in layers for name in projections}
         cross = {f"qformer.encoder.layer.0.crossattention.attention.{name}" for name in ("query", "key", "value")}
         return own | cross
@@ -90,20 +90,24 @@ def test_counts_at_full_size(name):
     with torch.device("meta"):
         model = model_class(config)
     rank = 8
-    for targets, kept in (("paper", 3), ("authors", 2)):
+    for targets, kept in (("full", 3), ("authors", 2)):
         with torch.device("meta"):
             adapted = get_peft_model(model, lora_config(targets=targets, r=rank))
         counts = count_trainable(adapted)
         vit = 39 * rank * (1408 + 3 * 1408)
         own = 12 * kept * rank * (768 + 768)
         cross = 6 * rank * ((768 + 768) + 2 * (1408 + 768))
-        expected = {"vit": vit, "qformer": own + cross, "llm": projections * rank * width}
+        expected = {"vit": vit, "qformer": own + cross, "language": projections * rank * width}
         assert {part: count for part, count in counts.items() if count} == {
             **expected,
             "total": sum(expected.values()),
         }
-        assert (vit, own, cross) == (1_757_184, 442_368 if targets == "paper" else 294_912, 282_624)
-        assert check_towers(adapted, targets=targets) == {"vit": 39, "qformer": 12 * kept + 18, "llm": projections}
+        assert (vit, own, cross) == (1_757_184, 442_368 if targets == "full" else 294_912, 282_624)
+        assert check_towers(adapted, targets=targets) == {
+            "vit": 39,
+            "qformer": 12 * kept + 18,
+            "language": projections,
+        }
         model = adapted.unload()
 
 
@@ -113,18 +117,16 @@ class TestCheckTowers:
         """A language model whose attention is one module, `c_attn`, that is no target."""
         return Blip2Config(text_config=GPT2Config(n_layer=1, n_embd=32, n_head=2).to_dict())
 
-    @pytest.mark.parametrize("towers", ["llm", ("vit", "llm"), TOWERS])
+    @pytest.mark.parametrize("towers", ["language", ("vit", "language"), TOWERS])
     def test_a_tower_without_targets_is_named(self, gpt2, towers):
-        message = (
-            "towers has 'llm', for which Blip2IDC.* 'gpt2' has no module.*the towers that it has: 'vit', 'qformer'"
-        )
+        message = "towers has 'language', for which Blip2IDC.* 'gpt2' has no module.*that it has: 'vit', 'qformer'"
         with pytest.raises(ValueError, match=message):
             check_towers(gpt2, towers)
         assert check_towers(gpt2, ("qformer", "vit")) == {"vit": 39, "qformer": 54}
 
     def test_a_model_without_any(self):
         model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=1, n_embd=4, vocab_size=5))
-        with pytest.raises(ValueError, match="'vit', 'qformer', 'llm', for which GPT2LMHeadModel.*it has: none"):
+        with pytest.raises(ValueError, match="'vit', 'qformer', 'language', for which GPT2LMHeadModel.*it has: none"):
             check_towers(model)
 
     def test_a_config_of_something_else(self):
@@ -140,8 +142,8 @@ class TestCheckTowers:
     def test_no_weights_are_read(self, kind, request, tmp_path):
         config = (request.getfixturevalue(kind) / "config.json").read_text()
         (tmp_path / "config.json").write_text(config)
-        assert check_towers(AutoConfig.from_pretrained(tmp_path)) == {"vit": 2, "qformer": 9, "llm": 6}
+        assert check_towers(AutoConfig.from_pretrained(tmp_path)) == {"vit": 2, "qformer": 9, "language": 6}
 
     def test_a_stock_model(self, plain_instructblip_dir):
         model = InstructBlipForConditionalGeneration.from_pretrained(plain_instructblip_dir)
-        assert check_towers(model, "llm") == {"llm": 6}
+        assert check_towers(model, "language") == {"language": 6}

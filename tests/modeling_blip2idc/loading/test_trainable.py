@@ -15,11 +15,11 @@ from tests.support.tiny_blip2 import random_pairs
 
 # Of the tiny models, for each unit of rank: inputs plus outputs of every adapted projection, all 32 but the fused 96.
 VIT = 2 * (32 + 96)
-QFORMER = {"paper": 2 * 3 * 64 + 3 * 64, "authors": 2 * 2 * 64 + 3 * 64}  # cross-attention in the first layer only
-LLM = {"tiny_model_dir": 2 * 3 * 64, "instructblip_dir": 2 * 3 * 64, "tiny_t5_dir": (2 + 2 * 2) * 3 * 64}
+QFORMER = {"full": 2 * 3 * 64 + 3 * 64, "authors": 2 * 2 * 64 + 3 * 64}  # cross-attention in the first layer only
+LANGUAGE = {"tiny_model_dir": 2 * 3 * 64, "instructblip_dir": 2 * 3 * 64, "tiny_t5_dir": (2 + 2 * 2) * 3 * 64}
 
 
-@pytest.fixture(params=LLM)
+@pytest.fixture(params=LANGUAGE)
 def family(request):
     """Folders of a BLIP-2 with OPT, an InstructBLIP with LLaMA and a BLIP-2 with T5; their name."""
     return request.getfixturevalue(request.param), request.param
@@ -71,8 +71,8 @@ class TestCheck:
             ({"dtype": "int9"}, "dtype 'int9' is no type of PyTorch that can be trained; give bfloat16 or float32"),
             ({"dtype": "int8"}, "dtype 'int8' is no type of PyTorch that can be trained; give bfloat16 or float32"),
             ({"fp16": True}, "fp16 needs a GPU: leave it out, the CPU computes in float32"),
-            ({"towers": ("vit", "lm")}, "towers has unknown 'lm'; give one or more of 'vit', 'qformer', 'llm'"),
-            ({"targets": "all"}, "targets is 'all'; it must be 'paper' or 'authors'"),
+            ({"towers": ("vit", "lm")}, "towers has unknown 'lm'; give one or more of 'vit', 'qformer', 'language'"),
+            ({"targets": "all"}, "targets is 'all'; it must be 'full' or 'authors'"),
             ({"attn_implementation": "fast"}, "attn_implementation 'fast': .* not supported. The only possible"),
             ({"attn_implementation": "flash_attention_2"}, "'flash_attention_2': FlashAttention2 has been toggled on"),
         ],
@@ -104,7 +104,7 @@ class TestCheck:
         config = json.loads((folder / "config.json").read_text())
         text = GPT2Config(n_embd=32, n_layer=2, n_head=4, vocab_size=config["text_config"]["vocab_size"])
         (folder / "config.json").write_text(json.dumps({**config, "text_config": text.to_dict()}))
-        with pytest.raises(ValueError, match="towers has 'llm', for which .*'gpt2' has no module to adapt"):
+        with pytest.raises(ValueError, match="towers has 'language', for which .*'gpt2' has no module to adapt"):
             check_trainable(folder)
         check_trainable(folder, towers=("vit", "qformer"))
         check_trainable(folder, tuning="full")
@@ -131,11 +131,11 @@ class TestCheck:
 
 
 class TestLoRA:
-    @pytest.mark.parametrize("targets", ["paper", "authors"])
+    @pytest.mark.parametrize("targets", ["full", "authors"])
     def test_counts_by_tower(self, family, targets):
         folder, name = family
-        each = {"vit": 4 * VIT, "qformer": 4 * QFORMER[targets], "llm": 4 * LLM[name]}
-        for towers in (("vit", "qformer", "llm"), ("qformer",), ("llm", "vit")):
+        each = {"vit": 4 * VIT, "qformer": 4 * QFORMER[targets], "language": 4 * LANGUAGE[name]}
+        for towers in (("vit", "qformer", "language"), ("qformer",), ("language", "vit")):
             model, processor = load_trainable(folder, towers=towers, targets=targets, rank=4)
             counts = count_trainable(model)
             assert {tower: counts[tower] for tower in each} == {
@@ -147,7 +147,7 @@ class TestLoRA:
 
     def test_what_peft_is_told(self, tiny_model_dir):
         model, _ = load_trainable(
-            tiny_model_dir, revision="v1", towers=["llm"], rank=4, lora_alpha=32, lora_dropout=0.25
+            tiny_model_dir, revision="v1", towers=["language"], rank=4, lora_alpha=32, lora_dropout=0.25
         )
         config = model.peft_config["default"]
         assert (config.r, config.lora_alpha, config.lora_dropout, config.revision) == (4, 32, 0.25, "v1")
@@ -189,7 +189,7 @@ class TestLoRA:
         )
         assert config.bnb_4bit_compute_dtype == torch.bfloat16
         assert asked["device_map"] == {"": "cuda:0"} and asked["dtype"] == "bfloat16"
-        assert count_trainable(model)["total"] == 8 * (VIT + QFORMER["paper"] + LLM["tiny_model_dir"])
+        assert count_trainable(model)["total"] == 8 * (VIT + QFORMER["full"] + LANGUAGE["tiny_model_dir"])
         with pytest.raises(ValueError, match="needs a CUDA GPU"):
             load_trainable(tiny_model_dir, tuning="qlora", device="cpu")
 

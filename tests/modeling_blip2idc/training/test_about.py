@@ -32,7 +32,7 @@ def test_facts(tmp_path):
     )
     assert json.loads(json.dumps(facts)) == facts
     expected = {"model": "my_run", "base": "a/b", "revision": "v1", "tuning": "lora", "rank": 8, "scratch": None}
-    expected |= {"towers": ["vit", "qformer", "llm"], "targets": "paper", "lora_alpha": 16, "lora_dropout": 0.05}
+    expected |= {"towers": ["vit", "qformer", "language"], "targets": "full", "lora_alpha": 16, "lora_dropout": 0.05}
     expected |= {"train_data": [TRAIN], "test_data": {**TRAIN, "split": "test[:9]"}, "split": "test[:9]"}
     expected |= {"batch_size": 12, "steps": 20, "epochs": 1.23, "lr_scheduler_type": "cosine", "seed": 42}
     expected |= {"trainable_parameters": {"vit": 8, "total": 8}, "embed": False, "bf16": False}

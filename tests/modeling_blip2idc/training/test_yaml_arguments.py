@@ -20,7 +20,7 @@ class Arguments:
     switch: bool = True
     maybe: bool | None = None
     kind: Literal["no", "epoch"] = "epoch"
-    towers: list[str] = field(default_factory=lambda: ["vit"], metadata={"choices": ("vit", "llm")})
+    towers: list[str] = field(default_factory=lambda: ["vit"], metadata={"choices": ("vit", "language")})
     seeds: list[int] = field(default_factory=list)
     reports: None | str | list[str] = None
     options: dict | str | None = None
@@ -52,8 +52,8 @@ def recipe(folder, **values):
         ("maybe", None, None),
         ("kind", "no", "no"),
         ("kind", False, "no"),  # what YAML makes of a bare no
-        ("towers", "llm", ["llm"]),
-        ("towers", ["llm", "vit"], ["llm", "vit"]),
+        ("towers", "language", ["language"]),
+        ("towers", ["language", "vit"], ["language", "vit"]),
         ("towers", [], []),
         ("seeds", 1, [1]),
         ("seeds", ["1", 2], [1, 2]),
@@ -84,7 +84,7 @@ def test_values(name, value, expected, tmp_path):
         ("switch", "perhaps", "'perhaps' is no valid value"),
         ("kind", "steps", "'steps' is no valid value: choose from no, epoch"),
         ("name", ["a"], "['a'] is no valid value: it must be one value"),
-        ("towers", ["lm"], "['lm'] is no valid value: choose from vit, llm"),
+        ("towers", ["lm"], "['lm'] is no valid value: choose from vit, language"),
         ("towers", {"vit": True}, "{'vit': True} is no valid value: it must be a list"),
         ("seeds", ["x"], "['x'] is no valid value"),
         ("data", {"path": "a"}, "{'path': 'a'} is no valid value: it must be a list"),
