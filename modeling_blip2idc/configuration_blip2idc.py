@@ -34,7 +34,7 @@ class CanvasConfigMixin:
         for name in ("image_size", "patch_size"):
             if not isinstance(value := getattr(self.vision_config, name), int):
                 raise ValueError(
-                    f"vision_config.{name} is {value!r}, it must be one integer. The canvas need not be square: its "
+                    f"vision_config.{name} is {value!r}; it must be one integer. The canvas need not be square: its "
                     "size is that of the processor."
                 )
 
@@ -45,10 +45,20 @@ class CanvasConfigMixin:
         # The stock model is what this class extends, so loading one deserves no warning; anything else is a mistake.
         if model_type not in (cls.stock_type, cls.model_type):
             raise ValueError(
-                f"{str(pretrained_model_name_or_path)!r} is no {cls.stock_name} model: the model_type in its "
+                f"{str(pretrained_model_name_or_path)!r} is not a {cls.stock_name} model: the model_type in its "
                 f"config.json is {model_type!r}, it must be {cls.stock_type!r} or {cls.model_type!r}."
             )
         return {**config_dict, "model_type": cls.model_type}, kwargs
+
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        # transformers would take a repository's copy of the pipeline in place of the registered one, and ask for
+        # trust_remote_code. The copy of this class that a process without this package gets does read it.
+        if not cls.__module__.startswith("transformers_modules") and config_dict.get("custom_pipelines"):
+            pipelines = dict(config_dict["custom_pipelines"])
+            pipelines.pop("image-difference-captioning", None)
+            config_dict = {**config_dict, "custom_pipelines": pipelines}
+        return super().from_dict(config_dict, **kwargs)
 
 
 @strict
@@ -67,7 +77,7 @@ class Blip2IDCConfig(CanvasConfigMixin, Blip2Config):
             not square: position embeddings are interpolated from that square grid.
 
     Raises:
-        `ValueError`: if `vision_config.image_size` is no integer; and by `from_pretrained`, if the checkpoint is of
+        `ValueError`: if `vision_config.image_size` is not an integer; and by `from_pretrained`, if the checkpoint is of
             another model type than `blip-2` or `blip2idc`.
     """
 
@@ -89,7 +99,7 @@ class InstructBlipIDCConfig(CanvasConfigMixin, InstructBlipConfig):
             As for `transformers.InstructBlipConfig`, with `vision_config.image_size` one integer.
 
     Raises:
-        `ValueError`: if `vision_config.image_size` is no integer; and by `from_pretrained`, if the checkpoint is of
+        `ValueError`: if `vision_config.image_size` is not an integer; and by `from_pretrained`, if the checkpoint is of
             another model type than `instructblip` or `instructblipidc`.
     """
 

@@ -1,19 +1,114 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The canvas: two images, each resized to its half, on one."""
+"""The canvas: two images, each resized to its half, on one. All sizes are `(height, width)` in pixels."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import PIL
 from PIL import Image
 from transformers.image_utils import SizeDict
+from transformers.utils import is_torch_tensor
 
-from .canvas_geometry_blip2idc import HALVES, CanvasGeometry
-from .image_errors_blip2idc import ImageLoadError, ImageTypeError
-from .image_utils_blip2idc import load_image_and_size
+from .image_utils_blip2idc import ImageLoadError, ImageTypeError, load_image_and_size
 
+HALVES = ("before", "after")
 _CHOOSES_PASS_ORDER = int(PIL.__version__.split(".")[0]) >= 13
+
+
+@dataclass(frozen=True)
+class CanvasGeometry:
+    """
+    Where the two images lie on a canvas.
+
+    Args:
+        before_size (`tuple[int, int]`): `(height, width)` of the first image, upright and at full resolution.
+        after_size (`tuple[int, int]`): that of the second image.
+        canvas_size (`tuple[int, int]`): that of the canvas.
+        concat_axis (`str`, *optional*, defaults to `"vertical"`):
+            `"vertical"`: before above after; `"horizontal"`: before left of after.
+    """
+
+    before_size: tuple[int, int]
+    after_size: tuple[int, int]
+    canvas_size: tuple[int, int]
+    concat_axis: str = "vertical"
+
+    def __post_init__(self):
+        if self.concat_axis not in ("vertical", "horizontal"):
+            raise ValueError(f"concat_axis is {self.concat_axis!r}, it must be 'vertical' or 'horizontal'.")
+        for name in ("before_size", "after_size", "canvas_size"):
+            if min(getattr(self, name)) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, height and width must be at least 1.")
+        if self.seam < 1:
+            height, width = self.canvas_size
+            raise ValueError(
+                f"A {self.concat_axis} canvas of {height}x{width} (height x width) has no room for two images."
+            )
+
+    @property
+    def seam(self) -> int:
+        """`int`: first canvas row (vertical) or column (horizontal) of the second image: half, rounded down."""
+        return self.canvas_size[0 if self.concat_axis == "vertical" else 1] // 2
+
+    def half_box(self, which: str) -> tuple[int, int, int, int]:
+        """
+        Args:
+            which (`str`): `"before"` or `"after"`.
+
+        Returns:
+            `tuple[int, int, int, int]`: left, top, right and bottom of that image on the canvas, as for PIL:
+            `canvas.crop(box)` is the half.
+        """
+        height, width = self.canvas_size
+        if which not in HALVES:
+            raise ValueError(f"which is {which!r}, it must be 'before' or 'after'.")
+        if which == "before":
+            return (0, 0, width, self.seam) if self.concat_axis == "vertical" else (0, 0, self.seam, height)
+        return (0, self.seam, width, height) if self.concat_axis == "vertical" else (self.seam, 0, width, height)
+
+    def half_size(self, which: str) -> tuple[int, int]:
+        """`tuple[int, int]`: `(height, width)` of the `"before"` or `"after"` half of the canvas."""
+        left, top, right, bottom = self.half_box(which)
+        return bottom - top, right - left
+
+    def split_map(
+        self, canvas_map: Any, resample: Image.Resampling = Image.Resampling.BILINEAR
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Cut a map of the whole canvas, such as a heat-map over patches, into one map per image.
+
+        Nothing of one half reaches the other, unless the seam falls *inside* a row (or column) of the map: that row
+        then belongs to both.
+
+        Args:
+            canvas_map (`np.ndarray` or `torch.Tensor` of shape `(H', W')`): any resolution, any real dtype.
+            resample (`PIL.Image.Resampling`, *optional*, defaults to bilinear): `NEAREST` for labels and masks.
+
+        Returns:
+            `tuple[np.ndarray, np.ndarray]`: float32 maps of shapes `before_size` and `after_size`.
+
+        Raises:
+            `ValueError`: the map is not two-dimensional, or empty.
+        """
+        if is_torch_tensor(canvas_map):
+            canvas_map = canvas_map.detach().float().cpu()
+        array = np.asarray(canvas_map, dtype=np.float32)
+        if array.ndim != 2 or array.size == 0:
+            raise ValueError(f"canvas_map has shape {array.shape}, it must be (H', W') and not empty.")
+        scale_y, scale_x = array.shape[0] / self.canvas_size[0], array.shape[1] / self.canvas_size[1]
+        maps = []
+        for which, size in zip(HALVES, (self.before_size, self.after_size), strict=True):
+            left, top, right, bottom = self.half_box(which)
+            left, right, top, bottom = left * scale_x, right * scale_x, top * scale_y, bottom * scale_y
+            # crop first: PIL's filters read beyond `box`, which would blur one half into the other
+            x0, y0, x1, y1 = math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
+            part = Image.fromarray(np.ascontiguousarray(array[y0:y1, x0:x1]))
+            part = part.resize(size[::-1], resample, box=(left - x0, top - y0, right - x0, bottom - y0))
+            maps.append(np.asarray(part))
+        return maps[0], maps[1]
 
 
 def make_canvas(
@@ -48,8 +143,8 @@ def make_canvas(
         draft (`bool`, *optional*, defaults to `False`):
             Decode JPEG files at the smallest of 1, 1/2, 1/4, 1/8 of their size that still covers the half: several
             times faster for photos. Pixels then differ from a full decoding, by 0.2 to 1 grey level on average, and by
-            about 3 (much more at hard edges) where the reduced photo is hardly larger than the half. PIL
-            images and arrays are already decoded and never change.
+            about 3 (much more at hard edges) where the reduced photo is hardly larger than the half. PIL images and
+            arrays are already decoded and never change.
         resample (`PIL.Image.Resampling`, *optional*, defaults to bicubic): filter, anti-aliased as always in PIL.
         name (`str`, *optional*, defaults to `""`): what messages call the pair, for example `"images[3]"`.
 
@@ -60,9 +155,9 @@ def make_canvas(
         `ImageLoadError`: an image cannot be used; the message says which, as in `images[3] after '/a/b.png': ...`.
         `ValueError`: bad `size` or `concat_axis`.
     """
-    canvas_size = _width_height(size)
+    canvas_size = _height_width(size)
     layout = CanvasGeometry(canvas_size, canvas_size, canvas_size, concat_axis)  # refuses bad input before decoding
-    canvas, sizes = Image.new("RGB", canvas_size), []
+    canvas, sizes = Image.new("RGB", canvas_size[::-1]), []
     for which, source in zip(HALVES, (before, after), strict=True):
         half = layout.half_size(which)
         image, original_size = load_image_and_size(source, f"{name} {which}".strip(), half if draft else None)
@@ -78,11 +173,12 @@ def _resize(image: Image.Image, half: tuple[int, int], resample: Image.Resamplin
     to Pillow 12 the horizontal pass always comes first; Pillow 13 decides by the sizes (`ImagingResampleInner` in its
     src/libImaging/Resample.c), and half an image is another size than the whole.
     """
-    stacked = (1, 2) if concat_axis == "vertical" else (2, 1)
-    less_wide, less_high = (n * (image.size[axis] - half[axis]) for axis, n in enumerate(stacked))
+    height, width = half
+    high, wide = (2, 1) if concat_axis == "vertical" else (1, 2)
+    less_high, less_wide = high * (image.height - height), wide * (image.width - width)
     vertical_first = _CHOOSES_PASS_ORDER and less_high > 0 and less_high > 2 * less_wide
-    between = (image.width, half[1]) if vertical_first else (half[0], image.height)
-    return image.resize(between, resample).resize(half, resample)
+    between = (image.width, height) if vertical_first else (width, image.height)
+    return image.resize(between, resample).resize((width, height), resample)
 
 
 def as_pair(pair: Any, name: str = "images") -> tuple[Any, Any]:
@@ -97,12 +193,11 @@ def as_pair(pair: Any, name: str = "images") -> tuple[Any, Any]:
         `tuple[Any, Any]`: before and after, untouched.
 
     Raises:
-        `ImageLoadError`: not exactly two images, or a key is missing. `ImageTypeError` if it is no pair at all.
+        `ImageLoadError`: not exactly two images, or a key is missing. `ImageTypeError`: not a pair.
     """
     right = "Give (before, after) or {'before': ..., 'after': ...}."
     if isinstance(pair, Mapping):
-        missing = [key for key in ("before", "after") if key not in pair]
-        if missing:
+        if missing := [key for key in HALVES if key not in pair]:
             raise ImageLoadError(f"{name}: the pair has no {' and no '.join(map(repr, missing))}. {right}")
         return pair["before"], pair["after"]
     if isinstance(pair, (tuple, list)):
@@ -124,12 +219,12 @@ def as_pairs(images: Any) -> dict[str, tuple[Any, Any]]:
         `dict[str, tuple[Any, Any]]`: the pairs, by what messages call them: `""` for one pair, else `"images[i]"`.
 
     Raises:
-        `ValueError`: `images` is missing, empty or something else. `ImageLoadError` as for [`as_pair`].
+        `ValueError`: `images` is missing, empty or something else. `ImageLoadError`: as for [`as_pair`].
     """
     if isinstance(images, (tuple, Mapping)):
         return {"": as_pair(images)}
     if not isinstance(images, list) or not images:
-        what = f"a {type(images).__name__}" if images or images is None else "an empty list"
+        what = "an empty list" if images == [] else f"a {type(images).__name__}"
         raise ValueError(f"images is {what}; give a pair (before, after), or a list of pairs.")
     if len(images) == 2 and not any(map(_looks_like_a_pair, images)):
         return {"": as_pair(images)}
@@ -137,10 +232,10 @@ def as_pairs(images: Any) -> dict[str, tuple[Any, Any]]:
 
 
 def _looks_like_a_pair(value: Any) -> bool:
-    return isinstance(value, (tuple, list)) or (isinstance(value, Mapping) and bool({"before", "after"} & set(value)))
+    return isinstance(value, (tuple, list)) or (isinstance(value, Mapping) and not value.keys().isdisjoint(HALVES))
 
 
-def _width_height(size: Any) -> tuple[int, int]:
+def _height_width(size: Any) -> tuple[int, int]:
     height = width = None
     if isinstance(size, (Mapping, SizeDict)):
         height, width = size.get("height"), size.get("width")
@@ -154,4 +249,4 @@ def _width_height(size: Any) -> tuple[int, int]:
                 f"size is {size!r}, it must be {{'height': ..., 'width': ...}}, (height, width) or one side, in whole "
                 "pixels."
             )
-    return int(width), int(height)
+    return int(height), int(width)

@@ -15,9 +15,6 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from transformers.utils import is_torch_tensor
 
-from .image_arrays_blip2idc import array_to_pil, to_uint8
-from .image_errors_blip2idc import ImageFileNotFoundError, ImageIsADirectoryError, ImageLoadError, ImageTypeError
-
 ACCEPTED = (
     "a PIL image, a path, an http(s) URL, the bytes of an image file, {'bytes': ..., 'path': ...}, a numpy array or "
     "a torch tensor"
@@ -26,13 +23,33 @@ URL_PREFIXES = ("http://", "https://", "data:image/")
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
+class ImageLoadError(ValueError):
+    """An image cannot be used. The message names the image and says what would be right.
+
+    `ImageFileNotFoundError` is also a `FileNotFoundError`, `ImageIsADirectoryError` an `IsADirectoryError`,
+    `ImageTypeError` a `TypeError`.
+    """
+
+
+class ImageFileNotFoundError(ImageLoadError, FileNotFoundError):
+    """There is no file at the path."""
+
+
+class ImageIsADirectoryError(ImageLoadError, IsADirectoryError):
+    """The path is a folder."""
+
+
+class ImageTypeError(ImageLoadError, TypeError):
+    """The object is not an image, such as `None` or a list."""
+
+
 def load_image(
     image: Any, name: str = "image", draft_size: tuple[int, int] | None = None, timeout: float = 30.0
 ) -> Image.Image:
     """
     Load anything that is an image as an upright, opaque, 8-bit RGB image.
 
-    What happens to the pixels:
+    `transformers.image_utils.load_image` drops the alpha channel, and clips 16-bit images. Here:
 
     - EXIF orientation is applied.
     - Transparency (alpha channel, transparent palette entry or colour key) is composited over white.
@@ -54,7 +71,7 @@ def load_image(
         name (`str`, *optional*, defaults to `"image"`):
             What messages call the image, for example `"images[3] after"`.
         draft_size (`tuple[int, int]`, *optional*):
-            `(width, height)` in pixels that is needed of the upright image. JPEG files, which can be decoded at 1/2,
+            `(height, width)` in pixels that is needed of the upright image. JPEG files, which can be decoded at 1/2,
             1/4 or 1/8 of their size at a fraction of the cost, are then decoded at the smallest of these sizes that
             is still at least as wide and as high. Only for what is opened here (path, URL, bytes, file): a PIL image
             belongs to the caller and is not put into another state.
@@ -65,9 +82,9 @@ def load_image(
         `PIL.Image.Image`: mode RGB. It may be the very object that was passed, if nothing had to change.
 
     Raises:
-        `ImageLoadError`: a `ValueError` whose message names the culprit: no such file, a folder, not an image, damaged
+        `ImageLoadError`: a `ValueError` whose message names the image: no such file, a folder, not an image, damaged
             or truncated, beyond Pillow's decompression-bomb limit, empty, NaN or infinite, wrong shape or range,
-            unsupported type, a URL that does not answer. See the class for the standard errors it doubles as.
+            unsupported type, a URL that does not answer.
     """
     return load_image_and_size(image, name, draft_size, timeout)[0]
 
@@ -75,21 +92,9 @@ def load_image(
 def load_image_and_size(
     image: Any, name: str = "image", draft_size: tuple[int, int] | None = None, timeout: float = 30.0
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """
-    `load_image`, and the size that the upright image has at full resolution.
-
-    Args:
-        image, name, draft_size, timeout: as in `load_image`.
-
-    Returns:
-        `tuple[PIL.Image.Image, tuple[int, int]]`: the RGB image and its undrafted `(width, height)` in pixels.
-    """
+    """As [`load_image`], with the `(height, width)` that the upright image has at full resolution."""
     if isinstance(image, Mapping):
         image, name = _from_dict(image, name)
-    if isinstance(image, Image.Image):
-        with _decoding(name):
-            rgb = _to_rgb(image, name)
-        return rgb, rgb.size
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
         culprit = f"{name} {_shorten(path)}"
@@ -99,16 +104,20 @@ def load_image_and_size(
             return _decode(file, culprit, draft_size)
     if isinstance(image, (bytes, bytearray, memoryview)):
         return _decode(BytesIO(image), f"{name} ({len(image)} bytes)", draft_size)
-    if callable(getattr(image, "read", None)):
+    if isinstance(image, Image.Image):
+        with _decoding(name):
+            rgb = _to_rgb(image, name)
+    elif callable(getattr(image, "read", None)):
         content = image.read()
         if not isinstance(content, bytes):
             raise ImageTypeError(f"{name}: the file is open in text mode. Open it with mode 'rb'.")
         return _decode(BytesIO(content), f"{name} (file)", draft_size)
-    if is_torch_tensor(image) or hasattr(image, "__array__"):
-        rgb = _to_rgb(array_to_pil(image, name), name)
-        return rgb, rgb.size
-    what = "None" if image is None else f"a {type(image).__name__}"
-    raise ImageTypeError(f"{name}: {what} is not an image. Give {ACCEPTED}.")
+    elif is_torch_tensor(image) or hasattr(image, "__array__"):
+        rgb = _to_rgb(_array_to_pil(image, name), name)
+    else:
+        what = "None" if image is None else f"a {type(image).__name__}"
+        raise ImageTypeError(f"{name}: {what} is not an image. Give {ACCEPTED}.")
+    return rgb, (rgb.height, rgb.width)
 
 
 def _from_dict(image: Mapping, name: str) -> tuple[Any, str]:
@@ -180,16 +189,16 @@ def _decode(file, culprit: str, draft_size: tuple[int, int] | None) -> tuple[Ima
         except UnidentifiedImageError as error:
             file.seek(0)
             head = file.read(16)
-            what = f"starts with {head!r}, which is no image format that Pillow reads" if head else "is empty"
+            what = f"starts with {head!r}, which is not an image format that Pillow reads" if head else "is empty"
             raise ImageLoadError(f"{culprit}: {what}. Give an image file, such as PNG or JPEG.") from error
         with opened:
             size = None
             if draft_size is not None and opened.format in ("JPEG", "MPO"):
                 sideways = _orientation(opened) in SIDEWAYS
-                size = opened.size[::-1] if sideways else opened.size
-                opened.draft(None, draft_size[::-1] if sideways else draft_size)
+                size = opened.size if sideways else opened.size[::-1]
+                opened.draft(None, draft_size if sideways else draft_size[::-1])
             rgb = _to_rgb(opened, culprit)
-    return rgb, size or rgb.size
+    return rgb, size or (rgb.height, rgb.width)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -209,10 +218,71 @@ def _to_rgb(image: Image.Image, culprit: str) -> Image.Image:
         array = np.asarray(image)  # (H, W)
         if (key := image.info.get("transparency")) is not None and image.mode.startswith("I;16"):
             array = np.where(array == key, np.uint16(65535), array)
-        return Image.fromarray(to_uint8(array, culprit, from_pil=True)).convert("RGB")
+        return Image.fromarray(_to_uint8(array, culprit, from_pil=True)).convert("RGB")
     if image.mode == "La":  # premultiplied grey has only this one conversion
         image = image.convert("LA")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _array_to_pil(image: Any, name: str) -> Image.Image:
+    """A numpy array, a torch tensor or anything with `__array__` as an image of mode L, LA, RGB or RGBA."""
+    channels_first = is_torch_tensor(image)
+    try:
+        if channels_first:
+            image = image.detach().cpu()
+            image = image.float() if image.is_floating_point() else image  # numpy has no bfloat16
+        array = np.asarray(image)
+    except (TypeError, ValueError, RuntimeError) as error:  # NotImplementedError of meta tensors is a RuntimeError
+        raise ImageTypeError(f"{name}: this {type(image).__name__} cannot be read as an array ({error}).") from error
+    shape = array.shape
+    if array.ndim == 3:
+        last, first = shape[-1] in (1, 2, 3, 4), shape[0] in (1, 3, 4)
+        if first and (channels_first or not last):
+            array = array.transpose(1, 2, 0)  # (C, H, W) -> (H, W, C)
+        elif not last:
+            array = array.reshape(-1)  # no axis can hold the channels: refused below
+        if array.shape[-1] == 1:
+            array = array[..., 0]
+    if array.ndim not in (2, 3):
+        hint = " This looks like a batch: give one image at a time." if len(shape) == 4 else ""
+        raise ImageLoadError(
+            f"{name}: an array of shape {shape} is not an image. Give (H, W), (H, W, C) or (C, H, W) with C = 1, 3 or "
+            f"4.{hint}"
+        )
+    if array.size == 0:
+        raise ImageLoadError(f"{name}: an array of shape {shape} holds no pixels.")
+    return Image.fromarray(_to_uint8(array, name))
+
+
+def _to_uint8(array: np.ndarray, culprit: str, from_pil: bool = False) -> np.ndarray:
+    """Any pixel type to 8 bits. `from_pil`: of a PIL image of mode I or F, of which the largest value decides."""
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == bool:
+        return array.astype(np.uint8) * 255
+    if array.dtype.kind not in "uif":
+        raise ImageTypeError(f"{culprit}: dtype {array.dtype} holds no pixels. Give bool, uint8, uint16 or floats.")
+    if array.dtype.kind == "f" and (bad := int(array.size - np.isfinite(array).sum())):
+        raise ImageLoadError(f"{culprit}: {bad} of {array.size} values are NaN or infinite.")
+    low, high = array.min(), array.max()
+    if array.dtype.kind == "f":
+        unit = not from_pil or high <= 1
+        slack = 1 / 510 if unit else 0.5  # half a grey level: what rounds into the range is in it
+        if low < -slack or high > (1 if unit else 255) + slack:
+            right = "[0, 1] or [0, 255]" if from_pil else "[0, 1]"
+            raise ImageLoadError(
+                f"{culprit}: float values go from {low:.4g} to {high:.4g}, they must lie in {right}. Undo any "
+                "normalisation, or give uint8 in 0..255."
+            )
+        return np.rint(array.astype(np.float32) * (255 if unit else 1)).clip(0, 255).astype(np.uint8)
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2 or (from_pil and 255 < high <= 65535 and low >= 0):
+        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)  # round(v / 257)
+    if low < 0 or high > 255:
+        raise ImageLoadError(
+            f"{culprit}: {array.dtype} values go from {low} to {high}, they must lie in 0..255. 16-bit images are "
+            "uint16; scale anything else to one of them."
+        )
+    return array.astype(np.uint8)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..image_errors_blip2idc import ImageLoadError
+from ..image_utils_blip2idc import ImageLoadError
 from ..loading.examples import EXAMPLES, load_examples
 from .captions import MAX_BYTES, MAX_PIXELS, CaptionError, Captioners, same_frame, write_images
 from .files import Kept

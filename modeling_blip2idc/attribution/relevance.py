@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..canvas_geometry_blip2idc import HALVES, CanvasGeometry
 from ..configuration_blip2idc import NO_CHANGE_CAPTIONS
-from ..image_processing_blip2idc import as_pair, make_canvas
+from ..image_processing_blip2idc import HALVES, CanvasGeometry, as_pair, make_canvas
 from ..pipeline_blip2idc import ImageDifferenceCaptioningPipeline, normalize_caption
 
 # Chosen on the validation split of the rendered scenes (docs/attribution.md), in patches.
@@ -134,14 +133,14 @@ def _batch(pipe, pairs: dict[int, tuple], captions, shifts, options: dict) -> li
     canvases = [make_canvas(*pair, size, resample=resample, name=f"pairs[{i}]", **layout) for i, pair in pairs.items()]
     # The halves as images: nothing is left to resize, and nothing is decoded twice.
     halves = [tuple(canvas.crop(geometry.half_box(which)) for which in HALVES) for canvas, geometry in canvases]
-    width, height = canvases[0][1].canvas_size
+    height, width = canvases[0][1].canvas_size
     options |= {"size": {"height": height, "width": width}, "concat_axis": layout["concat_axis"]}
     if captions is None:
         said = pipe(halves, batch_size=len(halves), num_beams=1, do_sample=False, **options)
         captions = [result[0]["generated_text"] for result in said]
     todo = [i for i, caption in enumerate(captions) if caption]
     geometries = [geometry for _, geometry in canvases]
-    relevance = torch.zeros(len(halves), *geometries[0].canvas_size[::-1])  # (N, H, W)
+    relevance = torch.zeros(len(halves), *geometries[0].canvas_size)  # (N, H, W)
     if todo:
         some = [halves[i] for i in todo]
         relevance[todo] = _relevance(pipe, some, [captions[i] for i in todo], geometries[0], shifts, options)

@@ -75,7 +75,7 @@ def run_canvas(args: argparse.Namespace) -> int:
 
     with unusable():
         geometry = write_canvas(args.before, args.after, args.out, args.model, args.revision)
-    width, height = geometry.canvas_size
+    height, width = geometry.canvas_size
     layout = "before above after" if geometry.concat_axis == "vertical" else "before to the left of after"
     print(f"{args.out}: {width}x{height} pixels, {layout}")
     return 0

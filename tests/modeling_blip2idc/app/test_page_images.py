@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from modeling_blip2idc.app.captions import jpeg_scans, read_image
-from modeling_blip2idc.image_errors_blip2idc import ImageLoadError
+from modeling_blip2idc.image_utils_blip2idc import ImageLoadError
 from modeling_blip2idc.loading.examples import load_examples
 
 

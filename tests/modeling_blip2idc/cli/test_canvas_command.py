@@ -84,11 +84,11 @@ def test_of_an_adapter(pair, tmp_path):
     model, _ = load_idc(tmp_path / "base")
     get_peft_model(model, lora_config()).save_pretrained(tmp_path / "adapter")
     name_base(tmp_path / "adapter", tmp_path / "base")
-    assert write_canvas(*pair, tmp_path / "canvas.png", tmp_path / "adapter").canvas_size == (28, 56)
+    assert write_canvas(*pair, tmp_path / "canvas.png", tmp_path / "adapter").canvas_size == (56, 28)
     _, own = tiny_pair(height=28, width=56)
     own.concat_axis = "horizontal"
     own.save_pretrained(tmp_path / "adapter")
-    assert write_canvas(*pair, tmp_path / "canvas.png", tmp_path / "adapter").canvas_size == (56, 28)
+    assert write_canvas(*pair, tmp_path / "canvas.png", tmp_path / "adapter").canvas_size == (28, 56)
     assert_same_pixels(tmp_path / "canvas.png", load_idc(tmp_path / "adapter")[1], pair)
 
 
