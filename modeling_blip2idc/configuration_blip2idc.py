@@ -77,7 +77,7 @@ class Blip2IDCConfig(CanvasConfigMixin, Blip2Config):
             not square: position embeddings are interpolated from that square grid.
 
     Raises:
-        `ValueError`: if `vision_config.image_size` is not an integer; and by `from_pretrained`, if the checkpoint is of
+        `ValueError`: if `vision_config.image_size` is not an integer; and by `from_pretrained`, if the checkpoint has
             another model type than `blip-2` or `blip2idc`.
     """
 
@@ -99,7 +99,7 @@ class InstructBlipIDCConfig(CanvasConfigMixin, InstructBlipConfig):
             As for `transformers.InstructBlipConfig`, with `vision_config.image_size` one integer.
 
     Raises:
-        `ValueError`: if `vision_config.image_size` is not an integer; and by `from_pretrained`, if the checkpoint is of
+        `ValueError`: if `vision_config.image_size` is not an integer; and by `from_pretrained`, if the checkpoint has
             another model type than `instructblip` or `instructblipidc`.
     """
 

@@ -44,7 +44,7 @@ def test_no_change_captions_are_a_list(value):
 
 def test_another_model_is_refused_by_name(tmp_path):
     BlipConfig().save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=f"{tmp_path.name}.*no BLIP-2.*'blip'"):
+    with pytest.raises(ValueError, match=f"{tmp_path.name}.*not a BLIP-2.*'blip'"):
         Blip2IDCConfig.from_pretrained(tmp_path)
 
 

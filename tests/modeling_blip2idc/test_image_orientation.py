@@ -44,7 +44,7 @@ def test_exif_orientation(picture, orientation, format):
     upright = TURNS[orientation](np.asarray(stored))
     loaded, size = load_image_and_size(data)
     assert same(loaded, upright)
-    assert size == loaded.size == upright.shape[1::-1]
+    assert size == loaded.size[::-1] == upright.shape[:2]
     assert same(load_image(Image.open(io.BytesIO(data))), upright)
     assert same(load_image(loaded), upright)  # not turned twice
 
@@ -78,25 +78,25 @@ def test_a_pil_image_is_not_changed(picture):
 @pytest.mark.parametrize(
     ("draft_size", "decoded"),
     [
-        ((100, 50), (100, 75)),
-        ((101, 50), (200, 150)),
-        ((50, 76), (200, 150)),
+        ((50, 100), (100, 75)),
+        ((50, 101), (200, 150)),
+        ((76, 50), (200, 150)),
         ((1, 1), (100, 75)),
-        ((801, 1), (800, 600)),
+        ((1, 801), (800, 600)),
     ],
 )
 def test_jpeg_is_decoded_no_smaller_than_needed(picture, draft_size, decoded):
     data = encode(picture.resize((800, 600), Image.Resampling.BICUBIC), "JPEG")
     image, size = load_image_and_size(data, draft_size=draft_size)
-    assert image.size == decoded and size == (800, 600)
+    assert image.size == decoded and size == (600, 800)
 
 
 def test_draft_of_a_turned_jpeg(picture):
     exif = Image.Exif()
     exif[0x0112] = 6  # stored 800 x 400, upright 400 x 800
     data = encode(picture.resize((800, 400), Image.Resampling.BICUBIC), "JPEG", exif=exif)
-    image, size = load_image_and_size(data, draft_size=(50, 200))  # upright: 8 times and 4 times
-    assert image.size == (100, 200) and size == (400, 800)
+    image, size = load_image_and_size(data, draft_size=(200, 50))  # upright: 8 times and 4 times
+    assert image.size == (100, 200) and size == (800, 400)  # (height, width)
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
@@ -109,5 +109,5 @@ def test_draft_of_other_jpegs(mode):
 
 def test_draft_of_a_phone_jpeg_with_a_second_picture(picture):
     data = encode(picture.resize((800, 400)), "MPO", save_all=True, append_images=[picture])
-    image, size = load_image_and_size(data, draft_size=(100, 50))
-    assert image.size == (100, 50) and size == (800, 400)
+    image, size = load_image_and_size(data, draft_size=(50, 100))
+    assert image.size == (100, 50) and size == (400, 800)

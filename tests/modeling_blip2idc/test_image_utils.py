@@ -107,7 +107,7 @@ def test_url(server, picture):
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("/gone.png", "404 Not Found"), ("/text", "no image format"), ("/cut", "cannot be downloaded")],
+    [("/gone.png", "404 Not Found"), ("/text", "not an image format"), ("/cut", "cannot be downloaded")],
 )
 def test_url_that_gives_no_image(server, path, message):
     with pytest.raises(ImageLoadError, match=message) as caught:

@@ -58,7 +58,7 @@ def test_a_canvas_of_any_size_is_stock_blip2_with_interpolation(tiny_model, size
     """(14, 28) without the flag: stock BLIP-2 uses the first position embeddings, and says nothing."""
     stock = stock_of(tiny_model)
     pixels = canvas(*size)
-    ids = tiny_model._bare_prompt(pixels)
+    ids = tiny_model._prompt(None, pixels)
     with torch.no_grad():
         ours = tiny_model(pixel_values=pixels, input_ids=ids).logits
         theirs = stock(pixel_values=pixels, input_ids=ids, interpolate_pos_encoding=True).logits
@@ -156,7 +156,7 @@ class TestGenerationSettings:
         assert self.length(Blip2IDCForConditionalGeneration.from_pretrained(tmp_path)) == 2
 
     def test_the_default_limit_is_77_or_what_the_positions_allow(self, tiny_model):
-        ids = tiny_model._bare_prompt(canvas(28, 28))
+        ids = tiny_model._prompt(None, canvas(28, 28))
         assert self.length(tiny_model, eos_token_id=None) in range(1, 78)
         long = torch.cat([ids, ids.new_full((2, 100), 300)], dim=1)  # of 128 positions, 23 are left
         assert tiny_model.generate(canvas(28, 28), input_ids=long, eos_token_id=None).shape[1] <= 128
@@ -223,7 +223,7 @@ class TestCheckpoints:
         assert caplog.messages == []
         stock = Blip2ForConditionalGeneration.from_pretrained(plain_dir).eval()
         pixels = canvas(28, 28)
-        ids = model._bare_prompt(pixels)
+        ids = model._prompt(None, pixels)
         with torch.no_grad():
             assert torch.equal(model(pixels, ids).logits, stock(pixels, ids).logits)
 
@@ -234,7 +234,7 @@ class TestCheckpoints:
         ours = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
         assert type(ours) is Blip2IDCForConditionalGeneration
         pixels = canvas(28, 28)
-        ids = model._bare_prompt(pixels)
+        ids = model._prompt(None, pixels)
         options = {"decoder_input_ids": ids[:, :2]} if model.config.is_encoder_decoder else {}
         with torch.no_grad():
             expected = model(pixels, ids, **options).logits

@@ -151,7 +151,7 @@ class TestCanvasSize:
 
     def test_a_smaller_canvas_gets_the_first_position_embeddings(self, stock, ours):
         model, _ = ours
-        inputs = {"pixel_values": pixels(14, 28), "input_ids": model._bare_prompt(pixels())}
+        inputs = {"pixel_values": pixels(14, 28), "input_ids": model._prompt(None, pixels())}
         wrong = logits(stock, **inputs)
         right = logits(stock, **inputs, interpolate_pos_encoding=True)
         assert not torch.allclose(wrong, right, atol=1e-3)
@@ -160,7 +160,7 @@ class TestCanvasSize:
     def test_what_is_no_multiple_of_the_patch_is_cut_off(self, stock, ours):
         model, _ = ours
         image = pixels(37, 28)
-        inputs = {"input_ids": model._bare_prompt(image)}
+        inputs = {"input_ids": model._prompt(None, image)}
         cut = logits(stock, pixel_values=image[:, :, :28], **inputs)
         assert torch.equal(logits(stock, pixel_values=image, **inputs), cut)
         with pytest.raises(ValueError, match="37x28.*patch size 14"):
