@@ -45,7 +45,7 @@ class CanvasConfigMixin:
         # The stock model is what this class extends, so loading one deserves no warning; anything else is a mistake.
         if model_type not in (cls.stock_type, cls.model_type):
             raise ValueError(
-                f"{str(pretrained_model_name_or_path)!r} is not a {cls.stock_name} model: the model_type in its "
+                f"{str(pretrained_model_name_or_path)!r} is not {cls.stock_name}: the model_type in its "
                 f"config.json is {model_type!r}, it must be {cls.stock_type!r} or {cls.model_type!r}."
             )
         return {**config_dict, "model_type": cls.model_type}, kwargs
@@ -82,7 +82,7 @@ class Blip2IDCConfig(CanvasConfigMixin, Blip2Config):
     """
 
     model_type = "blip2idc"
-    stock_type, stock_name = "blip-2", "BLIP-2"
+    stock_type, stock_name = "blip-2", "a BLIP-2 model"
 
     no_change_captions: list[str] | tuple[str, ...] = NO_CHANGE_CAPTIONS
 
@@ -104,7 +104,7 @@ class InstructBlipIDCConfig(CanvasConfigMixin, InstructBlipConfig):
     """
 
     model_type = "instructblipidc"
-    stock_type, stock_name = "instructblip", "InstructBLIP"
+    stock_type, stock_name = "instructblip", "an InstructBLIP model"
 
     no_change_captions: list[str] | tuple[str, ...] = NO_CHANGE_CAPTIONS
 

@@ -17,8 +17,7 @@ from PIL import Image, ImageOps
 
 from ..attribution.overlay import overlay
 from ..attribution.relevance import RelevanceMaps, relevance_maps
-from ..image_utils_blip2idc import ImageLoadError
-from ..image_utils_blip2idc import load_image
+from ..image_utils_blip2idc import ImageLoadError, load_image
 from ..loading.load import load_idc, public_name
 from ..pipeline_blip2idc import TASK, ImageDifferenceCaptioningPipeline
 from .batches import Batches
