@@ -6,26 +6,15 @@ import torch
 from transformers import Blip2ForConditionalGeneration, GenerationConfig, InstructBlipForConditionalGeneration
 from transformers.utils import ModelOutput
 
+from .checkpoints_blip2idc import CheckpointMixin
 from .configuration_blip2idc import Blip2IDCConfig, InstructBlipIDCConfig
 
 # Used only where neither the call nor a generation config limits the length; the stock limit of 20 cuts captions.
 DEFAULT_MAX_NEW_TOKENS = 77
 
 
-class CanvasCaptionerMixin:
+class CanvasCaptionerMixin(CheckpointMixin):
     """What [`Blip2IDCForConditionalGeneration`] and [`InstructBlipIDCForConditionalGeneration`] have in common."""
-
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path, *args, output_loading_info=False, **kwargs):
-        """Stock `from_pretrained`, with a `ValueError` where it would only warn of weights that are missing."""
-        options = {**kwargs, "output_loading_info": True}
-        model, info = super().from_pretrained(pretrained_model_name_or_path, *args, **options)
-        if missing := sorted(info["missing_keys"]):
-            raise ValueError(
-                f"{str(pretrained_model_name_or_path)!r} lacks {len(missing)} of the weights that its config.json "
-                f"asks for, such as {missing[0]!r}; they are those of another model."
-            )
-        return (model, info) if output_loading_info else model
 
     def get_image_features(self, pixel_values, interpolate_pos_encoding: bool | None = None, **kwargs):
         """Stock `get_image_features`, which interpolates position embeddings where the canvas needs it."""

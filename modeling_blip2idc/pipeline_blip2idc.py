@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, Pipeline
 
+from .checkpoints_blip2idc import refuse_learned_prompt
 from .configuration_blip2idc import NO_CHANGE_CAPTIONS
 from .image_processing_blip2idc import as_pair
 from .image_utils_blip2idc import ImageLoadError
@@ -239,44 +240,17 @@ ImageDifferenceCaptioningPipeline._registered_impl = {
 
 def as_captioner(model: torch.nn.Module) -> torch.nn.Module:
     """The model as one of our classes, or as a `PeftModel` over one, with the same weights."""
-    adapted = hasattr(model, "get_base_model")
-    if adapted and model.active_peft_config.is_prompt_learning:
-        raise ValueError(
-            f"The adapter is a learned prompt ({model.active_peft_config.peft_type.value}), which peft does not put "
-            "before the prompt of a BLIP-2. Use LoRA, or another method that adapts modules."
-        )
-    base = model.get_base_model() if adapted else model
-    if hasattr(base, "sequence_confidence"):
+    if hasattr(model, "get_base_model"):
+        refuse_learned_prompt(model.active_peft_config)
+    if hasattr(model, "sequence_confidence"):
         return model
-    model_type = getattr(getattr(base, "config", None), "model_type", None)
+    model_type = getattr(getattr(model, "config", None), "model_type", None)
     if model_type not in CAPTIONERS:
         raise ValueError(
-            f"{TASK} needs a BLIP-2 model; got a {type(base).__name__} (model type {model_type!r}, which is none of "
+            f"{TASK} needs a BLIP-2 model; got a {type(model).__name__} (model type {model_type!r}, which is none of "
             f"{', '.join(CAPTIONERS)})"
         )
-    captioner = _from_stock(CAPTIONERS[model_type][0], base)
-    if not adapted:
-        return captioner
-    tuner, adapted_model = copy.copy(model.base_model), copy.copy(model)  # what was handed in stays what it is
-    tuner._modules = {**tuner._modules, "model": captioner}
-    adapted_model._modules = {**model._modules, "base_model": tuner}
-    return adapted_model
-
-
-def _from_stock(model_class: type, stock: torch.nn.Module) -> torch.nn.Module:
-    """One of our models with the modules and parameters of a stock one, which stays what it is."""
-    captioner = model_class.__new__(model_class)
-    captioner.__dict__.update(stock.__dict__)  # also hooks, device map, adapters
-    config_class = model_class.config_class
-    captioner.config = config_class.from_dict({**stock.config.to_dict(), "model_type": config_class.model_type})
-    captioner.generation_config = copy.deepcopy(stock.generation_config)
-    if hasattr(stock, "_hf_hook"):  # of accelerate, which has put its own `forward` before the stock one
-        from accelerate.hooks import add_hook_to_module
-
-        for name in ("_hf_hook", "_old_forward", "forward"):
-            del captioner.__dict__[name]
-        add_hook_to_module(captioner, stock._hf_hook)
-    return captioner
+    return CAPTIONERS[model_type][0].from_stock(model)
 
 
 def as_pair_processor(processor, model) -> Any:

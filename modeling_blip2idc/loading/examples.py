@@ -1,24 +1,16 @@
-"""`blip2idc demo`: the six bundled pairs, captioned."""
+"""The six bundled pairs, and how they are shown with their captions."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from ..pipeline_blip2idc import normalize_caption
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def load_examples(folder: str | Path = EXAMPLES) -> list[dict]:
-    """
-    Pairs with their references.
-
-    Args:
-        folder (`str` or `Path`, *optional*, defaults to the bundled examples):
-            Holds `references.jsonl`, a line per pair with `id`, `category`, `changed`, `before` and `after` (file
-            names in the folder) and `captions`, and the images.
-
-    Returns:
-        `list[dict]`: the lines, with `before` and `after` as paths.
-    """
+    """The lines of `references.jsonl` in a folder (`id`, `category`, `changed`, `captions`, images) as rows."""
     folder = Path(folder)
     lines = (folder / "references.jsonl").read_text(encoding="utf-8").splitlines()
     examples = [json.loads(line) for line in lines if line.strip()]
@@ -30,23 +22,17 @@ def caption_examples(pipe: Callable, examples: list[dict], **kwargs) -> Iterator
     Caption pairs that have references.
 
     Args:
-        pipe ([`ImageDifferenceCaptioningPipeline`]):
-            The pipeline.
-        examples (`list[dict]`):
-            As from [`load_examples`].
-        kwargs:
-            For each call of the pipeline, such as `batch_size`.
+        pipe ([`ImageDifferenceCaptioningPipeline`]): the pipeline.
+        examples (`list[dict]`): as from [`load_examples`].
+        kwargs: for the call of the pipeline, such as `batch_size`.
 
     Yields:
         `dict`: each example with the pipeline's `generated_text`, `score` and `changed` (the example's own flag then
-        stands under `truly_changed`), and `exact_reference`: the reference that the caption equals, case and
-        punctuation aside, or `None`.
+        is `truly_changed`), and `exact_reference`: the reference that the caption equals, case and punctuation aside,
+        or `None`.
     """
-    from ..pipeline_blip2idc import normalize_caption
-
     results = pipe(((example["before"], example["after"]) for example in examples), **kwargs)
-    for example, captions in zip(examples, results, strict=True):
-        best = captions[0]
+    for example, (best, *_) in zip(examples, results, strict=True):
         said = normalize_caption(best["generated_text"])
         exact = next((text for text in example["captions"] if normalize_caption(text) == said), None)
         yield {**example, "truly_changed": example["changed"], **best, "exact_reference": exact}
@@ -54,27 +40,17 @@ def caption_examples(pipe: Callable, examples: list[dict], **kwargs) -> Iterator
 
 def nearest_reference(row: dict) -> str:
     """The reference that shares most words with the caption: the one worth showing beside it."""
-    said = set(row["generated_text"].lower().split())
 
-    def overlap(reference: str) -> float:
-        words = set(reference.lower().split())
-        return len(words & said) / max(len(words | said), 1)
+    def words(text: str) -> set[str]:
+        return set(text.lower().split())
 
-    return row["exact_reference"] or max(row["captions"], key=overlap)
+    said = words(row["generated_text"])
+    shared = {text: len(words(text) & said) / max(len(words(text) | said), 1) for text in row["captions"]}
+    return row["exact_reference"] or max(shared, key=shared.get)
 
 
 def table(rows: Iterable[dict]) -> Iterator[str]:
-    """
-    Lines of a text table, each pair's as soon as it is captioned.
-
-    Args:
-        rows (`Iterable[dict]`):
-            As from [`caption_examples`].
-
-    Yields:
-        `str`: a heading; then, for each pair, a line with the kind of change, the score and the caption, and one with
-        the nearest reference.
-    """
+    """Lines of a text table of rows as from [`caption_examples`], each as soon as its pair is captioned."""
     yield f"{'change':<8} {'score':>5}  caption; below it the nearest reference, '=' if it is the same"
     for row in rows:
         yield ""

@@ -1,7 +1,6 @@
 """The one loader: every kind of checkpoint in, our model and its processor out."""
 
 import functools
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,26 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from transformers import (
-    MODEL_FOR_CAUSAL_LM_MAPPING,
-    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
-    GenerationConfig,
-    PreTrainedConfig,
-)
-from transformers.utils import cached_file
-from transformers.utils.peft_utils import find_adapter_config_file
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, PreTrainedConfig
 
+from ..checkpoints_blip2idc import (
+    EMBEDDED,
+    EMBEDDED_NAME,
+    HUB_KEYWORDS,
+    base_of,
+    check_folder,
+    find_base,
+    has_file,
+    with_adapter,
+)
 from ..modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
-from ..pipeline_blip2idc import CAPTIONERS, add_image_token, as_captioner
+from ..pipeline_blip2idc import CAPTIONERS, add_image_token
 from ..processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
 
 Captioner = Blip2IDCForConditionalGeneration | InstructBlipIDCForConditionalGeneration
 Processor = Blip2IDCProcessor | InstructBlipIDCProcessor
-
-EMBEDDED = Path(__file__).parents[1] / "mini"
-EMBEDDED_NAME = "modeling_blip2idc/mini"  # by which an adapter names it: every copy of this package has it
-
-_HUB_KEYWORDS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
 @contextmanager
@@ -93,24 +90,22 @@ def load_idc(
         raise FileNotFoundError(f"The embedded model is missing ({EMBEDDED}); `make mini` makes it, or name a model.")
     model_id = os.fspath(EMBEDDED if model_id is None else model_id)
     options = {name: value for name, value in {"revision": revision, **kwargs}.items() if value is not None}
-    hub = {name: options[name] for name in _HUB_KEYWORDS if name in options}
+    hub = {name: options[name] for name in HUB_KEYWORDS if name in options}
     check_folder(model_id, hub.get("subfolder", ""))
-    adapter_file = find_adapter_config_file(model_id, **hub)
-    if adapter_file is None:
-        model, processor_class = _load_full(model_id, options, hub)
-        processor = processor_class.from_pretrained(model_id, **hub)
-    else:
-        base, base_revision = base_of(os.path.join(model_id, hub.get("subfolder", "")), adapter_file)
-        of_base = {"revision": base_revision} if base_revision else {}
-        base_hub = {name: hub[name] for name in hub if name not in ("revision", "subfolder")} | of_base
-        base_options = {name: options[name] for name in options if name not in hub} | base_hub
-        model, processor_class = _load_full(base, base_options, base_hub)
-        if _has_file(model_id, "generation_config.json", hub):  # how captions were searched when it was scored
-            model.generation_config = GenerationConfig.from_pretrained(model_id, **hub)
-        model = _load_adapter(model, base, model_id, hub)
-        # a processor saved with an adapter knows the canvas that the adapter was trained on
-        own = _has_file(model_id, "processor_config.json", hub)
-        processor = processor_class.from_pretrained(model_id if own else base, **(hub if own else base_hub))
+    found = find_base(model_id, hub)
+    base, base_hub = found or (model_id, hub)
+    model_class, processor_class = _classes(base, base_hub)
+    options = {name: value for name, value in options.items() if name not in hub} | base_hub
+    if isinstance(attention := options.get("attn_implementation"), str):
+        config = model_class.config_class.from_pretrained(base, **base_hub)
+        options["attn_implementation"] = attention_by_part(attention, config)
+    model = model_class.from_pretrained(base, **options)
+    processor_from = (base, base_hub)
+    if found:
+        model = with_adapter(model, model_id, base, hub)
+        if has_file(model_id, "processor_config.json", hub):  # it knows the canvas that the adapter was trained on
+            processor_from = (model_id, hub)
+    processor = processor_class.from_pretrained(processor_from[0], **processor_from[1])
     add_image_token(model, processor)
     _stop_where_captions_do(model, processor)
     return model.eval(), processor
@@ -135,59 +130,8 @@ class CaptionerLoader:
         return functools.partial(load_idc, pretrained_model_name_or_path, **kwargs)
 
 
-def check_folder(model_id: str, subfolder: str = "") -> None:
-    """Refuses a missing folder, which transformers would take for a Hub id, and a folder without a model."""
-    path = Path(model_id)
-    if path.is_dir():
-        if not any((path / subfolder / name).is_file() for name in ("config.json", "adapter_config.json")):
-            raise FileNotFoundError(
-                f"No model in {str(path / subfolder)!r}: it has neither config.json nor adapter_config.json."
-            )
-    elif path.exists():
-        raise FileNotFoundError(f"{model_id!r} is a file; name the folder of the model.")
-    elif path.is_absolute() or model_id.startswith((".", "~")) or len(path.parts) > 2:
-        raise FileNotFoundError(f"No such folder: {model_id!r}.")
-
-
-def base_of(adapter: str, adapter_file: str) -> tuple[str, str | None]:
-    """
-    The base model that an adapter names.
-
-    Args:
-        adapter (`str`): Hub id or folder of the adapter.
-        adapter_file (`str`): path of its `adapter_config.json`.
-
-    Returns:
-        `tuple[str, str or None]`: Hub id or folder of the base, and its revision.
-
-    Raises:
-        `ValueError`: if the file names no base. `FileNotFoundError`: if the base is a folder that is missing.
-    """
-    try:
-        config = json.loads(Path(adapter_file).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"adapter_config.json of {adapter!r} is not JSON: {error}") from error
-    base = config.get("base_model_name_or_path")
-    if not base:
-        raise ValueError(f"adapter_config.json of {adapter!r} names no base_model_name_or_path.")
-    if base == EMBEDDED_NAME:
-        return str(EMBEDDED), None
-    beside = Path(adapter, base)
-    if os.path.isdir(adapter) and beside.is_dir():
-        return str(beside.resolve()), None
-    try:
-        check_folder(base)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"The base model of the adapter {adapter!r} is missing. {error}") from error
-    return base, config.get("revision")
-
-
-def _has_file(model_id: str, name: str, hub: dict) -> bool:
-    return cached_file(model_id, name, **hub, _raise_exceptions_for_missing_entries=False) is not None
-
-
-def _load_full(model_id: str, options: dict, hub: dict) -> tuple[Captioner, type[Processor]]:
-    """The model, and the class of its processor."""
+def _classes(model_id: str, hub: dict[str, Any]) -> tuple[type[Captioner], type[Processor]]:
+    """The classes of a full model and of its processor."""
     try:
         model_type = PreTrainedConfig.get_config_dict(model_id, **hub)[0].get("model_type")
     except (AttributeError, TypeError) as error:
@@ -197,17 +141,7 @@ def _load_full(model_id: str, options: dict, hub: dict) -> tuple[Captioner, type
             f"{model_id!r} is neither a BLIP-2 nor an InstructBLIP model: the model_type in its config.json is "
             f"{model_type!r}, it must be one of {', '.join(map(repr, CAPTIONERS))}."
         )
-    model_class, processor_class = CAPTIONERS[model_type]
-    if isinstance(attention := options.get("attn_implementation"), str):
-        config = model_class.config_class.from_pretrained(model_id, **hub)
-        options = {**options, "attn_implementation": attention_by_part(attention, config)}
-    model, info = model_class.from_pretrained(model_id, output_loading_info=True, **options)
-    if missing := sorted(info["missing_keys"]):
-        raise ValueError(
-            f"{model_id!r} lacks {len(missing)} of the weights that its config.json asks for, such as {missing[0]!r}; "
-            "they are those of another model."
-        )
-    return model, processor_class
+    return CAPTIONERS[model_type]
 
 
 def attention_by_part(attn_implementation: str, config) -> str | dict[str, str]:
@@ -219,23 +153,6 @@ def attention_by_part(attn_implementation: str, config) -> str | dict[str, str]:
     text_can = classes[type(config.text_config)]._supports_flash_attn
     parts = {"vision_config": True, "qformer_config": False, "text_config": text_can}
     return {part: attn_implementation if can else "sdpa" for part, can in parts.items()}
-
-
-def _load_adapter(model: Captioner, base: str, adapter: str, hub: dict):
-    from peft import PeftConfig, PeftModel
-
-    config = PeftConfig.from_pretrained(adapter, **hub)
-    config.inference_mode = True
-    misfit = f"The adapter {adapter!r} does not fit its base model {base!r}: "
-    try:
-        model = as_captioner(PeftModel(model, config))  # refuses a learned prompt
-        result = model.load_adapter(adapter, "default", torch_device="cpu", **hub)
-    except (KeyError, ValueError, RuntimeError) as error:  # no such modules; other shapes
-        raise ValueError(misfit + " ".join(str(error).split())[:500]) from error
-    for what, keys in (("the base has no module for", result.unexpected_keys), ("it lacks", result.missing_keys)):
-        if keys:
-            raise ValueError(f"{misfit}{what} {len(keys)} weights, such as {sorted(keys)[0]!r}.")
-    return model
 
 
 def _stop_where_captions_do(model, processor: Processor) -> None:

@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from peft import LoraConfig
 
 from ..pipeline_blip2idc import CAPTIONERS
-
-if TYPE_CHECKING:
-    from peft import LoraConfig
 
 TOWERS = ("vit", "qformer", "language")
 TARGETS = ("full", "authors")
@@ -28,7 +26,6 @@ _PATTERNS = {
     "full": {"vit": _VIT, "qformer": _QFORMER, "language": _LANGUAGE},
     "authors": {"vit": _VIT, "qformer": _QFORMER_AUTHORS, "language": _LANGUAGE},
 }
-
 # Top-level modules and parameters of both models, by the name that `count_trainable` gives them.
 _PARTS = {
     "vision_model": "vit",
@@ -39,6 +36,16 @@ _PARTS = {
 }
 
 
+class PortableLoraConfig(LoraConfig):
+    """A `LoraConfig` whose file names the stock model class, which `AutoPeftModel` can import everywhere."""
+
+    def save_pretrained(self, save_directory, auto_mapping_dict: dict | None = None, **kwargs):
+        stock = {ours.__name__: ours.__bases__[-1] for ours, _ in CAPTIONERS.values()}
+        if auto_mapping_dict is not None and (base := stock.get(auto_mapping_dict["base_model_class"])):
+            auto_mapping_dict = {"base_model_class": base.__name__, "parent_library": base.__module__}
+        super().save_pretrained(save_directory, auto_mapping_dict=auto_mapping_dict, **kwargs)
+
+
 def lora_config(
     towers: str | Iterable[str] = TOWERS,
     targets: str = "full",
@@ -46,13 +53,12 @@ def lora_config(
     lora_alpha: int = 16,
     lora_dropout: float = 0.05,
     **kwargs: Any,
-) -> "LoraConfig":
+) -> LoraConfig:
     """
     LoRA on the attention projections of BLIP-2 or InstructBLIP, for `peft.get_peft_model`.
 
     On the geometry of `Salesforce/blip2-opt-2.7b` at rank 8, `"full"` trains 6,414,336 parameters and `"authors"`
-    6,266,880. The ViT and the Q-Former of InstructBLIP have the same, beside 6,291,456 of Vicuna-7B (OPT-2.7b:
-    3,932,160) or 7,077,888 of Flan-T5-XL.
+    6,266,880.
 
     Args:
         towers (`str` or `Iterable[str]`, *optional*, defaults to `("vit", "qformer", "language")`):
@@ -61,30 +67,20 @@ def lora_config(
             `"full"`: queries, keys and values of every attention, as the paper says; `"authors"`: what the released
             adapters hold (`adapter_config.json` in github.com/gautierevn/BLIP2IDC), the same without the queries of
             the Q-Former's self-attention.
-        r (`int`, *optional*, defaults to 8):
-            Rank.
-        lora_alpha (`int`, *optional*, defaults to 16):
-            Scale; updates are multiplied by `lora_alpha / r`.
-        lora_dropout (`float`, *optional*, defaults to 0.05):
-            Dropout before the adapter.
-        kwargs:
-            Any other argument of `peft.LoraConfig`.
-
-    Returns:
-        `peft.LoraConfig`: whose `target_modules` is one regular expression.
+        r (`int`, *optional*, defaults to 8), lora_alpha (`int`, *optional*, defaults to 16), \
+lora_dropout (`float`, *optional*, defaults to 0.05), kwargs:
+            As for `peft.LoraConfig`.
 
     Raises:
         `ValueError`: for an unknown tower or target set, or no tower at all.
     """
-    from peft import LoraConfig
-
     pattern = "|".join(_patterns(towers, targets).values())
-    return LoraConfig(target_modules=pattern, r=r, lora_alpha=lora_alpha, lora_dropout=lora_dropout, **kwargs)
+    return PortableLoraConfig(target_modules=pattern, r=r, lora_alpha=lora_alpha, lora_dropout=lora_dropout, **kwargs)
 
 
 def check_towers(model_or_config, towers: str | Iterable[str] = TOWERS, targets: str = "full") -> dict[str, int]:
     """
-    Whether a model has what [`lora_config`] would adapt. peft itself only notices when nothing at all matches.
+    Count the modules that [`lora_config`] would adapt. peft itself only notices when nothing at all matches.
 
     Args:
         model_or_config (`PreTrainedModel`, `PeftModel` or `PreTrainedConfig`):
@@ -98,11 +94,10 @@ def check_towers(model_or_config, towers: str | Iterable[str] = TOWERS, targets:
     Raises:
         `ValueError`: if a tower has no such module in this model; and as for [`lora_config`].
     """
-    patterns = _patterns(towers, targets)
-    model = model_or_config
+    patterns, model = _patterns(towers, targets), model_or_config
     if not hasattr(model, "named_modules"):
         if model.model_type not in CAPTIONERS:
-            raise ValueError(f"no towers: the config is of a {model.model_type!r}, neither BLIP-2 nor InstructBLIP.")
+            raise ValueError(f"the config is of a {model.model_type!r} model, neither BLIP-2 nor InstructBLIP.")
         with torch.device("meta"):
             model = CAPTIONERS[model.model_type][0](model)
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -120,17 +115,11 @@ def check_towers(model_or_config, towers: str | Iterable[str] = TOWERS, targets:
     return {tower: counts[tower] for tower in patterns}
 
 
-def count_trainable(model) -> dict[str, int]:
+def count_trainable(model: torch.nn.Module) -> dict[str, int]:
     """
-    Trainable parameters by part of the model, with an adapter or without.
-
-    Args:
-        model (`Blip2ForConditionalGeneration` or `PeftModel`):
-            The model, also wrapped for distributed training.
-
-    Returns:
-        `dict[str, int]`: `vit`, `qformer`, `query_tokens`, `language_projection`, `language`, `other` (what BLIP-2
-        does not have) and `total`. A parameter that is used twice (tied embeddings) counts once.
+    Count the trainable parameters by part of the model, with an adapter or without, also wrapped for distributed
+    training: `vit`, `qformer`, `query_tokens`, `language_projection`, `language`, `other` (what BLIP-2 does not have)
+    and `total`. A parameter that is used twice (tied embeddings) counts once.
     """
     counts = dict.fromkeys([*_PARTS.values(), "other"], 0)
     for name, parameter in model.named_parameters():
@@ -143,10 +132,8 @@ def count_trainable(model) -> dict[str, int]:
 def _patterns(towers: str | Iterable[str], targets: str) -> dict[str, str]:
     """The pattern of each tower, in the order of `TOWERS`."""
     towers = (towers,) if isinstance(towers, str) else tuple(towers)
-    unknown = [tower for tower in towers if tower not in TOWERS]
-    if unknown or not towers:
-        what = f"has unknown {', '.join(map(repr, unknown))}" if unknown else "is empty"
-        raise ValueError(f"towers {what}; give one or more of {', '.join(map(repr, TOWERS))}.")
+    if not towers or not set(towers) <= set(TOWERS):
+        raise ValueError(f"towers is {towers!r}; give one or more of {', '.join(map(repr, TOWERS))}.")
     if targets not in TARGETS:
         raise ValueError(f"targets is {targets!r}; it must be {' or '.join(map(repr, TARGETS))}.")
     return {tower: _PATTERNS[targets][tower] for tower in TOWERS if tower in towers}

@@ -4,6 +4,8 @@ import os
 from importlib.util import find_spec
 
 import torch
+from peft import get_peft_model, prepare_model_for_kbit_training
+from transformers import AutoConfig, BitsAndBytesConfig
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from ..pipeline_blip2idc import CAPTIONERS
@@ -26,36 +28,28 @@ def check_trainable(
     attn_implementation: str | None = None,
 ) -> None:
     """
-    Refuses what [`load_trainable`] could not train, from the files that say what the model is; no weights are read.
+    Refuse what [`load_trainable`] could not train. No weights are read.
 
     Args:
-        model_id, revision, tuning, towers, targets, dtype, attn_implementation:
-            As for [`load_trainable`].
-        fp16 (`bool`, *optional*, defaults to `False`):
-            Whether training computes in float16 where PyTorch's autocast does so.
-        use_cpu (`bool`, *optional*, defaults to `False`):
-            Whether a GPU that is there is left alone.
+        fp16 (`bool`, *optional*, defaults to `False`): whether training computes in float16 where autocast does so.
+        use_cpu (`bool`, *optional*, defaults to `False`): whether training leaves a GPU alone.
+        model_id, revision, tuning, towers, targets, dtype, attn_implementation: as for [`load_trainable`].
 
     Raises:
-        `ValueError`: names the argument, and what would be right.
-        `OSError`: there is no such model.
+        `ValueError`: names the argument, and what would be right. `OSError`: there is no such model.
     """
     cuda = torch.cuda.is_available() and not use_cpu
     if tuning not in TUNINGS:
-        raise ValueError(f"tuning {tuning!r} is none of {', '.join(TUNINGS)}")
-    if tuning == "qlora" and not cuda:
-        raise ValueError(
-            "tuning qlora quantizes with bitsandbytes, which needs a CUDA GPU, and there is none here: use tuning lora"
-        )
-    if tuning == "qlora" and find_spec("bitsandbytes") is None:
-        raise ValueError("tuning qlora needs bitsandbytes: pip install bitsandbytes, or use tuning lora")
+        raise ValueError(f"tuning {tuning!r} is not one of {', '.join(TUNINGS)}")
+    if tuning == "qlora" and not (cuda and find_spec("bitsandbytes")):
+        raise ValueError("tuning qlora needs a CUDA GPU and bitsandbytes (pip install bitsandbytes): use tuning lora")
     if dtype in ("float16", "half"):
         raise ValueError(
             "dtype float16: weights of 16 bits overflow in training, and the loss becomes NaN (transformers issue "
             "30789, LAVIS issues 111 and 267). Give bfloat16, or float32 with fp16 for mixed precision"
         )
     if dtype is not None and dtype not in DTYPES:
-        raise ValueError(f"dtype {dtype!r} is no type of PyTorch that can be trained; give bfloat16 or float32")
+        raise ValueError(f"dtype {dtype!r} cannot be trained; give {', '.join(DTYPES)}")
     if fp16 and not cuda:
         raise ValueError("fp16 needs a GPU: leave it out, the CPU computes in float32")
     model = _without_weights(model_id, revision, tuning, attn_implementation)
@@ -67,8 +61,6 @@ def check_trainable(
 
 def _without_weights(model_id, revision, tuning, attn_implementation):
     """The model that would be loaded, for an adapter its base, on the device "meta"."""
-    from transformers import AutoConfig
-
     model_id = os.fspath(EMBEDDED if model_id is None else model_id)
     check_folder(model_id)
     adapter_file = find_adapter_config_file(model_id, revision=revision)
@@ -78,13 +70,11 @@ def _without_weights(model_id, revision, tuning, attn_implementation):
         model_id, revision = base_of(model_id, adapter_file)
     config = AutoConfig.from_pretrained(model_id, revision=revision or "main")
     if config.model_type not in CAPTIONERS:
-        raise ValueError(f"{model_id!r} is a {config.model_type!r}, neither BLIP-2 nor InstructBLIP")
-    options = {}
-    if attn_implementation is not None:
-        options["attn_implementation"] = attention_by_part(attn_implementation, config)
+        raise ValueError(f"{model_id!r} is a {config.model_type!r} model, neither BLIP-2 nor InstructBLIP")
+    attention = attn_implementation and {"attn_implementation": attention_by_part(attn_implementation, config)}
     try:
         with torch.device("meta"):
-            return CAPTIONERS[config.model_type][0]._from_config(config, **options)
+            return CAPTIONERS[config.model_type][0]._from_config(config, **(attention or {}))
     except (ImportError, ValueError) as error:
         if attn_implementation is None:
             raise
@@ -109,58 +99,40 @@ def load_trainable(
     A model whose trainable parameters are those that training is to change, and its processor.
 
     Args:
-        model_id (`str` or `os.PathLike`, *optional*):
-            Hub id or folder, as for [`load_idc`]; by default the embedded model.
-        revision (`str`, *optional*):
-            Branch, tag or commit of it.
         dtype (`str`, *optional*):
             Of the weights: `"bfloat16"`, `"float32"` or `"float64"`. By default float32, and bfloat16 for the frozen
             weights below an adapter on a GPU. An adapter's own weights are never narrower than float32.
-        attn_implementation (`str`, *optional*):
-            As for [`load_idc`].
         tuning (`str`, *optional*, defaults to `"lora"`):
             `"lora"`; `"full"`: all weights, an adapter is merged first; `"qlora"`: LoRA over a base quantized to four
-            bits (NF4, double quantization, computing in bfloat16), for which a CUDA GPU and bitsandbytes are needed.
-        towers (`tuple[str, ...]`), targets (`str`), rank (`int`), lora_alpha (`int`), lora_dropout (`float`):
-            Of LoRA; see [`lora_config`].
-        device (`torch.device` or `str`, *optional*, defaults to `"cpu"`):
-            Where training will be.
+            bits (NF4, double quantization, computing in bfloat16), which needs a CUDA GPU and bitsandbytes.
+        towers, targets, rank, lora_alpha, lora_dropout: of LoRA; see [`lora_config`].
+        device (`torch.device` or `str`, *optional*, defaults to `"cpu"`): where training will be.
         activation_checkpointing (`bool`, *optional*, defaults to `False`):
             Whether the Trainer will recompute activations, which a quantized base has to know.
+        model_id, revision, attn_implementation: as for [`load_idc`].
 
     Returns:
-        `tuple`: the model, a `PeftModel` unless `tuning="full"`, and the [`Blip2IDCProcessor`].
+        `tuple`: the model, a `PeftModel` unless `tuning="full"`, and its processor.
 
     Raises:
         `ValueError`, `OSError`: as [`check_trainable`] does.
     """
     on_gpu = torch.device(device).type == "cuda"
-    attention = {"attn_implementation": attn_implementation}
-    check_trainable(model_id, revision, tuning, towers, targets, dtype, use_cpu=not on_gpu, **attention)
-    if dtype is None:
-        dtype = "bfloat16" if on_gpu and tuning != "full" else "float32"
-    quantized = {"quantization_config": _four_bits(), "device_map": {"": device}} if tuning == "qlora" else {}
-    model, processor = load_idc(model_id, revision=revision, dtype=dtype, **attention, **quantized)
+    options = {"attn_implementation": attn_implementation}
+    check_trainable(model_id, revision, tuning, towers, targets, dtype, use_cpu=not on_gpu, **options)
+    options["dtype"] = dtype or ("bfloat16" if on_gpu and tuning != "full" else "float32")
+    if tuning == "qlora":
+        bits = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+        options["quantization_config"] = BitsAndBytesConfig(**bits, bnb_4bit_compute_dtype=torch.bfloat16)
+        options["device_map"] = {"": device}  # quantized weights cannot be moved later
+    model, processor = load_idc(model_id, revision=revision, **options)
     if tuning == "full":
         model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
         return model.requires_grad_(True), processor
-    from peft import get_peft_model, prepare_model_for_kbit_training
-
-    if quantized:
+    if tuning == "qlora":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=activation_checkpointing)
     size = {"r": rank, "lora_alpha": lora_alpha, "lora_dropout": lora_dropout}
     return get_peft_model(model, lora_config(towers, targets, **size, revision=revision)), processor
-
-
-def _four_bits():
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-    )
 
 
 __all__ = ["TUNINGS", "check_trainable", "load_trainable"]

@@ -110,7 +110,7 @@ def test_rank_and_one_tower_by_name(adapt):
 
 @pytest.mark.parametrize("towers", ["vision", ("vit", "text"), (), ""])
 def test_unknown_towers_are_refused(towers):
-    with pytest.raises(ValueError, match="towers (has unknown|is empty).*'vit', 'qformer', 'language'"):
+    with pytest.raises(ValueError, match="towers is .*'vit', 'qformer', 'language'"):
         lora_config(towers)
 
 

@@ -130,11 +130,11 @@ class TestCheckTowers:
             check_towers(model)
 
     def test_a_config_of_something_else(self):
-        with pytest.raises(ValueError, match="config is of a 'gpt2', neither BLIP-2 nor InstructBLIP"):
+        with pytest.raises(ValueError, match="config is of a 'gpt2' model, neither BLIP-2 nor InstructBLIP"):
             check_towers(GPT2Config())
 
     def test_wrong_arguments_come_first(self):
-        for arguments, message in ((("vision",), "unknown 'vision'"), (("vit", "all"), "targets is 'all'")):
+        for arguments, message in ((("vision",), "towers is .*'vision'"), (("vit", "all"), "targets is 'all'")):
             with pytest.raises(ValueError, match=message):
                 check_towers(Blip2IDCConfig(), *arguments)
 

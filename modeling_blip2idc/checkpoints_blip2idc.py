@@ -1,0 +1,183 @@
+"""How a checkpoint becomes one of our models: complete, from a stock model, or with an adapter."""
+
+import copy
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+from transformers.utils import cached_file
+from transformers.utils.peft_utils import find_adapter_config_file
+
+EMBEDDED = Path(__file__).parent / "mini"
+EMBEDDED_NAME = "modeling_blip2idc/mini"  # by which an adapter names it: every copy of this package has it
+HUB_KEYWORDS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
+
+
+def check_folder(model_id: str, subfolder: str = "") -> None:
+    """Refuse a missing folder, which transformers would take for a Hub id, and a folder without a model."""
+    path = Path(model_id)
+    if path.is_dir():
+        if not any((path / subfolder / name).is_file() for name in ("config.json", "adapter_config.json")):
+            raise FileNotFoundError(
+                f"No model in {str(path / subfolder)!r}: it has neither config.json nor adapter_config.json."
+            )
+    elif path.exists():
+        raise FileNotFoundError(f"{model_id!r} is a file; name the folder of the model.")
+    elif path.is_absolute() or model_id.startswith((".", "~")) or len(path.parts) > 2:
+        raise FileNotFoundError(f"No such folder: {model_id!r}.")
+
+
+def base_of(adapter: str, adapter_file: str) -> tuple[str, str | None]:
+    """
+    The base model that an adapter names.
+
+    Args:
+        adapter (`str`): Hub id or folder of the adapter.
+        adapter_file (`str`): path of its `adapter_config.json`.
+
+    Returns:
+        `tuple[str, str or None]`: Hub id or folder of the base, and its revision.
+
+    Raises:
+        `ValueError`: if the file names no base. `FileNotFoundError`: if the base is a folder that is missing.
+    """
+    try:
+        config = json.loads(Path(adapter_file).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"adapter_config.json of {adapter!r} is not JSON: {error}") from error
+    base = config.get("base_model_name_or_path")
+    if not base:
+        raise ValueError(f"adapter_config.json of {adapter!r} names no base_model_name_or_path.")
+    if base == EMBEDDED_NAME:
+        return str(EMBEDDED), None
+    beside = Path(adapter_file).parent / base
+    if os.path.isdir(adapter) and beside.is_dir():
+        return str(beside.resolve()), None
+    try:
+        check_folder(base)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"The base model of the adapter {adapter!r} is missing. {error}") from error
+    return base, config.get("revision")
+
+
+def find_base(model_id: str, hub: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """Of an adapter, its base and the keywords with which that is found on the Hub; of a full model, `None`."""
+    adapter_file = find_adapter_config_file(model_id, **hub)
+    if adapter_file is None:
+        return None
+    base, revision = base_of(model_id, adapter_file)
+    kept = {name: value for name, value in hub.items() if name not in ("revision", "subfolder")}
+    return base, kept | ({"revision": revision} if revision else {})
+
+
+def has_file(model_id: str, name: str, hub: dict[str, Any]) -> bool:
+    return cached_file(model_id, name, **hub, _raise_exceptions_for_missing_entries=False) is not None
+
+
+def with_adapter(model, adapter: str, base: str, hub: dict[str, Any]) -> torch.nn.Module:
+    """
+    Put an adapter on its base model, and take over the generation settings that were saved with it.
+
+    Args:
+        model ([`Blip2IDCForConditionalGeneration`] or [`InstructBlipIDCForConditionalGeneration`]): the base.
+        adapter (`str`), base (`str`): Hub ids or folders of the two.
+        hub (`dict`): keywords that find the adapter on the Hub.
+
+    Returns:
+        `PeftModel`
+
+    Raises:
+        `ValueError`: if the adapter does not fit, or is a learned prompt.
+    """
+    from peft import PeftConfig, PeftModel
+
+    config = PeftConfig.from_pretrained(adapter, **hub)
+    refuse_learned_prompt(config)
+    config.inference_mode = True
+    misfit = f"The adapter {adapter!r} does not fit its base model {base!r}: "
+    try:
+        adapted = PeftModel(model, config)
+        result = adapted.load_adapter(adapter, "default", torch_device="cpu", **hub)
+    except (KeyError, ValueError, RuntimeError) as error:  # no such modules; other shapes
+        raise ValueError(misfit + " ".join(str(error).split())[:500]) from error
+    lacks = [key for key in result.missing_keys if "vblora_vector_bank" not in key]  # one for all layers
+    for what, keys in (("the base has no module for", result.unexpected_keys), ("it lacks", lacks)):
+        if keys:
+            raise ValueError(f"{misfit}{what} {len(keys)} weights, such as {sorted(keys)[0]!r}.")
+    if has_file(adapter, "generation_config.json", hub):  # how its captions were searched when it was scored
+        model.generation_config = GenerationConfig.from_pretrained(adapter, **hub)
+    return adapted
+
+
+def refuse_learned_prompt(config) -> None:
+    """`PeftModel` puts a learned prompt before the text of some kinds of models, of which BLIP-2 is none."""
+    if config.is_prompt_learning:
+        raise ValueError(
+            f"The adapter is a learned prompt ({config.peft_type.value}), which peft does not put before the prompt "
+            "of a BLIP-2 model. Use LoRA, or another method that adapts modules."
+        )
+
+
+class CheckpointMixin:
+    """How both of our models are made of checkpoints."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *args, output_loading_info=False, **kwargs):
+        """
+        Stock `from_pretrained`, of a full model or of an adapter, which is put on its base by peft.
+
+        Raises:
+            `ValueError`: if weights are missing, which transformers would make up with a warning, or if the adapter
+                does not fit its base.
+        """
+        name = os.fspath(pretrained_model_name_or_path or "")
+        options = dict(kwargs)
+        adapter_options = dict(options.pop("adapter_kwargs", None) or {})  # of an Auto class, which knows the adapter
+        adapter = adapter_options.pop("_adapter_model_path", None)
+        of_base = {key: options[key] for key in HUB_KEYWORDS if key in options}
+        of_adapter = {**of_base, **adapter_options}
+        if adapter in (None, name) and (found := find_base(name, of_adapter)):
+            adapter, (name, of_base) = name, found
+            options = {key: value for key, value in options.items() if key not in HUB_KEYWORDS} | of_base
+        model, info = super().from_pretrained(name, *args, **options, output_loading_info=True)
+        if missing := sorted(info["missing_keys"]):
+            raise ValueError(
+                f"{name!r} lacks {len(missing)} of the weights that its config.json asks for, such as {missing[0]!r}; "
+                "they are those of another model."
+            )
+        if adapter is not None:
+            with_adapter(model, adapter, name, of_adapter)
+            model._hf_peft_config_loaded = True  # for `save_pretrained`, `set_adapter` and so on of transformers
+        return (model, info) if output_loading_info else model
+
+    @classmethod
+    def from_stock(cls, model):
+        """
+        One of our models with the modules and parameters of a stock one, which stays what it is.
+
+        Args:
+            model (`PreTrainedModel` or `PeftModel`):
+                A `Blip2ForConditionalGeneration` or an `InstructBlipForConditionalGeneration`, or an adapter over one.
+
+        Returns:
+            `PreTrainedModel` or `PeftModel`: a model of this class, or the adapter over one.
+        """
+        if hasattr(model, "get_base_model"):
+            tuner, adapted = copy.copy(model.base_model), copy.copy(model)
+            tuner._modules = {**tuner._modules, "model": cls.from_stock(model.get_base_model())}
+            adapted._modules = {**adapted._modules, "base_model": tuner}
+            return adapted
+        ours = cls.__new__(cls)
+        ours.__dict__.update(model.__dict__)  # also hooks, device map and adapters
+        ours.config = cls.config_class.from_dict({**model.config.to_dict(), "model_type": cls.config_class.model_type})
+        ours.generation_config = copy.deepcopy(model.generation_config)
+        if hasattr(model, "_hf_hook"):  # of accelerate, which has put its own `forward` before the stock one
+            from accelerate.hooks import add_hook_to_module
+
+            for name in ("_hf_hook", "_old_forward", "forward"):
+                del ours.__dict__[name]
+            add_hook_to_module(ours, model._hf_hook)
+        return ours
