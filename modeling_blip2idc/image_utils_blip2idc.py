@@ -2,49 +2,25 @@
 """Loading: whatever a person calls an image, as one upright RGB `PIL.Image.Image`."""
 
 import os
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
-from contextlib import contextmanager
-from http.client import HTTPException
-from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from transformers.utils import is_torch_tensor
+
+from .image_files_blip2idc import MAX_SECONDS, ImageLoadError, ImageTypeError, decoding, open_image, orientation
 
 ACCEPTED = (
     "a PIL image, a path, an http(s) URL, the bytes of an image file, {'bytes': ..., 'path': ...}, a numpy array or "
     "a torch tensor"
 )
-URL_PREFIXES = ("http://", "https://", "data:image/")
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-
-
-class ImageLoadError(ValueError):
-    """An image cannot be used. The message names the image and says what would be right.
-
-    `ImageFileNotFoundError` is also a `FileNotFoundError`, `ImageIsADirectoryError` an `IsADirectoryError`,
-    `ImageTypeError` a `TypeError`.
-    """
-
-
-class ImageFileNotFoundError(ImageLoadError, FileNotFoundError):
-    """There is no file at the path."""
-
-
-class ImageIsADirectoryError(ImageLoadError, IsADirectoryError):
-    """The path is a folder."""
-
-
-class ImageTypeError(ImageLoadError, TypeError):
-    """The object is not an image, such as `None` or a list."""
+UPRIGHT = dict(enumerate((0, 3, 1, 5, 4, 6, 2), 2))  # the `Image.Transpose` that undoes an EXIF orientation
 
 
 def load_image(
-    image: Any, name: str = "image", draft_size: tuple[int, int] | None = None, timeout: float = 30.0
+    image: Any, name: str = "image", draft_size: tuple[int, int] | None = None, timeout: float = MAX_SECONDS
 ) -> Image.Image:
     """
     Load anything that is an image as an upright, opaque, 8-bit RGB image.
@@ -75,43 +51,35 @@ def load_image(
             1/4 or 1/8 of their size at a fraction of the cost, are then decoded at the smallest of these sizes that
             is still at least as wide and as high. Only for what is opened here (path, URL, bytes, file): a PIL image
             belongs to the caller and is not put into another state.
-        timeout (`float`, *optional*, defaults to 30.0):
-            Seconds to wait for the server of a URL.
+        timeout (`float`, *optional*, defaults to 10.0):
+            Seconds that the download of a URL may take in all.
 
     Returns:
         `PIL.Image.Image`: mode RGB. It may be the very object that was passed, if nothing had to change.
 
     Raises:
         `ImageLoadError`: a `ValueError` whose message names the image: no such file, a folder, not an image, damaged
-            or truncated, beyond Pillow's decompression-bomb limit, empty, NaN or infinite, wrong shape or range,
-            unsupported type, a URL that does not answer.
+            or truncated, beyond the limits of `SECURITY.md` or Pillow's decompression-bomb limit, empty, NaN or
+            infinite, wrong shape or range, unsupported type, a URL that does not answer.
     """
     return load_image_and_size(image, name, draft_size, timeout)[0]
 
 
 def load_image_and_size(
-    image: Any, name: str = "image", draft_size: tuple[int, int] | None = None, timeout: float = 30.0
+    image: Any, name: str = "image", draft_size: tuple[int, int] | None = None, timeout: float = MAX_SECONDS
 ) -> tuple[Image.Image, tuple[int, int]]:
     """As [`load_image`], with the `(height, width)` that the upright image has at full resolution."""
     if isinstance(image, Mapping):
         image, name = _from_dict(image, name)
     if isinstance(image, (str, os.PathLike)):
-        path = os.fspath(image)
-        culprit = f"{name} {_shorten(path)}"
-        if isinstance(path, str) and path.lower().startswith(URL_PREFIXES):
-            return _decode(BytesIO(_download(path, culprit, timeout)), culprit, draft_size)
-        with _open_file(path, culprit) as file:
-            return _decode(file, culprit, draft_size)
+        return _decode(image, f"{name} {_shorten(os.fspath(image))}", draft_size, timeout)
     if isinstance(image, (bytes, bytearray, memoryview)):
-        return _decode(BytesIO(image), f"{name} ({len(image)} bytes)", draft_size)
+        return _decode(image, f"{name} ({len(image)} bytes)", draft_size, timeout)
     if isinstance(image, Image.Image):
-        with _decoding(name):
+        with decoding(name):
             rgb = _to_rgb(image, name)
     elif callable(getattr(image, "read", None)):
-        content = image.read()
-        if not isinstance(content, bytes):
-            raise ImageTypeError(f"{name}: the file is open in text mode. Open it with mode 'rb'.")
-        return _decode(BytesIO(content), f"{name} (file)", draft_size)
+        return _decode(image, f"{name} (file)", draft_size, timeout)
     elif is_torch_tensor(image) or hasattr(image, "__array__"):
         rgb = _to_rgb(_array_to_pil(image, name), name)
     else:
@@ -136,84 +104,26 @@ def _shorten(path: Any) -> str:
     return text if len(text) <= 300 else f"{text[:200]}...{text[-60:]}"
 
 
-def _open_file(path: str | bytes, culprit: str):
-    path = os.path.expanduser(path)
-    if os.path.isdir(path):
-        raise ImageIsADirectoryError(f"{culprit}: is a folder. Give the path of one image file.")
-    if not os.path.exists(path):
-        raise ImageFileNotFoundError(f"{culprit}: no such file (working folder {os.getcwd()!r}).")
-    if not os.path.isfile(path):
-        raise ImageLoadError(f"{culprit}: is not a regular file. Give the path of an image file.")
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise ImageLoadError(f"{culprit}: cannot be read ({error.strerror}).") from error
-
-
-def _download(url: str, culprit: str, timeout: float) -> bytes:
-    # urllib wants plain ASCII; "%" stays, so that a URL that is already quoted is not quoted twice
-    url = urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")
-    request = urllib.request.Request(url, headers={"User-Agent": "blip2idc"})  # several hosts refuse urllib's own
-    try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:
-            return response.read()
-    except urllib.error.HTTPError as error:
-        raise ImageLoadError(f"{culprit}: the server answered {error.code} {error.reason}.") from error
-    except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise ImageLoadError(f"{culprit}: cannot be downloaded ({reason}).") from error
-
-
-@contextmanager
-def _decoding(culprit: str):
-    """Pillow's decoders raise nearly anything on bad input; make it one error."""
-    try:
-        yield
-    except (ImageLoadError, MemoryError):
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageLoadError(
-            f"{culprit}: {error} If you trust this image, raise PIL.Image.MAX_IMAGE_PIXELS (now "
-            f"{Image.MAX_IMAGE_PIXELS}); otherwise give a smaller one."
-        ) from error
-    except Exception as error:
-        raise ImageLoadError(
-            f"{culprit}: cannot be decoded ({error}). The image is damaged or truncated; give an intact copy."
-        ) from error
-
-
-def _decode(file, culprit: str, draft_size: tuple[int, int] | None) -> tuple[Image.Image, tuple[int, int]]:
-    with _decoding(culprit):
-        try:
-            opened = Image.open(file)
-        except UnidentifiedImageError as error:
-            file.seek(0)
-            head = file.read(16)
-            what = f"starts with {head!r}, which is not an image format that Pillow reads" if head else "is empty"
-            raise ImageLoadError(f"{culprit}: {what}. Give an image file, such as PNG or JPEG.") from error
-        with opened:
-            size = None
-            if draft_size is not None and opened.format in ("JPEG", "MPO"):
-                sideways = _orientation(opened) in SIDEWAYS
-                size = opened.size if sideways else opened.size[::-1]
-                opened.draft(None, draft_size if sideways else draft_size[::-1])
-            rgb = _to_rgb(opened, culprit)
+def _decode(
+    source: Any, name: str, draft_size: tuple[int, int] | None, timeout: float
+) -> tuple[Image.Image, tuple[int, int]]:
+    with open_image(source, name, timeout=timeout) as opened, decoding(name):
+        size = None
+        if draft_size is not None and opened.format in ("JPEG", "MPO"):
+            sideways = orientation(opened) in SIDEWAYS
+            size = opened.size if sideways else opened.size[::-1]
+            opened.draft(None, draft_size if sideways else draft_size[::-1])
+        rgb = _to_rgb(opened, name)
     return rgb, size or (rgb.height, rgb.width)
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a damaged EXIF block says nothing about the pixels
-        return 1
 
 
 def _to_rgb(image: Image.Image, culprit: str) -> Image.Image:
     if 0 in image.size:
         raise ImageLoadError(f"{culprit}: is empty ({image.width}x{image.height} pixels).")
     image.load()  # before the EXIF: PNG may store it behind the pixels, and TIFF turns itself on loading
-    if _orientation(image) in range(2, 9):
-        image = ImageOps.exif_transpose(image)
+    if (turn := UPRIGHT.get(orientation(image))) is not None:
+        image = image.transpose(turn)
+        image.info = {key: image.info[key] for key in image.info if key == "transparency"}  # not turned again
     if image.mode.startswith("I") or image.mode == "F":
         array = np.asarray(image)  # (H, W)
         if (key := image.info.get("transparency")) is not None and image.mode.startswith("I;16"):
@@ -222,9 +132,17 @@ def _to_rgb(image: Image.Image, culprit: str) -> Image.Image:
     if image.mode == "La":  # premultiplied grey has only this one conversion
         image = image.convert("LA")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = _over_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    rgb = Image.new("RGB", image.size)
+    for top in range(0, image.height, 256):  # in bands: as a whole it would be in memory four times
+        band = image.crop((0, top, image.width, min(top + 256, image.height))).convert("RGBA")
+        band = Image.alpha_composite(Image.new("RGBA", band.size, "white"), band)
+        rgb.paste(band.convert("RGB"), (0, top))
+    return rgb
 
 
 def _array_to_pil(image: Any, name: str) -> Image.Image:

@@ -14,13 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
-from modeling_blip2idc.image_utils_blip2idc import (
+from modeling_blip2idc.image_files_blip2idc import (
     ImageFileNotFoundError,
     ImageIsADirectoryError,
     ImageLoadError,
     ImageTypeError,
-    load_image,
 )
+from modeling_blip2idc.image_utils_blip2idc import load_image
 from tests.support.pictures import encode, noise, same
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
