@@ -10,7 +10,7 @@ from transformers import Seq2SeqTrainingArguments
 
 from datasets_syned import lessons
 from datasets_syned.specs import check_files, check_spec, place_spec
-from modeling_blip2idc.hub.publish import claim_repo
+from modeling_blip2idc.hub.push import claim_repo
 from modeling_blip2idc.loading.lora import TOWERS
 from modeling_blip2idc.loading.trainable import check_trainable
 from modeling_blip2idc.training.run_folder import claim_run

@@ -26,10 +26,10 @@ from datasets_syned.scorer import Scorer
 from datasets_syned.specs import place_spec
 from metrics.report import build_report, draw_curves, summarize_seeds, write_predictions, write_report
 from modeling_blip2idc.from_scratch.build import add_auxiliary, build_from_scratch, remove_auxiliary
-from modeling_blip2idc.hub.card import write_card
-from modeling_blip2idc.hub.compact import name_base, save_compact
 from modeling_blip2idc.hub.contact_sheet import contact_sheet, first_of_each
+from modeling_blip2idc.hub.model_card import write_card
 from modeling_blip2idc.hub.push import push
+from modeling_blip2idc.hub.saving import name_base, remove_code, save_compact
 from modeling_blip2idc.image_processing_blip2idc import make_canvas
 from modeling_blip2idc.loading.load import EMBEDDED, load_idc
 from modeling_blip2idc.loading.lora import count_trainable
@@ -172,6 +172,7 @@ def save(trainer, args, out, commit):
         trainer.save_model(out)
         if trainer.is_world_process_zero():
             (out / "training_args.bin").unlink()  # a pickle, and full of this machine
+            remove_code(out)
             name_base(out, EMBEDDED if args.model is None else args.model, commit)
             trainer.model.generation_config.save_pretrained(out)
     trainer.accelerator.wait_for_everyone()

@@ -9,7 +9,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from .attribution.overlay import overlay
 from .attribution.relevance import RelevanceMaps, relevance_maps
 from .configuration_blip2idc import Blip2IDCConfig, InstructBlipIDCConfig
-from .hub.export import export_remote_code
+from .hub.saving import export_remote_code
 from .image_processing_blip2idc import CanvasGeometry, make_canvas
 from .image_utils_blip2idc import load_image
 from .loading.load import EMBEDDED, CaptionerLoader, load_idc

@@ -12,7 +12,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from ..hub.publish import claim_repo, publish, said_plainly
+from ..hub.push import claim_repo, hub_errors, publish
 
 PACKAGE = Path(__file__).parents[1]
 DISTRIBUTION = "blip2idc"
@@ -157,7 +157,7 @@ def check_models(models: Sequence[str]) -> None:
 def _check_on_hub(model: str, token: str | None) -> None:
     api = HfApi(token=token)
     try:
-        with said_plainly(api, model):
+        with hub_errors(api, model):
             private = api.model_info(model).private
     except OSError as error:
         if isinstance(error.__cause__, RepositoryNotFoundError):

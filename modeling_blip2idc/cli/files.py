@@ -25,7 +25,7 @@ def run_import(args: argparse.Namespace) -> int:
     from ..hub.import_adapter import import_adapter
 
     with unusable():
-        out, facts = import_adapter(args.folder, args.out, args.base, args.revision, _dtype(args.dtype))
+        out, facts = import_adapter(args.folder, args.out, args.base, args.revision, args.dtype)
     old, new = facts["dtypes"]
     print(
         f"{out}: {sum(facts['modules'].values())} modules, rank {facts['rank']}, {facts['parameters']:,} parameters, "

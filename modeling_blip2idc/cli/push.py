@@ -7,7 +7,7 @@ from .files import unusable
 
 def push_parser() -> argparse.ArgumentParser:
     """Arguments of `blip2idc push`."""
-    from ..hub.stage import DTYPES
+    from ..hub.prepare_upload import DTYPES
 
     parser = argparse.ArgumentParser(
         prog="blip2idc push",

@@ -1,13 +1,14 @@
-"""Taking a model out: a checkpoint of stock transformers, which needs nothing of this package."""
+"""Taking a model out: an adapter merged into its base, and a checkpoint of stock transformers."""
 
 import copy
 import json
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
-from huggingface_hub import ModelCard, ModelCardData
 from tokenizers.processors import TemplateProcessing
+from torch import nn
 from transformers import (
     Blip2Config,
     Blip2ForConditionalGeneration,
@@ -17,24 +18,22 @@ from transformers import (
     InstructBlipProcessor,
 )
 
-from ..configuration_blip2idc import Blip2IDCConfig, InstructBlipIDCConfig
 from ..loading.load import load_idc, public_name
-from .card_text import seal
-from .compact import CODE_KEYS
-from .fresh_folder import fresh_folder
+from .model_card import write_merged_card
+from .saving import fresh_folder, without_code
 
-# By our model type; what our configurations have beside the stock ones' fields is dropped.
+# By our model type. What our configurations have beside the fields of the stock ones is dropped.
 STOCK = {
-    Blip2IDCConfig.model_type: (Blip2Config, Blip2ForConditionalGeneration, Blip2Processor),
-    InstructBlipIDCConfig.model_type: (
-        InstructBlipConfig,
-        InstructBlipForConditionalGeneration,
-        InstructBlipProcessor,
-    ),
+    "blip2idc": (Blip2Config, Blip2ForConditionalGeneration, Blip2Processor),
+    "instructblipidc": (InstructBlipConfig, InstructBlipForConditionalGeneration, InstructBlipProcessor),
 }
 NOT_STOCK = ("model_type", "no_change_captions", "auto_map", "custom_pipelines", "architectures")
-# What a stock processor does not read and `load_idc` does, so that a merged model comes back with its canvas.
+# A stock processor does not read these and `load_idc` does, so that a merged model comes back with its canvas.
 CANVAS_OPTIONS = ("concat_axis", "draft", "stop_token", "prompt")
+# The largest difference of a logit that a merge may make, in standard deviations of the logits: rounding makes 1e-6 in
+# 32 bits, and a few hundredths where 16-bit weights are rounded anew. A weight that is lost makes one or more.
+TOLERANCE = {torch.float64: 1e-3, torch.float32: 1e-3}
+TOLERANCE_16_BITS = 0.3
 
 # For servers that speak chat: BOS and what the user wrote, which is nothing. (Theirs for BLIP-2 writes
 # "Question: ... Answer:", on which these models were not trained.) Image tokens come from the processor.
@@ -47,44 +46,6 @@ CHAT_TEMPLATE = """\
 {%- endif -%}
 {%- endfor -%}"""
 
-CARD = """
-# {title}
-
-A stock `{model}`: it loads without the package that made it and without `trust_remote_code`.
-It says what changed between two images, which are one image to it: a **canvas of {width}x{height} pixels (width x
-height)** with both on it, {layout}, each resized to its half.
-`blip2idc canvas before.png after.png canvas.png --model <this repository>` makes it.
-
-```python
-from PIL import Image
-from transformers import {model}, {processor}
-
-model = {model}.from_pretrained("<this repository>")
-processor = {processor}.from_pretrained("<this repository>")
-inputs = processor(images=Image.open("canvas.png"), text={prompt!r}, return_tensors="pt")
-ids = model.generate(**inputs, generation_config=model.generation_config{interpolate})
-print(processor.batch_decode(ids{new}, skip_special_tokens=True)[0].strip())
-```
-
-`generation_config` is passed because `generate` of this class ignores the model's own in transformers 5.23.{server}
-
-## How it was made
-
-`blip2idc merge`, from {source}: {how}. They are in {dtype}. Nothing was trained, and it was not scored again.
-
-## Limits
-
-Those of the model that it was made from; its card has them.
-"""
-FITS = (
-    "\n\nBy its source, vLLM serves such a model, one canvas per request and no text, with `chat_template.jinja`; it "
-    "was not tried."
-)
-MISFITS = (
-    "\n\nvLLM takes {size}x{size} pixels only, for which the position embeddings are: it cannot serve this model with "
-    "this canvas."
-)
-
 
 def merge(
     model_id: str | os.PathLike,
@@ -94,7 +55,8 @@ def merge(
 ) -> Path:
     """
     Writes a model as plain `Blip2ForConditionalGeneration` (or InstructBLIP) and its processor, an adapter merged into
-    its base, with a card. `out` is complete or not there.
+    its base, with a card. Then reads it back with the stock class, and compares the logits of one fixed input with
+    those from before. `out` is complete or not there.
 
     The merge is computed in the base's dtype, on the CPU and in memory (15 GB for the released OPT-2.7b).
 
@@ -102,7 +64,7 @@ def merge(
         model_id (`str` or `os.PathLike`):
             Hub id or folder of an adapter or a full model, as for [`load_idc`].
         out (`str` or `os.PathLike`):
-            The new folder; it must not be there, or be empty.
+            The new folder. It must not exist, or be empty.
         dtype (`torch.dtype`, *optional*):
             Of the new weights, by default that of the base.
         revision (`str`, *optional*):
@@ -112,56 +74,175 @@ def merge(
         `pathlib.Path`: `out`.
 
     Raises:
-        `FileExistsError`: if `out` is there and not empty.
-        `OSError`, `ValueError`: as [`load_idc`] does; if weights are not finite once merged or in `dtype`; if disk is
-            full.
+        `FileExistsError`: `out` exists and is not empty.
+        `OSError`: as [`load_idc`] does; the disk is full.
+        `ValueError`: as [`load_idc`] does; the adapter cannot be merged; weights are not finite once merged or in
+            `dtype`; the logits are others than before.
     """
     with fresh_folder(out) as partial:
-        # a wider dtype has to be there before the merge, a narrower one is for its result
-        model, processor = load_idc(model_id, revision=revision, dtype=dtype if dtype == torch.float32 else None)
-        base = None
-        if hasattr(model, "merge_and_unload"):
-            base = model.peft_config["default"].base_model_name_or_path
-            base = Path(base).name if base.startswith(".") else public_name(base)  # from the adapter's folder
-            model = model.merge_and_unload(safe_merge=True)
-        if dtype is not None:
-            model = model.to(dtype)
-        if bad := [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]:
-            raise ValueError(f"{len(bad)} weights are not finite in {model.dtype}, such as {bad[0]!r}.")
-        plain = _stock_model(model, processor)
-        plain.save_pretrained(partial)
-        _stock_processor(processor, type(plain)).save_pretrained(partial)
-        _finish_processor(partial, processor)
-        _write_card(partial, plain, processor, public_name(os.fspath(model_id)), base)
+        model, processor, base = load_merged(model_id, revision, dtype)
+        expected = probe_logits(model, processor)
+        stock = _stock_model(model, processor)
+        stock.save_pretrained(partial)
+        _save_stock_processor(processor, type(stock), partial)
+        write_merged_card(partial, stock, processor, public_name(os.fspath(model_id)), base)
+        stock_class = type(stock)
+        del model, stock  # there may not be room for two
+        found = probe_logits(stock_class.from_pretrained(partial).eval(), processor)
+        check_logits(expected, found, "the saved model")
     return Path(out)
 
 
+def load_merged(model_id: str | os.PathLike, revision: str | None = None, dtype: torch.dtype | None = None):
+    """
+    Loads a model, an adapter merged into its base.
+
+    Layers that share one weight, such as OPT's token embeddings and its output layer, may get different weights by an
+    adapter. They are separated before the merge, and stay so (`tie_word_embeddings` is then `False`) if they differ.
+
+    Args:
+        model_id (`str` or `os.PathLike`), revision (`str`, *optional*):
+            As for [`load_idc`].
+        dtype (`torch.dtype`, *optional*):
+            Of the weights, by default that of the base.
+
+    Returns:
+        `tuple`: the model, of our class; its processor; and the name of the base, `None` without an adapter.
+
+    Raises:
+        `OSError`: as [`load_idc`] does.
+        `ValueError`: as [`load_idc`] does; the adapter cannot be merged; weights are not finite; the logits of one
+            fixed input are others than before the merge.
+    """
+    # a wider dtype has to be there before the merge, a narrower one is for its result
+    wider = {"dtype": dtype} if dtype == torch.float32 else {}
+    model, processor = load_idc(model_id, revision=revision, **wider)
+    base = None
+    if hasattr(model, "peft_config"):
+        config = model.peft_config["default"]
+        if not hasattr(model, "merge_and_unload"):
+            raise ValueError(f"an adapter of the type {config.peft_type.value} cannot be merged into its base")
+        base = config.base_model_name_or_path
+        base = Path(base).name if base.startswith(".") else public_name(base)  # "." begins a path from the adapter's
+        expected = probe_logits(model, processor)
+        _untie(model)
+        model = model.merge_and_unload(safe_merge=True)
+        _tie_again(model)
+        check_logits(expected, probe_logits(model, processor), "the merged model")
+    if dtype is not None:
+        model = model.to(dtype)
+    if bad := [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]:
+        raise ValueError(f"{len(bad)} weights are not finite in {model.dtype}, such as {bad[0]!r}")
+    return model, processor, base
+
+
+def _untie(model) -> None:
+    """Gives each module a weight of its own: a merge writes into the weight of one, and must not change another."""
+    seen = set()
+    for module in model.modules():
+        for name, weight in module._parameters.items():
+            if weight is not None and id(weight) in seen:
+                module._parameters[name] = nn.Parameter(weight.detach().clone(), requires_grad=False)
+            seen.add(id(weight))
+
+
+def _tie_again(model) -> None:
+    """Shares weights that are still equal after a merge; else the model says that it shares none."""
+    tied = model.all_tied_weights_keys
+    if all(torch.equal(model.get_parameter(name), model.get_parameter(source)) for name, source in tied.items()):
+        for name, source in tied.items():
+            module, _, weight = name.rpartition(".")
+            setattr(model.get_submodule(module), weight, model.get_parameter(source))
+    else:
+        model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = False
+
+
+@torch.no_grad()
+def probe_logits(model, processor) -> torch.Tensor:
+    """
+    Logits of one fixed input: a pair of noise images, and tokens from all over the vocabulary.
+
+    Args:
+        model (`PreTrainedModel` or `PeftModel`):
+            One of ours, or a stock one.
+        processor ([`Blip2IDCProcessor`] or [`InstructBlipIDCProcessor`]):
+            Its processor.
+
+    Returns:
+        `torch.Tensor` of shape `(1, sequence_length, vocab_size)`
+    """
+    rng = np.random.default_rng(0)
+    pair = tuple(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(2))
+    inputs = processor(images=[pair])
+    inputs["pixel_values"] = inputs["pixel_values"].to(model.dtype)
+    words = torch.linspace(0, model.config.text_config.vocab_size - 1, 32).long()[None]
+    words = words[words != model.config.image_token_index][None]
+    if model.config.text_config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = words
+    else:
+        inputs["input_ids"] = torch.cat([inputs["input_ids"], words], dim=1)
+        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    return model(**inputs, interpolate_pos_encoding=True).logits
+
+
+def check_logits(expected: torch.Tensor, found: torch.Tensor, what: str) -> None:
+    """
+    Refuses a model that computes something else than it should.
+
+    Args:
+        expected (`torch.Tensor`), found (`torch.Tensor`):
+            Results of [`probe_logits`].
+        what (`str`):
+            Whose logits `found` are, for the message.
+
+    Raises:
+        `ValueError`: they differ by more than rounding explains.
+    """
+    tolerance = max(TOLERANCE.get(logits.dtype, TOLERANCE_16_BITS) for logits in (expected, found))
+    gap = ((found.float() - expected.float()).abs().max() / expected.float().std()).item()
+    if not gap <= tolerance:
+        raise ValueError(
+            f"{what} has other logits than the model that it was made from: they differ by up to {gap:.2g} standard "
+            f"deviations, where rounding explains {tolerance:g}. Nothing was written"
+        )
+
+
 def _stock_model(model, processor):
-    """The model as one of the stock class, over the same parameters."""
+    """A stock model with the parts of ours."""
     config_class, model_class, _ = STOCK[model.config.model_type]
     values = {key: value for key, value in model.config.to_dict().items() if key not in NOT_STOCK}
-    plain = copy.copy(model)
-    plain.__class__, plain.config = model_class, config_class.from_dict(values)
-    if not plain.config.text_config.is_encoder_decoder:
+    config = config_class.from_dict(values)
+    if not config.text_config.is_encoder_decoder:
         # stock `generate` and old servers stop by this one; a stock processor's reader takes the first
         eos = model.generation_config.eos_token_id
         eos = eos if isinstance(eos, list) else [eos]
         stops = [processor.stop_token_id, *(token for token in eos if token != processor.stop_token_id)]
-        plain.config.text_config.eos_token_id = stops if len(stops) > 1 else stops[0]
-    return plain
+        config.text_config.eos_token_id = stops if len(stops) > 1 else stops[0]
+    with torch.device("meta"):
+        stock = model_class(config)
+    for name, part in model.named_children():
+        setattr(stock, name, part)
+    stock.query_tokens, stock.generation_config = model.query_tokens, model.generation_config
+    return stock
 
 
-def _stock_processor(processor, model_class: type):
-    stock = next(kind for _, model, kind in STOCK.values() if model is model_class)
+def _save_stock_processor(processor, model_class: type, folder: Path) -> None:
+    """Our processor as a stock one. How the canvas is made stays in its file, which stock classes do not read."""
+    processor_class = next(kind for _, model, kind in STOCK.values() if model is model_class)
     tokenizer = copy.deepcopy(processor.tokenizer)
     if not processor.is_encoder_decoder:
         _begin_with_bos(tokenizer)
     parts = [processor.image_processor, tokenizer]
-    if stock is InstructBlipProcessor:
+    if processor_class is InstructBlipProcessor:
         parts.append(processor.qformer_tokenizer)
     elif not processor.is_encoder_decoder:
         tokenizer.chat_template = CHAT_TEMPLATE
-    return stock(*parts, num_query_tokens=processor.num_query_tokens)
+    processor_class(*parts, num_query_tokens=processor.num_query_tokens).save_pretrained(folder)
+    for file in (folder / "processor_config.json", *folder.rglob("tokenizer_config.json")):
+        values = without_code(json.loads(file.read_text(encoding="utf-8")))
+        if file.name == "processor_config.json":
+            values.update({name: getattr(processor, name) for name in CANVAS_OPTIONS})
+        file.write_text(json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _begin_with_bos(tokenizer) -> None:
@@ -173,50 +254,4 @@ def _begin_with_bos(tokenizer) -> None:
         tokenizer.backend_tokenizer.post_processor = template
 
 
-def _finish_processor(folder: Path, processor) -> None:
-    """What is not stock goes, down to the parts of the processor; how the canvas is made stays."""
-
-    def clean(values):
-        return {k: clean(v) if isinstance(v, dict) else v for k, v in values.items() if k not in CODE_KEYS}
-
-    for file in (folder / "processor_config.json", *folder.rglob("tokenizer_config.json")):
-        values = clean(json.loads(file.read_text(encoding="utf-8")))
-        if file.name == "processor_config.json":
-            values.update({name: getattr(processor, name) for name in CANVAS_OPTIONS})
-        file.write_text(json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _write_card(folder: Path, plain, processor, source: str, base: str | None) -> None:
-    height, width = (processor.image_processor.size[side] for side in ("height", "width"))
-    size = plain.config.vision_config.image_size
-    square = (height, width) == (size, size)
-    served = isinstance(plain, Blip2ForConditionalGeneration) and not processor.is_encoder_decoder
-    prompt_length = "[:, inputs['input_ids'].shape[1] :]"
-    card = CARD.format(
-        title=f"{source}, as stock transformers has it" if base is None else f"{source}, merged",
-        model=type(plain).__name__,
-        processor=type(plain).__name__.replace("ForConditionalGeneration", "Processor"),
-        width=width,
-        height=height,
-        layout="before above after" if processor.concat_axis == "vertical" else "before to the left of after",
-        prompt=processor.prompt or "",
-        interpolate="" if square else ", interpolate_pos_encoding=True",
-        new="" if processor.is_encoder_decoder else prompt_length,
-        source=f"`{source}`",
-        how="the weights are the same" if base is None else f"the adapter was added to the weights of `{base}`",
-        dtype=str(plain.dtype).removeprefix("torch."),
-        server="" if not served else FITS if square else MISFITS.format(size=size),
-    )
-    data = ModelCardData(
-        language="en",
-        library_name="transformers",
-        pipeline_tag="image-to-text",
-        tags=["image-difference-captioning", "change-captioning", plain.config.model_type],
-        base_model=source if "/" in source else None,
-    )
-    file = folder / "README.md"
-    file.write_text(seal(f"---\n{data.to_yaml()}\n---\n{card}"), encoding="utf-8")
-    ModelCard.load(file)  # its header parses
-
-
-__all__ = ["merge"]
+__all__ = ["load_merged", "merge"]

@@ -17,7 +17,7 @@ _NO_WORDS = ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "added_t
 _HEADER = 8  # bytes of a safetensors file that tell the length of its header
 
 
-def check_leaks(
+def check_private_paths(
     folder: str | os.PathLike, places: Iterable[str | os.PathLike] = (), tokens: Iterable[str] = ()
 ) -> None:
     """
@@ -79,4 +79,4 @@ def _text(file: Path) -> str:
     return text
 
 
-__all__ = ["check_leaks"]
+__all__ = ["check_private_paths"]

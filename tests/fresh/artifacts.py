@@ -14,9 +14,9 @@ from peft import get_peft_model
 
 from modeling_blip2idc import ImageDifferenceCaptioningPipeline, load_idc, lora_config
 from modeling_blip2idc.cli.canvas_file import write_canvas
-from modeling_blip2idc.hub.compact import name_base
+from modeling_blip2idc.hub.saving import name_base
 from modeling_blip2idc.hub.merge import merge
-from modeling_blip2idc.hub.publish import publish
+from modeling_blip2idc.hub.push import publish
 from modeling_blip2idc.hub.push import push
 from modeling_blip2idc.loading.load import EMBEDDED
 

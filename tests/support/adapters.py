@@ -8,7 +8,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from transformers import Blip2ForConditionalGeneration
 
 from modeling_blip2idc import load_idc, lora_config
-from modeling_blip2idc.hub.compact import name_base
+from modeling_blip2idc.hub.saving import name_base
 
 # adapter_config.json of the released adapters, field by field (github.com/gautierevn/BLIP2IDC, code_release/weights).
 TARGETS = [f"qformer.encoder.layer.{layer}.crossattention.attention.query" for layer in range(12)] + [

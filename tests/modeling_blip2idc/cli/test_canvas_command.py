@@ -10,7 +10,7 @@ from transformers import Blip2Processor, BlipImageProcessorPil
 from modeling_blip2idc import Blip2IDCProcessor, load_idc, lora_config
 from modeling_blip2idc.__main__ import main
 from modeling_blip2idc.cli.canvas_file import write_canvas
-from modeling_blip2idc.hub.compact import name_base
+from modeling_blip2idc.hub.saving import name_base
 from tests.support.tiny_blip2 import tiny_instructblip, tiny_pair
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import Blip2ForConditionalGeneration, Blip2Processor, pipeline
 
 from modeling_blip2idc import load_idc, lora_config
-from modeling_blip2idc.hub.compact import name_base, save_compact
+from modeling_blip2idc.hub.saving import name_base, save_compact
 from tests.support.tiny_blip2 import random_pairs, tiny_pair
 
 

@@ -18,7 +18,7 @@ from modeling_blip2idc import (
     lora_config,
 )
 from modeling_blip2idc.hub.card_text import is_sealed
-from modeling_blip2idc.hub.compact import name_base
+from modeling_blip2idc.hub.saving import name_base
 from modeling_blip2idc.hub.merge import merge
 from modeling_blip2idc.hub.stage import stage_adapter
 from modeling_blip2idc.loading.load import EMBEDDED

@@ -8,7 +8,7 @@ import pytest
 from peft import get_peft_model
 
 from modeling_blip2idc import load_idc, lora_config
-from modeling_blip2idc.hub.compact import name_base
+from modeling_blip2idc.hub.saving import name_base
 from modeling_blip2idc.hub.merge import merge
 from modeling_blip2idc.hub.push import push
 from modeling_blip2idc.loading.load import EMBEDDED
