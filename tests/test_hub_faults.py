@@ -12,10 +12,10 @@ import time
 import pytest
 
 from tests.datasets_syned import layouts
-from tests.support.hub_client import FAULTS, FILE, LASTING, PASSING, PUBLISH, Client
-from tests.support.hub_server import ROOT, HubServer
+from tests.support.hub_client import FAULTS, LASTING, PASSING, PUBLISH, Client
+from tests.support.hub_server import HubServer
 
-METRIC = FILE.format(str(ROOT / "metrics" / "cider" / "__main__.py"), "push")
+METRIC = "from metrics.cider.__main__ import push as function"
 SYNED = """
 import datasets
 datasets.disable_progress_bars()

@@ -1,7 +1,6 @@
 """Bringing in adapters that were published as pickles, such as those of BLIP2IDC's authors."""
 
 import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from transformers import GenerationConfig
 
 from ..loading.load import base_of, check_folder
 from .model_card import write_imported_card
-from .prepare_upload import ADAPTER, commit_of, convert, dtype_names, empty_model, read_adapter
+from .prepare_upload import ADAPTER, commit_of, convert, dtype_names, empty_model, read_adapter, read_adapter_config
 from .saving import fresh_folder, name_base, remove_code
 
 # What the released adapters name, and the revision that `train_BLIP2IDC.py` of github.com/gautierevn/BLIP2IDC loads.
@@ -63,7 +62,12 @@ def import_adapter(
     out = folder.with_name(folder.resolve().name + "-imported") if out is None else Path(out)
     check_folder(str(folder.resolve()))
     with fresh_folder(out) as partial:
-        base, revision = _base(folder, base, revision)
+        config = read_adapter_config(folder)
+        if config.peft_type != "LORA":
+            raise ValueError(
+                f"{folder}: the adapter is of the type {config.peft_type.value}, only LORA can be imported"
+            )
+        base, revision = _base(folder, config, base, revision)
         try:
             model, processor_class = empty_model(base, revision)
         except OSError as error:
@@ -72,9 +76,7 @@ def import_adapter(
                 f"needed: give base, a folder, or go online. ({str(error).strip().splitlines()[0]})"
             ) from error
         base_config = model.config
-        config, weights = read_adapter(folder, model)
-        if config.peft_type != "LORA":
-            raise ValueError(f"{folder}: the adapter is of the type {config.peft_type!r}, only LoRA can be imported")
+        _, weights = read_adapter(folder, model)
         file = next(file for file in (folder / ADAPTER, folder / "adapter_model.bin") if file.is_file())
         converted = convert(weights, dtype, file)
         # copies: safetensors has no shared memory
@@ -100,7 +102,9 @@ def import_adapter(
             "rank": config.r,
             "lora_alpha": config.lora_alpha,
             "lora_dropout": config.lora_dropout,
-            "targets": config.target_modules if isinstance(config.target_modules, str) else sorted(config.target_modules),
+            "targets": config.target_modules
+            if isinstance(config.target_modules, str)
+            else sorted(config.target_modules),
             "modules": {tower: names.count(part) for tower, part in towers.items()},
             "parameters": sum(tensor.numel() for tensor in weights.values()),
             "dtypes": (dtype_names(weights.values()), dtype_names(converted.values())),
@@ -111,20 +115,18 @@ def import_adapter(
     return out, facts
 
 
-def _base(folder: Path, base, revision: str | None) -> tuple[str | os.PathLike, str | None]:
+def _base(folder: Path, config, base, revision: str | None) -> tuple[str | os.PathLike, str | None]:
     """Id or folder of the base, and the commit of it on the Hub."""
     if base is not None:
         check_folder(os.fspath(base))
+    elif config.base_model_name_or_path:
+        try:
+            base, named = base_of(str(folder), str(folder / "adapter_config.json"))
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error} Give base, a folder or a Hub id.") from error
+        revision = revision or named
     else:
-        named = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-        if named.get("base_model_name_or_path"):
-            try:
-                base, of_config = base_of(str(folder), str(folder / "adapter_config.json"))
-            except FileNotFoundError as error:
-                raise FileNotFoundError(f"{error} Give base, a folder or a Hub id.") from error
-            revision = revision or of_config
-        else:
-            base = RELEASED_BASE
+        base = RELEASED_BASE
     if os.path.isdir(base):
         return base, None
     return base, commit_of(base, revision or (RELEASED_REVISION if str(base) == RELEASED_BASE else None))

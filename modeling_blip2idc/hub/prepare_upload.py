@@ -151,7 +151,9 @@ def _prepare_adapter(source: Path, out: Path, dtype: str | None, token: str | No
         "revision": revision,
         "parameters": sum(tensor.numel() for tensor in weights.values()),
         "dtype": dtype_names(converted.values()),
-        "rounded": any(tensor.dtype not in HALVES and converted[name].dtype in HALVES for name, tensor in weights.items()),
+        "rounded": any(
+            tensor.dtype not in HALVES and converted[name].dtype in HALVES for name, tensor in weights.items()
+        ),
     }
 
 
@@ -185,6 +187,30 @@ def empty_model(base: str | os.PathLike, revision: str | None = None, token: str
         return model_class(model_class.config_class.from_pretrained(base, **where)), processor_class
 
 
+def read_adapter_config(folder: Path):
+    """
+    Reads `adapter_config.json`.
+
+    Args:
+        folder (`pathlib.Path`):
+            Of the adapter.
+
+    Returns:
+        `peft.PeftConfig`
+
+    Raises:
+        `FileNotFoundError`: there is none. `ValueError`: it cannot be read.
+    """
+    from peft import PeftConfig
+
+    if not (file := folder / "adapter_config.json").is_file():
+        raise FileNotFoundError(f"{file} is missing: name the folder of a peft adapter")
+    try:
+        return PeftConfig.from_pretrained(str(folder))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} is not the configuration of an adapter: {error}") from error
+
+
 def read_adapter(folder: Path, base):
     """
     Reads an adapter, whose weights must be finite, and those that its configuration asks for on its base, all of them.
@@ -201,26 +227,28 @@ def read_adapter(folder: Path, base):
     Raises:
         `OSError`: a file is missing. `ValueError`: a file is damaged, or the adapter does not fit the base.
     """
-    from peft import PeftConfig, PeftModel
-    from peft.utils import load_peft_weights, set_peft_model_state_dict
+    from peft import PeftModel
+    from peft.utils import load_peft_weights
 
     file = next((folder / name for name in (ADAPTER, "adapter_model.bin") if (folder / name).is_file()), None)
     if file is None:
-        raise FileNotFoundError(f"{folder} has neither {ADAPTER} nor adapter_model.bin: name the folder of an adapter")
-    try:
-        config = PeftConfig.from_pretrained(str(folder))
-    except (TypeError, ValueError, KeyError) as error:
-        raise ValueError(f"{folder / 'adapter_config.json'} cannot be read: {error}") from error
+        raise FileNotFoundError(f"{folder} has neither {ADAPTER} nor adapter_model.bin")
+    config = read_adapter_config(folder)
     try:
         weights = dict(load_peft_weights(str(folder), device="cpu"))
-        if odd := [name for name, tensor in weights.items() if not tensor.is_floating_point() or tensor.is_sparse]:
-            raise TypeError(f"{odd[0]!r} is not a plain tensor of floats")
+        for name, tensor in weights.items():
+            if not (isinstance(name, str) and tensor.is_floating_point() and str(tensor.device) == "cpu"):
+                raise TypeError(f"{name!r} is not a tensor of floats")
+            tensor.contiguous()  # a sparse one cannot be
     except Exception as error:  # whatever a damaged or hostile file provokes
         raise ValueError(
             f"{file} is refused, and nothing in it was run: it is damaged, or holds something else than tensors "
             f"({type(error).__name__})"
         ) from error
     check_finite(weights, file)
+    if config.peft_type != "LORA":  # some kinds compute with the weights of their base before they have their own
+        load_idc(folder)
+        return config, weights
     misfit = f"{file} does not fit its base model: "
     empty = copy.deepcopy(config)
     empty.inference_mode, empty.base_model_name_or_path = True, None
@@ -228,7 +256,7 @@ def read_adapter(folder: Path, base):
     try:
         with torch.device("meta"):
             adapted = PeftModel(base, empty)
-        result = adapted.load_adapter(str(folder), "default", torch_device="cpu")
+        result = adapted.load_adapter(str(folder), "default", torch_device="cpu", low_cpu_mem_usage=True)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:  # no such modules; other shapes
         raise ValueError(misfit + " ".join(str(error).split())[:500]) from error
     for what, keys in (("the base has no module for", result.unexpected_keys), ("it lacks", result.missing_keys)):
@@ -290,7 +318,9 @@ def _settle(config, processor) -> None:
         processor.num_query_tokens = config.num_query_tokens
     if config.image_token_index is None:
         if processor.image_token_id >= config.text_config.vocab_size:
-            raise ValueError("the base has no embedding to spare for the <image> token: push the merged model (--merge)")
+            raise ValueError(
+                "the base has no embedding to spare for the <image> token: push the merged model (--merge)"
+            )
         config.image_token_index = processor.image_token_id
 
 

@@ -63,7 +63,9 @@ def save_compact(model, processor, folder: str | os.PathLike) -> None:
     Raises:
         `ValueError`: a weight is not finite in float16, whose largest number is 65504.
     """
-    halves = {name: tensor.half() for name, tensor in model.state_dict().items()}
+    weights = model.state_dict()
+    rounded = {tensor.data_ptr(): tensor.half() for tensor in weights.values()}  # shared weights stay shared
+    halves = {name: rounded[tensor.data_ptr()] for name, tensor in weights.items()}
     if lost := sorted(name for name, tensor in halves.items() if not tensor.isfinite().all()):
         raise ValueError(f"{len(lost)} weights are not finite in float16, such as {lost[0]!r}")
     model.save_pretrained(folder, state_dict=halves)

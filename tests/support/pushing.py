@@ -93,26 +93,24 @@ def refusals(folders):
     save_file({"x": torch.zeros(1)}, other / "model.safetensors")
     leak = copied(folders / "ours", "leak", README_md=f"# Mine\n\nFrom {folders}/data.\n")
     secret = copied(folders / "ours", "secret", README_md="# Mine\n\nMade with ann-write.\n")
-    odd, no_config, report = (copied(folders / "ours", name) for name in ("odd", "no_config", "report"))
-    (odd / "generation_config.json").write_text('{"max_new_tokens": "many"}')
-    (no_config / "config.json").write_text("[]")
+    no_config, report = (copied(folders / "ours", name) for name in ("no_config", "report"))
+    (no_config / "config.json").write_text("{")
     (report / "report.json").write_text('{"about": {"train_data": []}}')
     (folders / "empty").mkdir()
     return {
-        "`blip2idc import-adapter ": [pickle, "ann/no"],
+        "`blip2idc import-adapter` converts an adapter": [pickle, "ann/no"],
         "pytorch_model.bin is a pickle, which is not published": [model, "ann/no"],
-        "base is the folder '../plain' of this machine": [folders / "local", "ann/no"],
-        "is no adapter": [folders / "ours", "ann/no", "--merge"],
+        "plain' of this machine, so that nobody else": [folders / "local", "ann/no"],
+        "has no adapter to merge": [folders / "ours", "ann/no", "--merge"],
         "No model in ": [folders / "empty", "ann/no"],
         "No such folder: ": [folders / "nowhere", "ann/no"],
         "the token may not write there": [folders / "ours", "bob/theirs"],
-        "report.json is damaged, or a value in it is not as": [report, "ann/bad"],
-        "config.json is damaged, or a value in it is not as": [no_config, "ann/bad"],
-        "odd/generation_config.json is damaged, or a value": [odd, "ann/bad"],
+        "report.json is damaged: a value in the report": [report, "ann/bad"],
+        "config.json' is not a valid JSON file": [no_config, "ann/bad"],
         "maximum length is 96: 'ann/bad name'": [folders / "ours", "ann/bad name", "--dry_run"],
         "with HTTP status 500": [folders / "ours", "ann/down"],
         "model.safetensors is damaged, or not whole": [cut, "ann/bad"],
-        "other/model.safetensors: the weights are not those": [other, "ann/bad"],
+        "of the weights that its config.json asks for": [other, "ann/bad"],
         "README.md is not published: it names the folder ": [leak, "ann/bad"],
         "README.md is not published: a token is in it": [secret, "ann/bad"],
     }

@@ -1,7 +1,10 @@
-"""`blip2idc import-adapter` on folders as peft 0.5 wrote them, the authors' published ones in particular."""
+"""`blip2idc import-adapter` on folders as peft 0.5 wrote them, the authors' in particular; and what it refuses."""
 
 import json
+import os
+import pickle
 import shutil
+import struct
 
 import pytest
 import torch
@@ -99,7 +102,7 @@ class TestResult:
         assert out == tmp_path / "wide-imported" and facts["dtypes"] == ("float32", "bfloat16")
         new = load_file(out / "adapter_model.safetensors")
         assert all(torch.equal(new[name], tensor.bfloat16()) for name, tensor in wide.items())
-        kept, _ = import_adapter(old, tmp_path / "kept", base, dtype=torch.float32)
+        kept, _ = import_adapter(old, tmp_path / "kept", base, dtype="float32")
         assert torch.equal(logits(*load_idc(kept)), expected_logits(base, old, load_idc(kept)[1]))
         # the weights move by up to 0.2 % (2 ** -9), the logits of this random model by some percent of their spread
         moved = (logits(*load_idc(out)) - logits(*load_idc(kept))).abs().max() / logits(*load_idc(kept)).std()
@@ -113,7 +116,7 @@ class TestResult:
         processor.concat_axis = "horizontal"
         processor.save_pretrained(tmp_path / "ours")
         GenerationConfig(max_new_tokens=9, num_beams=2).save_pretrained(tmp_path / "ours")
-        out, _ = import_adapter(tmp_path / "ours", base=base, dtype=torch.float32)
+        out, _ = import_adapter(tmp_path / "ours", base=base, dtype="float32")
         again, own = load_idc(out)
         assert torch.equal(logits(again, own), logits(model, processor))
         assert own.concat_axis == "horizontal" and own.stop_token == "\n"
@@ -191,7 +194,7 @@ class TestBase:
         assert facts["modules"] == {"vit": 39, "qformer": 42, "language": 96} and facts["parameters"] == 6_266_880
         size = (out / "adapter_model.safetensors").stat().st_size
         assert 2 * 6_266_880 < size == facts["bytes"] < 13e6
-        with pytest.raises(ValueError, match=r"must be \(16, 1408\)"):
+        with pytest.raises(ValueError, match=r"does not fit its base model: .*size mismatch"):
             import_adapter(write_old(tmp_path / "wrong", weights, r=16), base=tmp_path / "base")
 
 
@@ -217,3 +220,130 @@ def test_of_the_embedded_geometry(tmp_path, base, weights):
     (old / "adapter_model.bin").write_bytes(b"not read")
     out, facts = import_adapter(old, base=tmp_path / "idc")
     assert facts["file"] == "adapter_model.safetensors" and load_idc(out)[1].stop_token == "</s>"
+
+
+class Runs:
+    """A pickle that makes a folder when it is opened by `pickle.load`."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"mkdir {self.path}",)
+
+
+class TestRefused:
+    def refused(self, folder, base, match, error=ValueError):
+        out = folder.parent / "never"
+        with pytest.raises(error, match=match) as caught:
+            import_adapter(folder, out, base)
+        assert not out.exists() and not list(folder.parent.glob(".never*"))
+        assert len(str(caught.value).splitlines()) == 1
+
+    @pytest.mark.parametrize("form", ["zip", "legacy", "bare"])
+    def test_a_pickle_that_runs_something(self, old, base, tmp_path, weights, form):
+        trap, file = tmp_path / "executed", old / "adapter_model.bin"
+        content = {**weights, "x": Runs(trap)}
+        if form == "bare":
+            file.write_bytes(pickle.dumps(content))
+        else:
+            torch.save(content, file, _use_new_zipfile_serialization=form == "zip")
+        self.refused(old, base, r"adapter_model\.bin is refused, and nothing in it was run")
+        assert not trap.exists()
+        if form != "legacy":
+            with_pickle = pickle.loads(pickle.dumps(Runs(trap)))  # noqa: S301  the trap works
+            assert with_pickle == 0 and trap.exists()
+
+    @pytest.mark.parametrize("extra", [3, "text", [torch.ones(2)], {"inner": torch.ones(2)}, None])
+    def test_anything_but_tensors(self, old, base, weights, extra):
+        torch.save({**weights, "step": extra}, old / "adapter_model.bin")
+        self.refused(old, base, r"adapter_model\.bin is refused, .*something else than tensors")
+
+    def test_no_names_and_odd_tensors(self, old, base, weights):
+        for content in (
+            list(weights.values()),
+            {0: torch.ones(2)},
+            {**weights, "a": torch.ones(2, dtype=torch.int64)},
+            {**weights, "a": torch.eye(2).to_sparse()},
+            {**weights, "a": torch.ones(2, device="meta")},
+        ):
+            torch.save(content, old / "adapter_model.bin")
+            self.refused(old, base, "something else than tensors")
+
+    def test_a_damaged_file(self, old, base):
+        file = old / "adapter_model.bin"
+        for content in (b"", b"no pickle", file.read_bytes()[:5000]):
+            file.write_bytes(content)
+            self.refused(old, base, r"adapter_model\.bin is refused.*damaged")
+        file.unlink()
+        self.refused(old, base, "has neither adapter_model.safetensors nor adapter_model.bin", FileNotFoundError)
+        (old / "adapter_model.safetensors").write_bytes(struct.pack("<Q", 2**40))
+        self.refused(old, base, r"adapter_model\.safetensors is refused.*damaged")
+
+    def test_names_that_are_no_adapters(self, old, base, weights):
+        torch.save({"model.layers.0.weight": torch.ones(2)}, old / "adapter_model.bin")
+        self.refused(old, base, "the base has no module for 1 weights, such as 'model.layers.0.weight'")
+        torch.save({}, old / "adapter_model.bin")
+        self.refused(old, base, "it lacks 30 weights")
+
+    def test_modules_that_the_base_has_not(self, old, base, weights):
+        more = {name.replace("layers.1.", "layers.7."): tensor for name, tensor in weights.items() if "qkv" in name}
+        torch.save({**weights, **more}, old / "adapter_model.bin")
+        self.refused(old, base, "no module for 2 weights, such as .*layers.7.self_attn.qkv")
+        (old / "adapter_config.json").write_text(json.dumps({**PEFT_05, "target_modules": ["c_attn"]}))
+        self.refused(old, base, "does not fit its base model: .*c_attn")
+
+    def test_missing_weights(self, old, base, weights):
+        torch.save(dict(list(weights.items())[1:]), old / "adapter_model.bin")
+        self.refused(old, base, "it lacks 1 weights, such as .*qkv.lora_A")
+
+    def test_another_rank(self, old, base):
+        (old / "adapter_config.json").write_text(json.dumps({**PEFT_05, "r": 16}))
+        self.refused(old, base, "does not fit its base model: .*size mismatch for .*qkv.lora_A")
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_values_that_are_not_finite(self, old, base, weights, value):
+        name = sorted(weights)[3]
+        broken = {**weights, name: weights[name].clone()}
+        broken[name][0, 0] = value
+        torch.save(broken, old / "adapter_model.bin")
+        self.refused(old, base, f"1 weights are not finite, such as '{name}'")
+
+    def test_values_too_large_for_the_dtype(self, base, tmp_path, weights):
+        old = write_old(tmp_path / "large", {name: tensor.float() * 1e6 for name, tensor in weights.items()})
+        with pytest.raises(ValueError, match=r"too large for float16; give another dtype"):
+            import_adapter(old, base=base, dtype="float16")
+
+    def test_configurations(self, old, base):
+        for config, match in (
+            ({**PEFT_05, "peft_type": "IA3", "feedforward_modules": []}, "only LORA can be imported"),
+            ({**PEFT_05, "peft_type": "NOTHING"}, "adapter_config.json is not the configuration of an adapter"),
+        ):
+            (old / "adapter_config.json").write_text(json.dumps(config))
+            self.refused(old, base, match)
+        (old / "adapter_config.json").write_text("{")
+        self.refused(old, base, "adapter_config.json is not the configuration of an adapter")
+        (old / "adapter_config.json").unlink()
+        self.refused(old, base, "neither config.json nor adapter_config.json", FileNotFoundError)
+
+    def test_a_base_of_another_kind(self, old, tmp_path):
+        (tmp_path / "bert").mkdir()
+        (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
+        self.refused(old, tmp_path / "bert", "is a 'bert', neither BLIP-2 nor InstructBLIP")
+
+    def test_a_folder_with_something_in_it(self, old, base, tmp_path):
+        (tmp_path / "full").mkdir()
+        (tmp_path / "full" / "mine.txt").write_text("kept")
+        with pytest.raises(FileExistsError, match="full is not empty"):
+            import_adapter(old, tmp_path / "full", base)
+        assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
+        with pytest.raises(FileExistsError, match="mine.txt is a file"):
+            import_adapter(old, tmp_path / "full" / "mine.txt", base)
+
+    def test_errors_are_one_line_and_status_2(self, old, base, tmp_path, weights, capsys):
+        torch.save({**weights, "x": Runs(tmp_path / "executed")}, old / "adapter_model.bin")
+        assert main(["import-adapter", str(old), "--base", str(base)]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("blip2idc: error: ") and "adapter_model.bin is refused" in err and err.count("\n") == 1
+        assert main(["import-adapter", str(tmp_path / "nothing")]) == 2
+        assert "No such folder" in capsys.readouterr().err

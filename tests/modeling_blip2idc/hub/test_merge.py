@@ -7,6 +7,8 @@ import sys
 
 import pytest
 import torch
+from peft import IA3Config, LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
@@ -20,6 +22,7 @@ from modeling_blip2idc import load_idc, make_canvas
 from modeling_blip2idc.__main__ import main
 from modeling_blip2idc.hub import merge as merging
 from modeling_blip2idc.hub.merge import merge
+from modeling_blip2idc.hub.saving import fresh_folder, name_base
 from tests.support.adapters import adapter_of
 from tests.support.source_tree import ROOT
 from tests.support.tiny_blip2 import random_pairs, tiny_instructblip, tiny_pair
@@ -243,4 +246,112 @@ def test_t5(tmp_path):
     assert torch.equal(
         stock.generate(**inputs, interpolate_pos_encoding=True, generation_config=config), model.generate(**inputs)
     )
-    assert not (out / "chat_template.jinja").exists() and load_idc(out)[1].stop_token == "</s>"
+    assert load_idc(out)[1].stop_token == "</s>"
+
+
+class TestSharedWeights:
+    """OPT's embeddings and output layer share one weight, T5's encoder and decoder as well."""
+
+    @pytest.fixture(params=["opt", "t5"])
+    def trained(self, request, tmp_path):
+        """Makes an adapter of everything that its configuration trains; its folder, and the logits that it makes."""
+
+        def make(config):
+            t5 = request.param == "t5"
+            for part in tiny_pair(t5=t5):
+                part.save_pretrained(tmp_path / "base")
+            model, processor = load_idc(tmp_path / "base")
+            torch.manual_seed(3)
+            adapted = get_peft_model(model, config).eval()
+            for parameter in adapted.parameters():
+                if parameter.requires_grad:
+                    torch.nn.init.normal_(parameter, std=0.3)
+            adapted.save_pretrained(tmp_path / "adapter")
+            processor.save_pretrained(tmp_path / "adapter")
+            name_base(tmp_path / "adapter", tmp_path / "base")
+            inputs = processor(images=PAIRS, captions=["the ball is gone"] * 3)
+            return tmp_path / "adapter", logits(adapted, inputs), inputs
+
+        return make
+
+    @pytest.mark.parametrize(
+        ("config", "untied"),
+        [
+            ({"target_modules": ["q_proj", "q"]}, False),
+            ({"target_modules": ["lm_head"]}, True),
+            ({"target_modules": ["embed_tokens", "shared"]}, True),
+            ({"target_modules": ["lm_head", "embed_tokens", "shared"]}, True),
+            ({"target_modules": ["q_proj", "q"], "trainable_token_indices": list(range(3, 200))}, True),
+            ({"target_modules": ["q_proj", "q"], "modules_to_save": ["lm_head"]}, True),
+            ({"target_modules": ["q_proj", "q"], "modules_to_save": ["embed_tokens"]}, True),
+        ],
+        ids=["elsewhere", "lm_head", "embeddings", "both", "tokens", "saved head", "saved embeddings"],
+    )
+    def test_a_merge_leaves_the_logits(self, trained, tmp_path, config, untied):
+        adapter, expected, inputs = trained(LoraConfig(r=4, **config))
+        out = merge(adapter, tmp_path / "merged")
+        torch.testing.assert_close(logits(load_idc(out)[0], inputs), expected, rtol=1e-4, atol=1e-4)
+        stock = Blip2ForConditionalGeneration.from_pretrained(out).eval()
+        found = logits(stock, {**inputs, "interpolate_pos_encoding": True})
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        saved = json.loads((out / "config.json").read_text())
+        if saved["text_config"]["model_type"] == "opt":  # T5's configuration always says that they are shared
+            assert saved["text_config"]["tie_word_embeddings"] is not untied
+
+    def test_another_kind_of_adapter(self, trained, tmp_path):
+        adapter, expected, inputs = trained(IA3Config(target_modules=["q_proj", "q"], feedforward_modules=[]))
+        found = logits(load_idc(merge(adapter, tmp_path / "merged"))[0], inputs)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_merge_that_changes_the_logits_is_refused(adapter, tmp_path, monkeypatch):
+    monkeypatch.setattr(merging, "_tie_again", lambda model: model.language_projection.weight.data.mul_(1.5))
+    with pytest.raises(ValueError, match=r"the merged model has other logits.*Nothing was written"):
+        merge(adapter[0], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    monkeypatch.setattr(merging, "_save_stock_processor", lambda *args: args[0].tokenizer and _spoil(args[2]))
+    with pytest.raises(ValueError, match=r"the saved model has other logits"):
+        merge(adapter[0], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _spoil(folder):
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: 1.1 * weights[name] for name in weights}, folder / "model.safetensors", {"format": "pt"})
+
+
+def test_what_cannot_be_merged_leaves_nothing(adapter, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    for model, message in ((tmp_path / "empty", "No model in"), (tmp_path / "nothing", "No such folder")):
+        assert main(["merge", str(model), str(tmp_path / "out")]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("blip2idc: error: ") and message in err
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+    (tmp_path / "mine.txt").write_text("kept")
+    for out, message in ((tmp_path, "is not empty"), (tmp_path / "mine.txt", "is a file")):
+        assert main(["merge", str(adapter[0]), str(out)]) == 2
+        assert message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "mine.txt"]
+
+
+def test_weights_that_overflow(tmp_path):
+    model, processor = tiny_pair()
+    torch.nn.init.constant_(model.language_projection.bias, 1e5)
+    for part in (model, processor):
+        part.save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="1 weights are not finite in torch.float16.*language_projection.bias"):
+        merge(tmp_path / "model", tmp_path / "out", torch.float16)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_interrupted_while_it_writes(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        with fresh_folder(tmp_path / "out") as partial:
+            assert partial.parent == tmp_path and not (tmp_path / "out").exists()
+            raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out").mkdir()
+    with fresh_folder(tmp_path / "out") as partial:
+        (partial / "file").touch()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["file"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 
 import numpy as np
 import pytest
@@ -17,10 +18,11 @@ from modeling_blip2idc import (
     load_idc,
     lora_config,
 )
-from modeling_blip2idc.hub.card_text import is_sealed
-from modeling_blip2idc.hub.saving import name_base
 from modeling_blip2idc.hub.merge import merge
-from modeling_blip2idc.hub.stage import stage_adapter
+from modeling_blip2idc.hub.model_card import is_generated
+from modeling_blip2idc.hub.prepare_upload import convert, empty_model, read_adapter
+from modeling_blip2idc.hub.push import push as push_folder
+from modeling_blip2idc.hub.saving import name_base
 from modeling_blip2idc.loading.load import EMBEDDED
 from tests.support.hub_cards import card_problems, front_matter
 from tests.support.hub_server import HubServer, run
@@ -155,7 +157,7 @@ def test_a_run_and_nothing_that_is_not_named(pushed, hub, folders):
     there = files(hub, "ann/ours")
     assert there["model.safetensors"] == (folders / "ours" / "model.safetensors").read_bytes()
     named = {"README.md", "config.json", "generation_config.json", "model.safetensors", "processor_config.json"}
-    named |= {"tokenizer.json", "tokenizer_config.json"}
+    named |= {"tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "chat_template.jinja"}
     assert {name for name in there if not name.endswith("_blip2idc.py")} == named
 
 
@@ -205,7 +207,7 @@ def test_who_can_load_it(who, pushed, hub, folders, tmp_path):
 def test_what_is_refused(pushed, hub):
     """In one line, before anything is made on the Hub."""
     refused = {says: said for says, said in pushed[0].items() if " " in says}
-    assert len(refused) == 16
+    assert len(refused) == 15
     for says, (code, out, err) in refused.items():
         assert (code, out) == (2, "") and err.startswith("blip2idc: error: ") and err.count("\n") == 1, err
         assert says in err and "ann-write" not in err, err
@@ -225,14 +227,14 @@ def test_a_dry_run(pushed, hub):
 
 def test_cards_that_somebody_edited(pushed, hub):
     """One in the folder goes up as it is; one on the Hub stays, unless it is to be replaced."""
-    assert "the card of ann/card was edited there and stays" in pushed[0]["kept"][1]
+    assert "somebody wrote the card of ann/card, and it stays" in pushed[0]["kept"][1]
     assert all(pushed[0][name][0] == 0 for name in ("mine", "kept", "template"))
     commits = hub.repo("model", "ann/card").history()[:-1]
     branch = files(hub, "ann/card", "next")["README.md"].decode()  # it was made when main had a person's
     assert branch == CARD.replace("<this repository>", "ann/card")
     last, *first = (files(hub, "ann/card", commit.id)["README.md"].decode() for commit in commits)
     assert first == [CARD.replace("<this repository>", "ann/card")]  # the second push had nothing else to change
-    assert is_sealed(last) and "# card\n" in last
+    assert is_generated(last) and "# card\n" in last
 
 
 def test_whether_a_card_was_edited_must_be_known(pushed, hub):
@@ -250,14 +252,54 @@ def test_another_model_replaces_all_of_the_last_one(pushed, hub):
 
 def test_the_embedded_model(pushed, hub):
     """Its card is a program's, which is written anew: by its name there, with the intervals of its scores."""
-    assert is_sealed((EMBEDDED / "README.md").read_text(encoding="utf-8")) and pushed[0]["mini"][0] == 0
+    assert is_generated((EMBEDDED / "README.md").read_text(encoding="utf-8")) and pushed[0]["mini"][0] == 0
     card = files(hub, "ann/mini")["README.md"].decode()
-    assert is_sealed(card) and card_problems(card) == ([], [])
+    assert is_generated(card) and card_problems(card) == ([], [])
     assert 'model="ann/mini")' in card and 'model="ann/mini", trust_remote_code=True)' in card
     report = json.loads((EMBEDDED / "report.json").read_text())
     results = front_matter(card)["model-index"][0]["results"][0]["metrics"]
     cider = next(result for result in results if result["type"] == "cider")
     assert cider["args"]["interval"] == [round(100 * end, 4) for end in report["scores"]["cider_interval"]]
+
+
+KINDS = {
+    "ours": "model.safetensors",
+    "sharded": "model-00002-of-00002.safetensors",
+    "adapter": "adapter_model.safetensors",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_weights_are_named(folders, tmp_path, kind):
+    """As a download or a copy that was cut leaves them."""
+    folder = tmp_path / kind
+    if kind == "sharded":
+        model, processor = load_idc(folders / "ours")
+        model.save_pretrained(folder, max_shard_size="250KB")
+        processor.save_pretrained(folder)
+    else:
+        shutil.copytree(folders / ("embedded" if kind == "adapter" else kind), folder)
+    push_folder(folder, "ann/x", token="ann-write", dry_run=True)
+    file = folder / KINDS[kind]
+    whole = file.read_bytes()
+    (size,) = struct.unpack("<Q", whole[:8])
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n"
+    for damage in (b"", whole[: 8 + size // 2], whole[:-9], whole + b"more", pointer):
+        file.write_bytes(damage)
+        with pytest.raises(ValueError, match=f"{kind}/{KINDS[kind]} is damaged, or not whole"):
+            push_folder(folder, "ann/x", token="ann-write", dry_run=True)
+    file.unlink()
+    with pytest.raises((OSError, ValueError), match="safetensors"):
+        push_folder(folder, "ann/x", token="ann-write", dry_run=True)
+
+
+@pytest.mark.parametrize(("key", "value"), [("about", 3), ("scores", []), ("about", {"train_data": 3})])
+def test_values_of_a_report(folders, tmp_path, key, value):
+    folder = shutil.copytree(folders / "ours", tmp_path / "ours")
+    report = json.loads((EMBEDDED / "report.json").read_text())
+    (folder / "report.json").write_text(json.dumps({**report, key: value}))
+    with pytest.raises(ValueError, match="report.json is damaged"):
+        push_folder(folder, "ann/x", token="ann-write", dry_run=True)
 
 
 def test_the_size_at_the_released_geometry(tmp_path):
@@ -281,7 +323,9 @@ def test_the_size_at_the_released_geometry(tmp_path):
         tmp_path / "adapter" / "adapter_model.safetensors",
         metadata={"format": "pt"},
     )
-    (tmp_path / "out").mkdir()
-    facts = stage_adapter(tmp_path / "adapter", tmp_path / "out")
-    assert (facts["parameters"], facts["dtype"], facts["rounded"]) == (6_414_336, "bfloat16", True)
-    assert 2 * 6_414_336 < (tmp_path / "out" / "adapter_model.safetensors").stat().st_size < 12.9e6
+    _, weights = read_adapter(tmp_path / "adapter", empty_model(tmp_path / "base")[0])
+    rounded = convert(weights, None, tmp_path)
+    assert sum(tensor.numel() for tensor in rounded.values()) == 6_414_336
+    assert {tensor.dtype for tensor in rounded.values()} == {torch.bfloat16}
+    save_file(rounded, tmp_path / "rounded.safetensors")
+    assert 2 * 6_414_336 < (tmp_path / "rounded.safetensors").stat().st_size < 12.9e6
