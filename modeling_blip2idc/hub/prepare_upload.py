@@ -13,7 +13,8 @@ from transformers import GenerationConfig, PreTrainedConfig
 from transformers.utils import has_file
 from transformers.utils.hub import resolve_revision
 
-from ..loading.load import CAPTIONERS, EMBEDDED, base_of, load_idc
+from ..loading.load import EMBEDDED, base_of, load_idc
+from ..pipeline_blip2idc import CAPTIONERS, add_image_token
 from .merge import load_merged
 from .saving import export_remote_code, name_base
 
@@ -133,7 +134,7 @@ def _prepare_adapter(source: Path, out: Path, dtype: str | None, token: str | No
         processor = processor_class.from_pretrained(source)
     else:
         processor = processor_class.from_pretrained(base, **of_base)
-    _settle(model.config, processor)
+    add_image_token(model, processor)
     if (source / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(source)
     elif has_file(base, "generation_config.json", **of_base):
@@ -310,18 +311,6 @@ def check_finite(weights: dict[str, torch.Tensor], where: Any) -> None:
 def dtype_names(weights) -> str:
     """The dtypes of tensors, in words."""
     return " and ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in weights}))
-
-
-def _settle(config, processor) -> None:
-    """What checkpoints from before the <image> token leave out, as [`load_idc`] does."""
-    if processor.num_query_tokens is None:
-        processor.num_query_tokens = config.num_query_tokens
-    if config.image_token_index is None:
-        if processor.image_token_id >= config.text_config.vocab_size:
-            raise ValueError(
-                "the base has no embedding to spare for the <image> token: push the merged model (--merge)"
-            )
-        config.image_token_index = processor.image_token_id
 
 
 def _link(file: Path, there: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import pytest
 import torch
 from peft import PeftModel, get_peft_model
+from tests.modeling_blip2idc.hub.test_export import STRANGER
 from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
@@ -28,7 +29,6 @@ from modeling_blip2idc import (
     load_idc,
     lora_config,
 )
-from tests.modeling_blip2idc.hub.test_export import STRANGER
 from tests.support.tiny_blip2 import CAPTIONS, random_pairs, tiny_instructblip
 
 TASK = "image-difference-captioning"
