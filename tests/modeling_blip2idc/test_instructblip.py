@@ -114,7 +114,7 @@ class TestProcessor:
         taken = QUERIES + 1 + len(ids_of(processor, INSTRUCTION)) + 1
         batch = processor(images=random_pairs(1), captions=CAPTIONS[0], max_length=taken + 2)
         assert batch["labels"][0, taken - 1 :].tolist() == ids_of(processor, CAPTIONS[0])[:2] + [2]
-        with pytest.raises(ValueError, match=f"max_length={taken} leaves no room.*take {taken}"):
+        with pytest.raises(ValueError, match=f"max_length={taken} leaves no room.*takes {taken}"):
             processor(images=random_pairs(1), captions=CAPTIONS[0], max_length=taken)
 
     def test_its_instruction_is_saved(self, pair, tmp_path):

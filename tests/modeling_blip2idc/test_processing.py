@@ -231,8 +231,6 @@ class TestRefusals:
 
     def test_construction(self):
         image_processor = BlipImageProcessorPil(size={"height": 28, "width": 28})
-        with pytest.raises(ValueError, match="concat_axis.*'diagonal'"):
-            Blip2IDCProcessor(image_processor, opt_tokenizer(), 4, concat_axis="diagonal")
         with pytest.raises(ValueError, match="stop_token 'two words' is not one token"):
             Blip2IDCProcessor(image_processor, opt_tokenizer(), 4, stop_token="two words")
 
