@@ -17,6 +17,7 @@ from tests.support.source_tree import PACKAGES, ROOT, imports, python_files
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
+SHIPPED = set(PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"])
 IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml"}
 # Used without an import: by transformers' Trainer, as a command, by the build.
 USED_UNIMPORTED = {"accelerate", "ruff", "hatchling", "pytest_xdist"}
@@ -229,9 +230,7 @@ def wheel(tmp_path_factory) -> Path:
 def test_wheel_holds_the_code_and_its_data(wheel):
     packed = set(zipfile.ZipFile(wheel).namelist())
     expected = {
-        path.relative_to(ROOT).as_posix()
-        for path in versioned_files()
-        if path.relative_to(ROOT).parts[0] in {*PACKAGES, "train_trainer.py", "train_arguments.py", "evaluate_idc.py"}
+        path.relative_to(ROOT).as_posix() for path in versioned_files() if path.relative_to(ROOT).parts[0] in SHIPPED
     }
     assert {name for name in packed if ".dist-info/" not in name} == expected
     assert {"modeling_blip2idc/mini/config.json", "modeling_blip2idc/mini/model.safetensors"} <= packed

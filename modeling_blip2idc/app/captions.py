@@ -1,37 +1,28 @@
 """What the page does with pairs of images, many people's at a time; without gradio."""
 
 import os
-import re
+import queue
 import sys
+import threading
 import uuid
-import warnings
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageOps
 
 from ..attribution.overlay import overlay
 from ..attribution.relevance import RelevanceMaps, relevance_maps
-from ..image_utils_blip2idc import ImageLoadError, load_image
 from ..loading.load import load_idc, public_name
 from ..pipeline_blip2idc import TASK, ImageDifferenceCaptioningPipeline
-from .batches import Batches
+from .limits import read_image
 
 EMBEDDED_MODEL = "mini (embedded)"
-MAX_BYTES, MAX_PIXELS = 20_000_000, 50_000_000  # of each image
-SHOWN = 1024  # longest side in pixels of what is drawn, and of what the model sees
-MAX_SCANS = 40
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # Pillow knows others that run programs
 SAME_SHAPE = 0.01  # difference of the logarithms of the aspect ratios that nobody sees
 JPEG = {"format": "JPEG", "quality": 90, "subsampling": 0}
 GROUND = (128, 128, 128)
-# Of 50 megapixels with transparency, one image takes 0.8 GB while it is read, and each thread keeps some of that.
-_READERS = ThreadPoolExecutor(2, thread_name_prefix="read_image")
 
 
 class CaptionError(RuntimeError):
@@ -68,6 +59,51 @@ class Answer:
         if self.maps is None:
             return []
         return [overlay(image, on) for image, on in zip(self.images, (self.maps.before, self.maps.after), strict=True)]
+
+
+class Batches:
+    """
+    A function of many, as one of one. What comes while it is at work waits and then goes through it together.
+
+    gradio has the like (`batch=True`), which reads and answers the requests of a batch together: one that cannot be
+    read, a file that is none or a choice that is not offered, fails all the others.
+
+    Args:
+        function (`Callable`):
+            Takes a list of items and returns as many results. A result that is an exception is raised to the one
+            who asked. Only one thread of this object's own calls it.
+        max_batch_size (`int`):
+            Most items of a call.
+    """
+
+    def __init__(self, function: Callable[[list], Sequence], max_batch_size: int):
+        self._function, self._size = function, max_batch_size
+        self._waiting: queue.SimpleQueue[tuple[Any, Future]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def __call__(self, item: Any) -> Any:
+        """Wait for the result of `item`, or raise what went wrong with it."""
+        future: Future = Future()
+        self._waiting.put((item, future))
+        return future.result()
+
+    def _work(self) -> None:
+        while True:
+            self._answer()  # whose names end with it: between batches nothing of a request is kept
+
+    def _answer(self) -> None:
+        batch = [self._waiting.get()]
+        while len(batch) < self._size and not self._waiting.empty():
+            batch.append(self._waiting.get())
+        try:
+            results = self._function([item for item, _ in batch])
+        except BaseException as error:
+            results = [error] * len(batch)
+        for (_, future), result in zip(batch, results, strict=True):
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
 
 
 class Captioners:
@@ -173,78 +209,6 @@ def describe(pipe: Callable, pairs: Sequence[tuple[Image.Image, Image.Image]], n
         Answer(name, best["generated_text"], round(best["score"], 4), best["changed"], pair, maps.get(i))
         for i, (best, pair) in enumerate(zip(said, pairs, strict=True))
     ]
-
-
-def read_image(path: str | os.PathLike | None, side: str) -> Image.Image:
-    """
-    Read an image that somebody sent. Its size is checked before its pixels are decoded.
-
-    Args:
-        path (`str` or `os.PathLike`, *optional*): the file.
-        side (`str`): what messages call it, `"before"` or `"after"`.
-
-    Returns:
-        `PIL.Image.Image`: upright, RGB, and no longer than `SHOWN` pixels on either side.
-
-    Raises:
-        `ImageLoadError`: if it is missing, larger than the limits or no image; without the path.
-    """
-    if not path:
-        raise ImageLoadError(f"The {side} image is missing: choose two images.")
-    name = f"The {side} image {Path(path).name}"
-    return _READERS.submit(_read, path, name).result()
-
-
-def _read(path: str | os.PathLike, name: str) -> Image.Image:
-    try:
-        if os.path.getsize(path) > MAX_BYTES:
-            raise ImageLoadError(f"{name} has {os.path.getsize(path) / 1e6:.2f} MB; {_LIMITS}")
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise ImageLoadError(f"{name} is not there any more: choose it again.") from error
-    Image.init()
-    formats = [one for one in FORMATS if one in Image.OPEN]
-    try:
-        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            opened = Image.open(BytesIO(content), formats=formats)
-    except Image.DecompressionBombError as error:
-        raise ImageLoadError(f"{name} has far too many pixels; {_LIMITS}") from error
-    except Exception as error:  # Pillow's readers raise nearly anything on damaged headers
-        raise ImageLoadError(
-            f"{name} is damaged, or not an image: choose a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF file."
-        ) from error
-    with opened:
-        if opened.width * opened.height > MAX_PIXELS:
-            millions = opened.width * opened.height / 1e6
-            raise ImageLoadError(f"{name} has {opened.width} x {opened.height} = {millions:.2f} megapixels; {_LIMITS}")
-        if opened.format in ("JPEG", "MPO") and (scans := jpeg_scans(content)) > MAX_SCANS:
-            raise ImageLoadError(f"{name} is a JPEG of {scans} scans, and would take minutes to read: save it anew.")
-        opened.draft(None, (SHOWN, SHOWN))  # of a JPEG, decode no more than is needed
-        image = load_image(opened, name)
-        image.thumbnail((SHOWN, SHOWN), reducing_gap=2.0)
-    return image
-
-
-def jpeg_scans(content: bytes) -> int:
-    """
-    Number of passes over its pixels that a JPEG consists of. A progressive one has about ten. The standard sets no
-    limit, one more takes a few bytes, and each costs the time of the whole image (ITU-T T.81, annexes B and G).
-
-    Args:
-        content (`bytes`): the file.
-
-    Returns:
-        `int`: number of scans, of the first image if there are more.
-    """
-    scans, place = 0, 2
-    while (found := _MARKER.search(content, place)) and found[0] != b"\xff\xd9":
-        scans += found[0] == b"\xff\xda"
-        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
-    return scans
-
-
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # of a segment, or the end; none occurs in a scan's data
-_LIMITS = f"the limits are {MAX_BYTES // 10**6} MB and {MAX_PIXELS // 10**6} megapixels for each image."
 
 
 def same_frame(before: Image.Image, after: Image.Image) -> tuple[Image.Image, Image.Image]:

@@ -1,22 +1,108 @@
-"""Which requests the page takes: nothing in them is trusted, and what is wrong with one is said in a sentence."""
+"""What the page takes from strangers, and how long it keeps it: images, requests, files."""
 
 import os
-from collections.abc import Callable, Sequence
+import re
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
+from ..image_utils_blip2idc import ImageLoadError, load_image
+
+MAX_BYTES, MAX_PIXELS = 20_000_000, 50_000_000  # of each image
+MAX_SCANS = 40
 MAX_JSON = 1_000_000  # bytes; a request of the page has less than a thousandth
-RECORDING = "/process_recording"  # would give anybody's video to ffmpeg
+SHOWN = 1024  # longest side in pixels of what is drawn, and of what the model sees
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # Pillow knows others that run programs
 NAMES = ("before", "after", "model")
+# Of 50 megapixels with transparency, one image takes 1.2 GB while it is read, and each thread keeps some of that.
+_READERS = ThreadPoolExecutor(2, thread_name_prefix="read_image")
+_LIMITS = f"the limits are {MAX_BYTES // 10**6} MB and {MAX_PIXELS // 10**6} megapixels for each image."
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # of a JPEG's segment, or its end; none occurs in a scan's data
+
+
+def read_image(path: str | os.PathLike | None, side: str) -> Image.Image:
+    """
+    Read an image that somebody sent. Its size is checked before its pixels are decoded.
+
+    Args:
+        path (`str` or `os.PathLike`, *optional*): the file.
+        side (`str`): what messages call it, `"before"` or `"after"`.
+
+    Returns:
+        `PIL.Image.Image`: upright, RGB, and no longer than `SHOWN` pixels on either side.
+
+    Raises:
+        `ImageLoadError`: if it is missing, larger than the limits or not an image; without the path.
+    """
+    if not path:
+        raise ImageLoadError(f"The {side} image is missing: choose two images.")
+    return _READERS.submit(_read, path, f"The {side} image {Path(path).name}").result()
+
+
+def _read(path: str | os.PathLike, name: str) -> Image.Image:
+    try:
+        size = os.path.getsize(path)
+        content = Path(path).read_bytes() if size <= MAX_BYTES else b""
+    except OSError as error:
+        raise ImageLoadError(f"{name} is not there any more: choose it again.") from error
+    if size > MAX_BYTES:
+        raise ImageLoadError(f"{name} has {size / 1e6:.2f} MB; {_LIMITS}")
+    Image.init()
+    formats = [one for one in FORMATS if one in Image.OPEN]
+    try:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            opened = Image.open(BytesIO(content), formats=formats)
+    except Image.DecompressionBombError as error:
+        raise ImageLoadError(f"{name} has far too many pixels; {_LIMITS}") from error
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged headers
+        raise ImageLoadError(
+            f"{name} is damaged, or not an image: choose a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF file."
+        ) from error
+    with opened:
+        if opened.width * opened.height > MAX_PIXELS:
+            millions = opened.width * opened.height / 1e6
+            raise ImageLoadError(f"{name} has {opened.width} x {opened.height} = {millions:.2f} megapixels; {_LIMITS}")
+        if opened.format in ("JPEG", "MPO") and (scans := jpeg_scans(content)) > MAX_SCANS:
+            raise ImageLoadError(f"{name} is a JPEG of {scans} scans, and would take minutes to read: save it anew.")
+        opened.draft(None, (SHOWN, SHOWN))  # of a JPEG, decode no more than is needed
+        image = load_image(opened, name)
+        image.thumbnail((SHOWN, SHOWN), reducing_gap=2.0)
+    return image
+
+
+def jpeg_scans(content: bytes) -> int:
+    """
+    Number of passes over its pixels that a JPEG consists of. A progressive one has about ten. The standard sets no
+    limit, one more takes a few bytes, and each costs the time of the whole image (ITU-T T.81, annexes B and G).
+
+    Args:
+        content (`bytes`): the file.
+
+    Returns:
+        `int`: number of scans, of the first image if there are more.
+    """
+    scans, place = 0, 2
+    while (found := _MARKER.search(content, place)) and found[0] != b"\xff\xd9":
+        scans += found[0] == b"\xff\xda"
+        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+    return scans
 
 
 class RequestError(ValueError):
-    """A request that is none. The message is for the person who wrote the program that sent it."""
+    """A request that makes no sense. The message is for the person who wrote the program that sent it."""
 
 
 def check_request(values: Sequence, models: Sequence[str], folder: str | os.PathLike) -> list:
     """
     Check what came as the page's two images and its model, before gradio looks at it: gradio fetches what has a URL
-    for its path, and says nothing of what it cannot use.
+    for its path, and answers with a stack trace, or nothing, to what it cannot use.
 
     Args:
         values (`Sequence`): as they were sent.
@@ -55,25 +141,24 @@ def _upload(value: Any, name: str, folder: str | os.PathLike) -> dict[str, Any] 
 
 class RequestLimits:
     """
-    What every request must keep to, around the application of a server (ASGI): a body is not larger than what the
-    page needs, no URL goes through this server, and nothing is recorded.
+    ASGI middleware for what every request must keep to: a body is not larger than what the page needs, no URL goes
+    through this server, and nothing is recorded, which would give anybody's video to ffmpeg.
 
     Args:
         app (`Callable`): the application.
-        max_upload (`int`): bytes of an upload.
     """
 
-    def __init__(self, app: Callable, max_upload: int):
-        self._app, self._max_upload = app, max_upload
+    def __init__(self, app: Callable):
+        self._app = app
 
     async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         path = scope["path"].rstrip("/")
-        if "://" in path or path.endswith(RECORDING):
+        if "://" in path or path.endswith("/process_recording"):
             return await _say(send, 404, "There is nothing here.")
-        limit = self._max_upload if path.endswith("/upload") else MAX_JSON
+        limit = 2 * MAX_BYTES + MAX_JSON if path.endswith("/upload") else MAX_JSON
         size, answered, gone = 0, False, False
 
         async def limited() -> dict:
@@ -104,4 +189,29 @@ async def _say(send: Callable, status: int, text: str) -> None:
     await send({"type": "http.response.body", "body": text.encode()})
 
 
-__all__ = ["RequestError", "RequestLimits", "check_request"]
+def delete_old_files(folder: str | os.PathLike, age: float, known: Iterable[set[str]] = ()) -> None:
+    """
+    Delete the files of a folder some time after they were made, in a thread of its own, until the folder is gone.
+
+    gradio's own way (`delete_cache`) ends for good where a file arrives while it looks for old ones, and does not know
+    of uploads that broke off.
+
+    Args:
+        folder (`str` or `os.PathLike`): the folder.
+        age (`float`): seconds that a file stays; a quarter more at most.
+        known (`Iterable[set[str]]`, *optional*): gradio's own lists of files, from which the deleted ones are taken.
+    """
+
+    def work() -> None:
+        while os.path.isdir(folder):
+            for path in sorted(Path(folder).rglob("*"), reverse=True):  # files before their folders
+                try:
+                    if path.stat().st_ctime < time.time() - age:
+                        path.rmdir() if path.is_dir() else path.unlink()
+                        for paths in known:
+                            paths.discard(str(path))
+                except OSError:  # gone, or a folder that is not empty
+                    pass
+            time.sleep(age / 4)
+
+    threading.Thread(target=work, daemon=True).start()

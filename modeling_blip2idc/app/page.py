@@ -1,36 +1,26 @@
 """The page: two images in; what changed in a sentence, how sure the model is, and where it looked."""
 
+import atexit
+import base64
 import html
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ..image_utils_blip2idc import ImageLoadError
+from jinja2 import Environment
+
+from ..image_utils_blip2idc import ImageLoadError, load_image
 from ..loading.examples import EXAMPLES, load_examples
-from .captions import MAX_BYTES, MAX_PIXELS, CaptionError, Captioners, same_frame, write_images
-from .files import Kept
-from .limits import MAX_JSON, RequestError, RequestLimits, check_request
-from .style import (
-    ABOUT,
-    ACCESS,
-    API_DESCRIPTION,
-    CLICKED,
-    CSS,
-    HEAD,
-    SWIPE,
-    WAITING,
-    WHERE,
-    answer_html,
-    error_html,
-    examples_html,
-    theme,
-)
+from .captions import CaptionError, Captioners, same_frame, write_images
+from .limits import MAX_BYTES, MAX_PIXELS, RequestError, RequestLimits, check_request, delete_old_files
 
 KEPT = 3600  # seconds that uploads and drawn images stay on disk
 THREADS = 128  # requests at work wait in one each
@@ -40,6 +30,19 @@ SWITCH = 0.0005  # seconds: at Python's 5 ms, the models' threads wait longer fo
 UNCOUNTED = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(sys.maxsize)}
 BOX = 300  # height of an image in pixels
 TITLE = "What changed? Image difference captioning"
+FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")  # the reader's own: none is fetched
+MONOSPACE_FONTS = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
+STYLE, ACCESS, PARTS = (Path(__file__).with_name(name) for name in ("style.css", "access.js", "parts.html"))
+API_DESCRIPTION = """\
+Say what changed between two images. Returns the answer, {"caption": what changed, "confidence": how probable the model
+finds its own words (0 to 1, not calibrated), "changed": whether the caption reports a change, "model": who said it};
+and both images under a heat map of what the caption rests on, or null where nothing changed."""
+# Tells the page which example was clicked.
+CLICKED = """\
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) trigger("click", {example: Number(button.value)});
+});"""
 
 
 def build(
@@ -61,23 +64,30 @@ def build(
     Returns:
         `gradio.Blocks`: to be given to [`serve`].
     """
-    import gradio as gr
+    gr = _import_gradio()
+    # A folder of this page alone, which ends with the process; gradio looks it up when a component is made.
+    shared = os.environ.get("GRADIO_TEMP_DIR") or os.path.join(tempfile.gettempdir(), "gradio")
+    os.makedirs(shared, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="blip2idc-", dir=os.path.abspath(shared))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ |= {**UNCOUNTED, "GRADIO_TEMP_DIR": folder}
 
     captioners = Captioners(models, device, max_batch_size)
     names, examples = captioners.names, load_examples()
+    says = parts()
 
     def drawn(images: Sequence) -> list[str]:
-        return write_images(images, Path(boxes[0].GRADIO_CACHE, "drawn"))
+        return write_images(images, Path(folder, "drawn"))
 
     def say(before: str | None, after: str | None, model: str | None) -> tuple:
         try:
             answer = captioners(before, after, model)
         except (ImageLoadError, CaptionError) as error:
             hidden = gr.Column(visible=False)
-            return error_html(str(error)), hidden, None, None, hidden, None
+            return says.error(str(error)), hidden, None, None, hidden, None
         heat = drawn(answer.heat()) or [None, None]
         where, beside = gr.Column(visible=answer.changed), gr.Column(visible=True)
-        return answer_html(answer.as_json()), where, *heat, beside, tuple(drawn(same_frame(*answer.images)))
+        return says.answer(answer), where, *heat, beside, tuple(drawn(same_frame(*answer.images)))
 
     def caption(before: str, after: str, model: str | None = None) -> tuple:
         try:
@@ -97,29 +107,29 @@ def build(
         if not asked.inputs:
             return
         try:
-            values[:] = check_request(values, names, boxes[0].GRADIO_CACHE)
+            values[:] = check_request(values, names, folder)
         except RequestError as error:
             raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from error
 
     caption.__doc__ = API_DESCRIPTION
 
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
-        gr.HTML(HEAD, elem_id="head")
+        gr.HTML(says.head(), elem_id="head")
         with gr.Row(elem_id="pair", equal_height=True):
             boxes = [_image_box(gr, side) for side in ("Before", "After")]
         with gr.Row(elem_id="choice", equal_height=True):
             model = gr.Dropdown(names, value=names[0], label="Model", scale=1, visible=len(names) > 1)
             button = gr.Button("Say what changed", variant="primary", size="lg", scale=2, elem_id="say")
-        result = gr.HTML(WAITING, elem_id="result")
+        result = gr.HTML(says.waiting(), elem_id="result")
         with gr.Column(visible=False, elem_id="where-part") as where:
-            gr.HTML(WHERE, elem_classes="part")
+            gr.HTML(says.where(), elem_classes="part")
             with gr.Row(elem_id="where", equal_height=True):
                 heat = [_heat_map(gr, side) for side in ("Before", "After")]
         with gr.Column(visible=False, elem_id="beside") as beside:
-            gr.HTML(SWIPE, elem_classes="part")
+            gr.HTML(says.swipe(), elem_classes="part")
             swipe = gr.ImageSlider(label="Before and after", interactive=False, max_height=440, elem_id="swipe")
-        shown = gr.HTML(examples_html(examples), js_on_load=CLICKED)
-        gr.HTML(ABOUT.format(megabytes=MAX_BYTES // 10**6, megapixels=MAX_PIXELS // 10**6), elem_id="about")
+        shown = gr.HTML(says.examples(_pictures(examples)), js_on_load=CLICKED)
+        gr.HTML(says.about(MAX_BYTES // 10**6, MAX_PIXELS // 10**6), elem_id="about")
         # Both wait for the same models: as many requests at work as one batch, and those that gather for the next.
         limits = {"concurrency_limit": 2 * max_batch_size, "concurrency_id": "models"}
         asked = {"fn": say, "inputs": [*boxes, model], "outputs": [result, where, *heat, beside, swipe]}
@@ -129,15 +139,17 @@ def build(
         gr.Button(visible=False).click(
             caption, [*boxes, model], [gr.JSON(label="answer", visible=False), *heat], api_name="caption", **limits
         )
-    for name, value in UNCOUNTED.items():
-        os.environ.setdefault(name, value)
-    page.validate_inputs = check  # gradio's own counts them, and says in how many lines that there are too few
+    # gradio's own only counts them, and then fetches URLs; nothing else comes before that.
+    page.validate_inputs = check
+    page.max_threads, page.state_session_capacity = THREADS, SESSIONS
+    delete_old_files(folder, KEPT, page.temp_file_sets)
     return page.queue(max_size=queue_size, api_open=False, status_update_rate=1)
 
 
 def serve(page: Any, host: str | None = None, port: int | None = None, block: bool = True) -> str:
     """
-    Show the page.
+    Show the page. (gradio's own `launch` asks the new server for a page, also where that goes through a proxy, and
+    hardly knows IPv6.) Behind a reverse proxy, `GRADIO_ROOT_PATH` says where it is shown, as gradio does it.
 
     Args:
         page (`gradio.Blocks`):
@@ -145,7 +157,7 @@ def serve(page: Any, host: str | None = None, port: int | None = None, block: bo
         host (`str`, *optional*):
             Address to listen on; by default `GRADIO_SERVER_NAME`, or 127.0.0.1.
         port (`int`, *optional*):
-            0 is any that is free; by default `GRADIO_SERVER_PORT`, or the first free one from 7860.
+            0 is any that is free; by default `GRADIO_SERVER_PORT`, or 7860.
         block (`bool`, *optional*, defaults to `True`):
             Do not return until Ctrl-C.
 
@@ -155,70 +167,58 @@ def serve(page: Any, host: str | None = None, port: int | None = None, block: bo
     Raises:
         `OSError`: if the address cannot be listened on.
     """
-    from gradio import themes
+    import uvicorn
+    from fastapi import FastAPI
+    from gradio import mount_gradio_app, themes
 
-    files: list[Kept] = []
-
-    @asynccontextmanager
-    async def running(app: Any) -> AsyncIterator[None]:
-        files.append(Kept(app.uploaded_file_dir, KEPT, page.temp_file_sets))
-        app.uploaded_file_dir = files[0].folder
-        for part in page.blocks.values():
-            part.GRADIO_CACHE = files[0].folder
-        yield
-        files[0].close()
-
+    host = (host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1").strip("[]")
+    port = int(os.environ.get("GRADIO_SERVER_PORT") or 7860) if port is None else port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, dualstack_ipv6=host == "::")
+    except OSError as error:
+        why = str(error.strerror).partition(" (")[0]  # the rest names the address again
+        raise OSError(
+            f"cannot listen on port {port} of {host} ({why}); if another server does so, --port 0 takes any free one"
+        ) from error
     sys.setswitchinterval(SWITCH)
-    if port == 0:  # gradio would print that as the address
-        with socket.socket() as free:
-            free.bind((host or "127.0.0.1", 0))
-            port = free.getsockname()[1]
-    _, address, _ = page.launch(
-        server_name=host,
-        server_port=port,
-        theme=theme(themes),
-        css=CSS,
-        js=ACCESS,
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(RequestLimits)
+    mount_gradio_app(
+        app,
+        page,
+        path="/",
+        theme=themes.Base(font=FONTS, font_mono=MONOSPACE_FONTS, radius_size=themes.sizes.radius_lg),
+        css=STYLE.read_text(encoding="utf-8"),
+        js=ACCESS.read_text(encoding="utf-8"),
         allowed_paths=[str(EXAMPLES)],
         footer_links=["api"],
         max_file_size=MAX_BYTES,
-        max_threads=THREADS,
-        state_session_capacity=SESSIONS,
+        show_error=False,
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
-        share=False,
         mcp_server=False,
-        quiet=True,
-        prevent_thread_lock=True,
-        app_kwargs={"lifespan": running, "middleware": [(RequestLimits, (2 * MAX_BYTES + MAX_JSON,), {})]},
     )
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     if not block:
         print(f"The page is at {address}", flush=True)
         return address
-    with _sigterm_as_ctrl_c():
-        try:
-            print(f"The page is at {address} (Ctrl-C ends it)", flush=True)
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            print()
-        finally:
-            page.close(verbose=False)
-            files[0].close()  # a connection that stays open keeps the server from its own end
-    return address
-
-
-@contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """What systemd, containers and Spaces send. Only the main thread can say what signals do."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if threading.current_thread() is threading.main_thread():  # SIGTERM is what systemd, containers and Spaces send
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield
+        print(f"The page is at {address} (Ctrl-C ends it)", flush=True)
+        thread.join()
+    except KeyboardInterrupt:
+        print()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        page.close(verbose=False)
+        server.should_exit = server.force_exit = True  # connections may stay open for hours
+        thread.join(5)
+    return address
 
 
 def space_models(default: str = "") -> list[str]:
@@ -254,4 +254,30 @@ def _heat_map(gr: Any, side: str) -> Any:
     )
 
 
-__all__ = ["build", "serve", "space_models"]
+def parts() -> Any:
+    """The words of the page, as functions that return HTML; what they are given is escaped."""
+    return Environment(autoescape=True, trim_blocks=True).from_string(PARTS.read_text(encoding="utf-8")).module
+
+
+def _import_gradio() -> Any:
+    """On import, gradio makes web clients, which fails where `ALL_PROXY` names a proxy that they cannot use."""
+    names = ("NO_PROXY", "no_proxy")
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    os.environ |= dict.fromkeys(names, "*")
+    try:
+        import gradio
+    finally:
+        for name in names:
+            del os.environ[name]
+        os.environ |= before
+    return gradio
+
+
+def _pictures(examples: Sequence[dict]) -> list[dict]:
+    """Examples whose images are data URIs."""
+
+    def uri(path: str) -> str:
+        load_image(path).save(buffer := BytesIO(), format="JPEG", quality=88)
+        return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+    return [example | {side: uri(example[side]) for side in ("before", "after")} for example in examples]

@@ -88,6 +88,7 @@ def push_space(
         `OSError`: the Hub refuses, or cannot be reached; says why in one line.
         `ValueError`: a model is none that a Space can load, or [`publish`] would raise one.
     """
+    validate_repo_id(repo)
     check_models(models)
     for model in models:
         _check_on_hub(model, token)
@@ -152,6 +153,28 @@ def check_models(models: Sequence[str]) -> None:
             raise ValueError(f"{model!r} is no model of the Hub; one is called owner/name")
         if model in models[:place]:
             raise ValueError(f"{model} is there twice")
+
+
+def describe_space(repo: str, models: Sequence[str] = ()) -> str:
+    """
+    What [`push_space`] would upload.
+
+    Args:
+        repo, models: as for [`push_space`].
+
+    Returns:
+        `str`: the files with their sizes in bytes, and the card.
+
+    Raises:
+        `ValueError`: as [`push_space`] does without the Hub.
+    """
+    validate_repo_id(repo)
+    with tempfile.TemporaryDirectory() as folder:
+        compose_space(folder, models)
+        sizes = {path: path.stat().st_size for path in sorted(Path(folder).rglob("*")) if path.is_file()}
+        lines = [f"{size:>10,}  {path.relative_to(folder).as_posix()}" for path, size in sizes.items()]
+        card = Path(folder, "README.md").read_text(encoding="utf-8")
+    return "\n".join([*lines, f"{sum(sizes.values()):>10,}  bytes in {len(sizes)} files", "", card])
 
 
 def _check_on_hub(model: str, token: str | None) -> None:

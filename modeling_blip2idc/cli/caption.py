@@ -1,220 +1,122 @@
-"""What the `blip2idc` command does, once its arguments are read."""
+"""Captions of pairs, from the pipeline to the terminal or a file."""
 
-import argparse
+import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, TextIO
 
-from .pairs import LAYOUTS, find_pairs
+from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars, tqdm
+from transformers.utils import logging
 
+from ..loading.load import load_idc
+from ..pipeline_blip2idc import TASK, ImageDifferenceCaptioningPipeline
+from .pairs import WrongUse
+from .pictures import write_heatmap
 
-class Unusable(Exception):
-    """What the command cannot work with at all. Its message is for the user."""
-
-
-def positive(text: str) -> int:
-    """An argument's value: a whole number from 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {number}")
-    return number
+COLUMNS = ("id", "before", "after", "generated_text", "score", "changed", "error")
 
 
-def run_captions(args: argparse.Namespace) -> int:
+def load_pipeline(
+    model: str | None,
+    revision: str | None,
+    device: str | None,
+    dtype: str | None,
+    **options: Any,
+) -> ImageDifferenceCaptioningPipeline:
     """
-    Caption a pair or folders of pairs; results go to stdout as they come, bad pairs to stderr.
-
-    Args:
-        args (`argparse.Namespace`):
-            From [`~__main__.captions_parser`].
-
-    Returns:
-        `int`: 0 if all pairs were captioned, 1 if some failed.
+    The pipeline that the options ask for, of which `None` is the default.
 
     Raises:
-        Unusable: if there is no pair, or the model or device cannot be used.
+        `WrongUse`: if there is no such device.
+        `OSError`, `ValueError`: if the model cannot be loaded.
     """
-    pairs, problems, single = collect_pairs(args.paths)
-    if args.heatmap and not single:
-        raise Unusable("--heatmap draws one pair: give two images")
-    for problem in problems:
-        _complain(problem)
-    failed = len(problems)
-    if pairs:
-        write = _json_line if args.json else _sentence if single else _table_line(pairs)
-        pipe = load_pipeline(args)
-        failed += _caption(pairs, pipe, write, args.batch_size, progress=not single)
-        if args.heatmap and not failed:
-            _draw_heatmap(pipe, pairs[0], args.heatmap)
-    if failed and not single:
-        print(f"blip2idc: {failed} of {len(pairs) + len(problems)} pairs failed", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def _draw_heatmap(pipe: Callable, pair: dict, out: str) -> None:
-    from .heatmap_file import write_heatmap
-
-    try:
-        write_heatmap(pipe, pair["before"], pair["after"], out)
-    except (OSError, ValueError) as error:
-        raise Unusable(f"--heatmap: {error}") from error
-
-
-def run_demo(args: argparse.Namespace) -> int:
-    """
-    Caption the bundled pairs, print a table and write the page.
-
-    Args:
-        args (`argparse.Namespace`):
-            From [`~__main__.demo_parser`].
-
-    Returns:
-        `int`: 0.
-
-    Raises:
-        Unusable: if the model or device cannot be used, or the page cannot be written.
-    """
-    from ..loading.examples import caption_examples, load_examples, table
-    from .demo_page import render_page
-
-    for name, given in (("--out", args.out), ("--picture", args.picture)):
-        path = Path(given or ".")
-        if given and (path.is_dir() or not path.parent.is_dir()):
-            raise Unusable(f"{name} {path}: {'is a folder' if path.is_dir() else f'there is no folder {path.parent}'}")
-    out = Path(args.out)
-    pipe, rows = load_pipeline(args), []
-
-    def captioned() -> Iterator[dict]:
-        for row in caption_examples(pipe, load_examples(), batch_size=args.batch_size):
-            rows.append(row)
-            yield row
-
-    for line in table(captioned()):
-        print(line, flush=True)
-    exact = sum(row["exact_reference"] is not None for row in rows)
-    model = args.model or "the embedded model"
-    subtitle = (
-        f"Captions by {model}, each beside what a person could have said. {exact} of {len(rows)} captions equal one "
-        "of their references word for word; others may be right in other words, or wrong."
-    )
-    try:
-        out.write_text(render_page(rows, "What changed?", subtitle), encoding="utf-8")
-    except OSError as error:
-        raise Unusable(f"--out {out}: {error.strerror}") from error
-    if args.picture:
-        from ..hub.contact_sheet import contact_sheet
-
-        try:
-            contact_sheet(rows).save(args.picture)
-        except (OSError, ValueError) as error:  # ValueError: no image format of that suffix
-            raise Unusable(f"--picture {args.picture}: {error}") from error
-    print(f"\n{exact} of {len(rows)} captions equal a reference; the pairs are shown in {out}")
-    return 0
-
-
-def collect_pairs(paths: list[str]) -> tuple[list[dict], list[str], bool]:
-    """
-    What the paths on the command line mean.
-
-    Args:
-        paths (`list[str]`):
-            Two images, a folder of pairs, or a folder of first and one of second images.
-
-    Returns:
-        `tuple`: pairs and messages as from [`find_pairs`], and whether it is one pair given by its two images.
-
-    Raises:
-        Unusable: for another number of paths, for one image, and for folders without a pair.
-    """
-    folders = [path for path in paths if Path(path).is_dir()]
-    if len(paths) == 2 and not folders:
-        return [{"before": paths[0], "after": paths[1]}], [], True
-    if len(paths) > 2 or len(folders) != len(paths):
-        what = "two images or a folder" if len(paths) != 2 else "two images or two folders"
-        if len(paths) == 1 and not Path(paths[0]).exists():
-            raise Unusable(f"{paths[0]}: no such folder; give {what}")
-        raise Unusable(f"give {what}, not {' '.join(paths)}")
-    pairs, problems = find_pairs(*folders)
-    if not pairs and not problems:
-        raise Unusable(f"no pairs in {' and '.join(folders)}; give one of these layouts:\n{LAYOUTS}")
-    return pairs, problems, False
-
-
-def load_pipeline(args: argparse.Namespace) -> Callable:
-    """
-    The pipeline that the options ask for.
-
-    Args:
-        args (`argparse.Namespace`):
-            With `model`, `revision`, `device`, `num_beams`, `max_new_tokens` and `prompt`.
-
-    Returns:
-        [`ImageDifferenceCaptioningPipeline`]
-
-    Raises:
-        Unusable: if the model or device cannot be used.
-    """
-    from transformers.utils import logging
-
-    from ..loading.load import load_idc
-    from ..pipeline_blip2idc import TASK, ImageDifferenceCaptioningPipeline
-
     logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    options = {"num_beams": args.num_beams, "max_new_tokens": args.max_new_tokens, "text": args.prompt}
+    bars_wanted = not are_progress_bars_disabled()
+    logging.disable_progress_bar()  # of loading weights, which is also shown where nobody watches
+    if bars_wanted:
+        enable_progress_bars()  # of downloads, and ours
     options = {name: value for name, value in options.items() if value is not None}
-    try:
-        model, processor = load_idc(args.model, revision=args.revision)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise Unusable(str(error)) from error
+    loaded, processor = load_idc(model, revision=revision, **({"dtype": dtype} if dtype else {}))
     try:
         return ImageDifferenceCaptioningPipeline(
-            model=model, processor=processor, task=TASK, device=args.device, **options
+            model=loaded, processor=processor, task=TASK, device=device, **options
         )
-    except (RuntimeError, AssertionError, ValueError) as error:  # torch has no one error for a device it has not
-        raise Unusable(f"--device {args.device}: {error}") from error
+    except (RuntimeError, AssertionError, ValueError) as error:  # torch has no one error for a missing device
+        raise WrongUse(f"--device {device}: {error}") from error
 
 
-def _caption(pairs: list[dict], pipe: Callable, write: Callable, batch_size: int, progress: bool) -> int:
-    """Captions and writes each pair; returns how many failed."""
-    from huggingface_hub.utils import tqdm
+def caption_pairs(
+    pipe: ImageDifferenceCaptioningPipeline | None,
+    pairs: list[dict],
+    problems: list[dict],
+    single: bool,
+    batch_size: int,
+    as_json: bool,
+    output: str | None,
+    heatmap: str | None,
+) -> int:
+    """
+    Write captions as they come. Pairs that cannot be read are named on stderr, and the others are kept; JSON and
+    tables have them, too, with the column `error`.
 
-    failed = 0
-    inputs = ((pair["before"], pair["after"]) for pair in pairs)
-    results = pipe(inputs, batch_size=batch_size, on_error="return")
-    hidden = None if progress else True  # None: shown on a terminal only
-    bar = tqdm(total=len(pairs), unit="pair", file=sys.stderr, disable=hidden)
-    with bar:
-        for index, (pair, captions) in enumerate(zip(pairs, results, strict=True)):
-            best = captions[0]
-            with tqdm.external_write_mode():
+    Args:
+        pipe ([`ImageDifferenceCaptioningPipeline`], *optional*): not needed without pairs.
+        pairs, problems, single: from [`~cli.pairs.collect_pairs`].
+        batch_size (`int`): pairs at a time.
+        as_json (`bool`): write JSON, a line per pair.
+        output (`str`, *optional*): the file to write; by default stdout.
+        heatmap (`str`, *optional*): the picture to draw of a single pair.
+
+    Returns:
+        `int`: number of pairs that failed.
+    """
+    inputs = ({key: pair[key] for key in ("before", "after", "prompt") if key in pair} for pair in pairs)
+    results = pipe(inputs, batch_size=batch_size, on_error="return") if pairs else ()
+    with nullcontext(sys.stdout) if output is None else open(output, "w", encoding="utf-8", newline="") as file:
+        write, failed = _writer(file, as_json, output or "", single, pairs), len(problems)
+        for problem in problems:
+            _complain(problem)
+            write(problem)
+        with tqdm(total=len(pairs), unit="pair", disable=single or None) as bar:  # None: shown on a terminal only
+            for index, (pair, (best, *_)) in enumerate(zip(pairs, results, strict=True)):
                 if "error" in best:
-                    failed += 1
-                    message = best["error"].removeprefix(f"row {index}: ")
-                    _complain(f"{pair['id']}: {message}" if "id" in pair else message)
-                else:
-                    print(write(pair, best), flush=True)
-            bar.update()
+                    best, failed = {"error": best["error"].removeprefix(f"row {index}: ")}, failed + 1
+                with tqdm.external_write_mode():
+                    if "error" in best:
+                        _complain(pair | best)
+                    write(pair | best)
+                    file.flush()
+                bar.update()
+    if heatmap and not failed:
+        write_heatmap(pipe, pairs[0]["before"], pairs[0]["after"], best, heatmap)
+    if failed and not single:
+        print(f"blip2idc: {failed} of {len(pairs) + len(problems)} pairs failed", file=sys.stderr)
     return failed
 
 
-def _complain(message: str) -> None:
-    print(f"blip2idc: {message}", file=sys.stderr, flush=True)
+def _complain(row: dict) -> None:
+    print("blip2idc:", f"{row['id']}: {row['error']}" if "id" in row else row["error"], file=sys.stderr, flush=True)
 
 
-def _json_line(pair: dict, best: dict) -> str:
-    return json.dumps({**pair, **best}, ensure_ascii=False)
+def _writer(file: TextIO, as_json: bool, name: str, single: bool, pairs: list[dict]) -> Callable[[dict], Any]:
+    """What writes one row to `file`, in the form that the options or its name say."""
+    if as_json or name.lower().endswith((".json", ".jsonl")):
+        return lambda row: print(json.dumps(row), file=file)
+    if name.lower().endswith((".csv", ".tsv")):
+        dialect = "excel-tab" if name.lower().endswith(".tsv") else "excel"
+        table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", dialect=dialect)
+        table.writeheader()
+        return table.writerow
+    width = min(max((len(pair.get("id", "")) for pair in pairs), default=0), 40)
 
-
-def _sentence(pair: dict, best: dict) -> str:
-    return f"{best['generated_text']}\nconfidence {best['score']:.2f}"
-
-
-def _table_line(pairs: list[dict]) -> Callable:
-    width = min(max(len(pair["id"]) for pair in pairs), 40)
-
-    def line(pair: dict, best: dict) -> str:
-        return f"{pair['id']:<{width}}  {best['score']:.2f}  {best['generated_text']}"
+    def line(row: dict) -> None:
+        if "error" in row:
+            return
+        if single:
+            print(f"{row['generated_text']}\nconfidence {row['score']:.2f}", file=file)
+        else:
+            print(f"{row['id']:<{width}}  {row['score']:.2f}  {row['generated_text']}", file=file)
 
     return line

@@ -57,7 +57,7 @@ def _start(folder: Path, *options: str) -> subprocess.Popen:
     environment |= {"no_proxy": "127.0.0.1", "PYTHONPATH": os.pathsep.join([str(folder / "watch"), str(ROOT)])}
     with (folder / "log.txt").open("w") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "modeling_blip2idc", "serve", *options],
+            [sys.executable, "-m", "blip2idc_cli", "serve", *options],
             cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,

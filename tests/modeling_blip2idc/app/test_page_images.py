@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modeling_blip2idc.app.captions import jpeg_scans, read_image
+from modeling_blip2idc.app.limits import jpeg_scans, read_image
 from modeling_blip2idc.image_utils_blip2idc import ImageLoadError
 from modeling_blip2idc.loading.examples import load_examples
 

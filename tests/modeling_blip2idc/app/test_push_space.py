@@ -26,7 +26,7 @@ for name, private in (("ann/one", False), ("ann/two", False), ("ann/secret", Tru
 # The commands of each line of its input, in one process, whose start takes seconds.
 COMMANDS = """
 import contextlib, io, json, sys
-from modeling_blip2idc.__main__ import main
+from blip2idc_cli import main
 for line in sys.stdin:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -99,7 +99,7 @@ def _composed(folder):
 
 
 def test_one_command(hub, here, push_space):
-    said = push_space("page", "--model", "ann/one", "ann/two", "--private")
+    said = push_space("page", "--model", "ann/one", "--model", "ann/two", "--private")
     assert said == (0, f"{hub.url}/spaces/ann/page\n", "")
     repo = hub.repo("space", "ann/page")
     there = files(repo)
@@ -147,7 +147,7 @@ def test_what_cannot_be(hub, here, push_space):
     repos = set(hub.store.repos)
     for text, arguments in cases.items():
         status, said, complaint = push_space(*arguments)
-        assert (status, said) == (2, "") and complaint.startswith(f"blip2idc: error: {text}"), complaint
+        assert (status, said) == (1, "") and complaint.startswith(f"blip2idc: error: {text}"), complaint
         assert complaint.count("\n") == 1 and "ann-write" not in complaint
     assert set(hub.store.repos) == repos
 
@@ -169,7 +169,7 @@ HIDE = f"import sys\nsys.path.remove({str(ROOT)!r}) if {str(ROOT)!r} in sys.path
 
 @pytest.mark.slow
 def test_a_downloaded_space_starts(hub, tmp_path):
-    command = [sys.executable, "-m", "modeling_blip2idc", "push-space", "started"]
+    command = [sys.executable, "-m", "blip2idc_cli", "push-space", "started"]
     env = hub.env(tmp_path, "ann-write")
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{hub.url}/spaces/ann/started\n", "")

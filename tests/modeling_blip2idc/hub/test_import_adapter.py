@@ -340,10 +340,10 @@ class TestRefused:
         with pytest.raises(FileExistsError, match="mine.txt is a file"):
             import_adapter(old, tmp_path / "full" / "mine.txt", base)
 
-    def test_errors_are_one_line_and_status_2(self, old, base, tmp_path, weights, capsys):
+    def test_errors_are_one_line_and_status_1(self, old, base, tmp_path, weights, capsys):
         torch.save({**weights, "x": Runs(tmp_path / "executed")}, old / "adapter_model.bin")
-        assert main(["import-adapter", str(old), "--base", str(base)]) == 2
+        assert main(["import-adapter", str(old), "--base", str(base)]) == 1
         err = capsys.readouterr().err
         assert err.startswith("blip2idc: error: ") and "adapter_model.bin is refused" in err and err.count("\n") == 1
-        assert main(["import-adapter", str(tmp_path / "nothing")]) == 2
+        assert main(["import-adapter", str(tmp_path / "nothing")]) == 1
         assert "No such folder" in capsys.readouterr().err

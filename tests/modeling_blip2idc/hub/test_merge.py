@@ -324,13 +324,13 @@ def _spoil(folder):
 def test_what_cannot_be_merged_leaves_nothing(adapter, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     for model, message in ((tmp_path / "empty", "No model in"), (tmp_path / "nothing", "No such folder")):
-        assert main(["merge", str(model), str(tmp_path / "out")]) == 2
+        assert main(["merge", str(model), str(tmp_path / "out")]) == 1
         err = capsys.readouterr().err
         assert err.startswith("blip2idc: error: ") and message in err
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
     (tmp_path / "mine.txt").write_text("kept")
     for out, message in ((tmp_path, "is not empty"), (tmp_path / "mine.txt", "is a file")):
-        assert main(["merge", str(adapter[0]), str(out)]) == 2
+        assert main(["merge", str(adapter[0]), str(out)]) == 1
         assert message in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "mine.txt"]
 

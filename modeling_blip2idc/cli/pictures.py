@@ -1,0 +1,92 @@
+"""Pictures that the command writes: the canvas of a pair, and where it changed."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from transformers import AutoImageProcessor
+from transformers.utils import has_file
+from transformers.utils.peft_utils import find_adapter_config_file
+
+from ..attribution.overlay import overlay
+from ..attribution.relevance import relevance_maps
+from ..image_processing_blip2idc import make_canvas
+from ..image_utils_blip2idc import load_image
+from ..loading.load import EMBEDDED, base_of, check_folder
+from ..processing_blip2idc import Blip2IDCProcessor
+from .pairs import WrongUse
+
+GAP = 4  # pixels between the two images of a heat map
+FORMATS = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def write_canvas(
+    before: Any,
+    after: Any,
+    out: str | os.PathLike,
+    model_id: str | os.PathLike | None = None,
+    revision: str | None = None,
+) -> tuple[Image.Image, str]:
+    """
+    Write the canvas of two images as a PNG. Its pixels are those that the model's own processor rescales and
+    normalises: a stock BLIP-2 processor, which finds nothing to resize, makes the same `pixel_values` of it.
+
+    Args:
+        before, after (image):
+            Anything that `load_image` reads.
+        out (`str` or `os.PathLike`):
+            The picture, `.png`; one that is there is replaced.
+        model_id (`str` or `os.PathLike`, *optional*):
+            Hub id or folder of the model or adapter whose canvas it is, by default the embedded model's. Its weights
+            are not read.
+        revision (`str`, *optional*):
+            Of it on the Hub.
+
+    Returns:
+        `tuple`: the canvas, and its axis, `"vertical"` or `"horizontal"`.
+
+    Raises:
+        `WrongUse`: if `out` is not a `.png`.
+        `OSError`: if there is no such model, or `out` cannot be written; an [`ImageLoadError`] if an image cannot be
+            used.
+    """
+    if Path(out).suffix.lower() != ".png":
+        raise WrongUse(f"{out}: the canvas is written as a .png; other formats would change its pixels.")
+    model_id = os.fspath(EMBEDDED if model_id is None else model_id)
+    check_folder(model_id)
+    adapter_file = find_adapter_config_file(model_id, revision=revision)
+    if adapter_file is not None and not has_file(model_id, "processor_config.json", revision):
+        model_id, revision = base_of(model_id, adapter_file)
+    image_processor = AutoImageProcessor.from_pretrained(model_id, revision=revision or "main")
+    options, _ = Blip2IDCProcessor.get_processor_dict(model_id, revision=revision or "main")
+    axis, draft = options.get("concat_axis", "vertical"), options.get("draft", False)
+    canvas, _ = make_canvas(before, after, image_processor.size, axis, draft, image_processor.resample)
+    canvas.save(out)
+    return canvas, axis
+
+
+def write_heatmap(pipe: Any, before: Any, after: Any, said: dict[str, Any], out: str | os.PathLike) -> None:
+    """
+    Draw where it changed: both images side by side under their relevance maps. Where the caption says that nothing
+    did, the images are drawn as they are: a map has a highest point even where next to nothing is relevant.
+
+    Args:
+        pipe ([`ImageDifferenceCaptioningPipeline`]):
+            With the model.
+        before, after (image):
+            Anything that `load_image` reads.
+        said (`dict`):
+            What the pipeline says of them.
+        out (`str` or `os.PathLike`):
+            The picture: .png, .jpg or .webp.
+    """
+    images = tuple(load_image(image) for image in (before, after))
+    if said["changed"]:
+        (maps,) = relevance_maps(pipe.model, pipe.processor, images, captions=[said["generated_text"]])
+        images = [overlay(*each) for each in zip(images, (maps.before, maps.after), strict=True)]
+    width, height = sum(image.width for image in images) + GAP, max(image.height for image in images)
+    sheet = Image.new("RGB", (width, height), "white")
+    sheet.paste(images[0], (0, 0))
+    sheet.paste(images[1], (images[0].width + GAP, 0))
+    sheet.save(out)
