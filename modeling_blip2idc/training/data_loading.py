@@ -2,120 +2,114 @@
 
 import copy
 import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
-from torch.utils.data import IterableDataset, Sampler, get_worker_info
+from torch.utils.data import IterableDataset, get_worker_info
 from transformers import TrainerCallback
-from transformers.trainer_pt_utils import get_length_grouped_indices
+from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
 
 IGNORE = -100
 
 
 class CollatedBatches:
     """
-    Another collator's batches, and about them, found here in the loader's process and not on the accelerator:
+    Calls another collator and adds what the Trainer wants to know of a batch. It does so in the loader's process, as
+    the Trainer's own would have to wait for the accelerator.
 
-    - `caption_start` (`int`): the position of the first label, before which all rows have the image tokens, BOS and
-      the prompt; only where labels are positions of `input_ids`.
-    - `row_ids` (`list[str]`): which rows they are, for messages; in training only.
+    - `caption_start` (`int`): the first position that has a label in any row; decoder-only models only.
+    - `row_ids` (`list[str]`): the column `id` of the rows, for messages; in training only.
 
     Args:
         collator (`Callable`):
-            Rows to a batch with `labels`.
+            Turns rows, of any type, into a batch.
         decoder_only (`bool`):
             Whether labels are positions of `input_ids`.
         training (`bool`, *optional*, defaults to `False`):
             Whether to add `row_ids`.
     """
 
-    def __init__(self, collator, decoder_only: bool, training: bool = False):
+    def __init__(self, collator: Callable, decoder_only: bool, training: bool = False):
         self.collator, self.decoder_only, self.training = collator, decoder_only, training
         self.skip = self.seen = 0
 
     def skip_first(self, batches: int) -> None:
         """
-        Collates nothing for the first `batches` (`int`) of the next loader: they are only counted. A stream that is
-        resumed has no other way than to read them, but their images need not be decoded.
+        Counts the first `batches` (`int`) of the next loader instead of collating them. A resumed stream can only be
+        read again up to where it was, but its images need not be decoded.
         """
         self.skip, self.seen = batches, 0
 
-    def __call__(self, rows):
-        if self.seen < self._own_share(self.skip):
+    def __call__(self, rows: Sequence) -> Any:
+        worker = get_worker_info()  # each worker collates every num_workers-th batch
+        skip = self.skip if worker is None else math.ceil((self.skip - worker.id) / worker.num_workers)
+        if self.seen < skip:
             self.seen += 1
             return {}
         batch = self.collator(rows)
-        if self.decoder_only:
+        if self.decoder_only and "labels" in batch:
             learned = batch["labels"].ne(IGNORE).any(0)
             batch["caption_start"] = max(1, int(learned.int().argmax()))
         if self.training:
-            batch["row_ids"] = [str(row["id"]) for row in rows if "id" in row]
+            batch["row_ids"] = [str(row["id"]) for row in rows if isinstance(row, Mapping) and "id" in row]
         return batch
-
-    @staticmethod
-    def _own_share(batches):
-        worker = get_worker_info()  # each collates every num_workers-th batch
-        return batches if worker is None else math.ceil((batches - worker.id) / worker.num_workers)
 
 
 class EndlessStream(IterableDataset):
     """
-    A stream that is read again and again, its rows with the column `epoch` (`int`, from 0), so that a run is one pass
-    over it: what a resumed run skips is then a number of rows, no matter where passes end or how rows fall to
-    processes.
+    Reads a stream again and again, so that a run is one pass over it: what a resumed run skips is then a number of
+    rows, wherever passes end and whichever process reads a row.
 
     Args:
-        stream (`Iterable[dict]`):
-            With `set_epoch`, it is told each pass, as a `datasets.IterableDataset` shuffles by it.
+        stream (`Iterable`):
+            Its rows get the column `epoch` (`int`, from 0) if they are mappings. Its `set_epoch`, if it has one, is
+            called before each pass: a `datasets.IterableDataset` shuffles by it.
     """
 
-    def __init__(self, stream):
+    def __init__(self, stream: Iterable):
         self.stream = stream
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator:
         # the workers of a loader share the memory of a datasets.IterableDataset's epoch, and are in different passes
         stream = self.stream if get_worker_info() is None else copy.deepcopy(self.stream)
         epoch, rows = 0, True
-        while rows:  # a worker that got no shard of it is done at once
+        while rows:  # a worker that has no shard of the stream ends at once
             if hasattr(stream, "set_epoch"):
                 stream.set_epoch(epoch)
             rows = False
             for row in stream:
                 rows = True
-                yield {**row, "epoch": epoch}
+                yield {**row, "epoch": epoch} if isinstance(row, Mapping) else row
             epoch += 1
 
 
-class LengthGroupSampler(Sampler):
+class SeededLengthGroups(LengthGroupedSampler):
     """
-    Draws a new order of length groups each epoch from the seed and the epoch alone, as transformers'
-    `LengthGroupedSampler` does from the global generator: there, a resumed run and each process get another one.
+    `LengthGroupedSampler` whose order depends on the seed and the epoch alone. The stock class draws from the global
+    generator, so that each process and each resumed run gets another order.
 
     Args:
-        lengths (`Sequence[float]`):
-            Of all rows.
-        batch_size (`int`):
-            Rows of one group: of a step of all processes.
-        seed (`int`):
+        batch_size (`int`), lengths (`Sequence[float]`):
+            As for `LengthGroupedSampler`.
+        seed (`int`, *optional*, defaults to 0):
             Of the order.
     """
 
-    def __init__(self, lengths, batch_size: int, seed: int):
-        self.lengths, self.batch_size, self.seed = list(lengths), batch_size, seed
-        self.epoch = 0
+    def __init__(self, batch_size: int, lengths: Sequence[float], seed: int = 0):
+        super().__init__(batch_size, lengths=list(lengths))
+        self.seed, self.epoch = seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def __len__(self):
-        return len(self.lengths)
-
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         return iter(get_length_grouped_indices(self.lengths, self.batch_size, generator=generator))
 
 
 class EpochToCollator(TrainerCallback):
-    """Tells a collator with `set_epoch` each epoch."""
+    """Calls a collator's `set_epoch` at the start of each epoch."""
 
     def __init__(self, collator):
         self.collator = collator
@@ -132,4 +126,25 @@ def sampler_of(loader):
     return getattr(sampler, "sampler", None)
 
 
-__all__ = ["CollatedBatches", "EndlessStream", "EpochToCollator", "LengthGroupSampler", "sampler_of"]
+def prompts_of(
+    input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor | None
+) -> dict[str, torch.Tensor]:
+    """
+    What generation gets of rows for training: each row up to its first label, moved to the right.
+
+    Args:
+        input_ids, attention_mask, labels (`torch.LongTensor` of shape `(rows, length)`):
+            Of a decoder-only model, padded on any side; without `labels` all that is not padding is prompt.
+
+    Returns:
+        `dict`: `input_ids` and `attention_mask`, as long as the longest prompt; 0 on padding.
+    """
+    keep = attention_mask.bool()
+    if labels is not None:
+        keep &= labels.ne(IGNORE).cumsum(1).eq(0)
+    order = keep.int().argsort(dim=1, stable=True)[:, -int(keep.sum(1).max()) :]
+    keep = keep.gather(1, order)
+    return {"input_ids": input_ids.gather(1, order) * keep, "attention_mask": keep.long()}
+
+
+__all__ = ["CollatedBatches", "EndlessStream", "EpochToCollator", "SeededLengthGroups", "prompts_of", "sampler_of"]

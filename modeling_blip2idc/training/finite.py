@@ -10,44 +10,41 @@ class FiniteSteps:
     """
     Watches the losses of a step and the norm of its gradient.
 
-    An accelerator is asked once per step, for the norm that is logged anyway. A loss that is not finite can have a
-    finite gradient (a token of probability 0): it is made visible in the gradient, which all processes share, so that
-    they all stop at the same step and can tell each other what they know.
+    The accelerator is asked once per step, for the norm that is logged anyway. A loss that is not finite can have a
+    finite gradient (a token of probability 0), so such a loss makes the gradient NaN. All processes share the
+    gradient: they stop at the same step and can tell each other which rows it was.
 
     Args:
-        process_index (`int`):
-            Of this process.
-        world_size (`int`):
-            Number of processes.
+        process_index (`int`, *optional*, defaults to 0), world_size (`int`, *optional*, defaults to 1):
+            Of the run.
     """
 
     def __init__(self, process_index: int = 0, world_size: int = 1):
         self.process_index, self.world_size = process_index, world_size
-        self._micro_batches = []  # of the step that is being taken: loss, row ids
+        self._micro_batches = []  # of the current step: loss, row ids
 
     def note(self, loss: torch.Tensor, row_ids: list[str]) -> torch.Tensor:
-        """The loss of a micro-batch, to go backward from: the same (`torch.Tensor`), or NaN if it is not finite."""
+        """Returns the loss of a micro-batch (`torch.Tensor`) to go backward from: NaN where it is not finite."""
         self._micro_batches.append((loss.detach(), row_ids))
         return loss * torch.where(loss.detach().isfinite(), 1.0, math.nan)
 
     def check_loss(self) -> None:
-        """Asks for the losses so far, on this process alone: for where the backward pass is also the step."""
+        """Checks the losses so far on this process alone, for DeepSpeed, whose backward pass is also the step."""
         self._report([(self.process_index, float(loss), row_ids) for loss, row_ids in self._micro_batches])
 
-    def check_step(self, grad_norm: torch.Tensor | float, scaler=None) -> None:
+    def check_step(self, grad_norm: torch.Tensor | float, scaler: torch.amp.GradScaler | None = None) -> None:
         """
-        Ends a step before it is taken.
+        Ends a step before the weights change.
 
         Args:
             grad_norm (`torch.Tensor` or `float`):
-                Norm of the gradient that all processes share, after scaling is undone.
+                Norm of the gradient that all processes share, without the scale of float16.
             scaler (`torch.amp.GradScaler`, *optional*):
-                Of float16. It leaves out steps whose gradient overflows, and tries a smaller scale: until 1, below
-                which the gradient itself is not finite.
+                Of float16. It skips steps whose gradient overflows and lowers its scale. Below a scale of 1 the
+                gradient itself is not finite.
 
         Raises:
-            `FloatingPointError`: names the rows of the losses that are not finite; if there is none, and the norm is
-                not finite, those of the whole step.
+            `FloatingPointError`: names the rows whose loss is not finite, or else all rows of the step.
         """
         batches, self._micro_batches = self._micro_batches, []
         if math.isfinite(float(grad_norm)):

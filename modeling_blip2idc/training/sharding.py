@@ -9,9 +9,11 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 def prepare_sharding(plugin, model) -> None:
     """
-    Before accelerate shards a model. Layers of all towers are sharded one by one, if nothing else is said: the list
-    that a BLIP-2 model itself has names classes that are in no captioner. An embedding that T5's encoder and decoder
-    share becomes one module, as torch wants each weight in one shard.
+    Prepares a model and accelerate's plugin before the model is sharded.
+
+    Each layer of each tower becomes a shard, unless the plugin names classes itself: the list of BLIP-2 in
+    transformers names classes that no captioner has. An embedding that T5's encoder and decoder share becomes one
+    module, because torch wants each weight in one shard.
 
     Args:
         plugin (`accelerate.FullyShardedDataParallelPlugin`):
@@ -30,28 +32,23 @@ def prepare_sharding(plugin, model) -> None:
     model.language_model.set_input_embeddings(model.language_model.get_input_embeddings())
 
 
-def is_sharded(model) -> bool:
-    """Whether a model's weights are spread over processes."""
-    return isinstance(model, FSDPModule)
-
-
-def save_sharded(model, save: Callable[[dict], None]) -> None:
+def save_sharded(model: FSDPModule, save: Callable[[dict], None]) -> None:
     """
-    Saves what an unsharded model would: of an adapter, without collecting the weights of its base.
+    Saves what an unsharded model would save. The frozen weights below an adapter are not collected.
 
     Args:
         model (`FSDPModule`):
-            All processes call this.
+            On all processes.
         save (`Callable`):
-            Gets the weights, whole and on the CPU, on the first process (elsewhere an empty dict). Meanwhile the
-            model is of its own class again: transformers saves the code of a model's class beside the weights.
+            Gets the weights, whole and on the CPU, on the first process, and an empty dict on the others. Meanwhile
+            the model has its own class again: transformers saves the code of a model's class beside the weights.
     """
     adapter = hasattr(model, "peft_config")
     options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=adapter)
     weights = get_model_state_dict(model, options=options)
     once = {name for name, _ in model.named_parameters()}
     for name, _ in model.named_parameters(remove_duplicate=False):
-        if name not in once:  # whole again, tied weights are copies
+        if name not in once:  # tied weights are copies once they are whole
             weights.pop(name, None)
     sharded = type(model)
     model.__class__ = sharded.__bases__[1]
@@ -61,4 +58,4 @@ def save_sharded(model, save: Callable[[dict], None]) -> None:
         model.__class__ = sharded
 
 
-__all__ = ["is_sharded", "prepare_sharding", "save_sharded"]
+__all__ = ["prepare_sharding", "save_sharded"]

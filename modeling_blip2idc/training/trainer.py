@@ -1,24 +1,25 @@
-"""`Seq2SeqTrainer` for difference captioning: evaluation generates from the images alone."""
+"""`Seq2SeqTrainer` for difference captioning: evaluation generates from the images and the prompt alone."""
 
-from contextlib import contextmanager
+import copy
 
 import torch
+from torch.distributed.fsdp import FSDPModule
 from torch.nn import functional as F
 from torch.utils.data import IterableDataset, SequentialSampler
-from transformers import Seq2SeqTrainer
+from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
 
 from ..from_scratch.muon import MuonWithAdamW
-from .checkpoints import last_checkpoint
 from .data_loading import (
     IGNORE,
     CollatedBatches,
     EndlessStream,
     EpochToCollator,
-    LengthGroupSampler,
+    SeededLengthGroups,
+    prompts_of,
     sampler_of,
 )
 from .finite import FiniteSteps
-from .sharding import is_sharded, prepare_sharding, save_sharded
+from .sharding import prepare_sharding, save_sharded
 
 AUXILIARY = ("patch_labels", "pair_labels")
 
@@ -27,35 +28,33 @@ class IDCTrainer(Seq2SeqTrainer):
     """
     `Seq2SeqTrainer` with what difference captioning, and runs of days, need.
 
-    - Generation gets the image tokens, BOS and the prompt only. (The stock class hands `input_ids` to `generate`,
-      which for a decoder-only model hold the reference caption: predictions would begin with it.)
-    - Each token of a caption counts the same, in whatever batch, accumulation step or process it is, and for both
-      families of language models; so do the tokens of the evaluation's loss. Logits are computed from the first label
-      on: those of image tokens would be most of the memory.
-    - Evaluation keeps the order of the rows and counts each once with any number of processes.
+    - Generation gets each row's image tokens, BOS and prompt only, padded on the left. (The stock class hands
+      `input_ids` to `generate`. For a decoder-only model they hold the reference caption: predictions would begin
+      with it.)
+    - Each token of a caption counts the same, in any batch, accumulation step or process, for both families of
+      language models, and in the evaluation's loss. Logits are computed from the first label on.
+    - Evaluation keeps the order of the rows and counts each once. With `num_return_sequences=n` each row has `n`
+      predictions, next to each other, and its labels are there `n` times. Rows without references are captioned, too.
+      A stream is evaluated by a single process.
     - A loss or a gradient that is not finite ends the run on all processes with a `FloatingPointError` that names the
-      step and the rows (their column `id`), before any weight is touched. It costs no synchronisation beyond the one
-      per step that the gradient's norm takes.
-    - A `data_collator` with `set_epoch` is told each epoch: a resumed run then draws what an uninterrupted one does.
-    - An iterable `train_dataset` is read again and again, each row once per pass
-      ([`~training.data_loading.EndlessStream`]).
+      step and the rows (their column `id`), before any weight is touched.
+    - A `data_collator` with `set_epoch` is told each epoch: a resumed run draws what an uninterrupted one does.
+    - An iterable `train_dataset` is read again and again, each row once per pass ([`EndlessStream`]).
     - `train_sampling_strategy="group_by_length"` orders training only, the same in all processes and when resumed.
-    - Resumed from the checkpoint of its last step, a run does not train on. A checkpoint whose `trainer_state.json` is
-      there has the files of all processes.
-    - With FSDP (version 2), the weights that are trained are saved as without it.
-    - A batch with `patch_labels` and `pair_labels` adds the loss of `model.auxiliary`
-      ([`~from_scratch.auxiliary_heads.DifferenceAuxiliary`]), weighted by `auxiliary_weights`.
-    - `muon_lr` switches to [`~from_scratch.muon.MuonWithAdamW`].
+    - Resumed from the checkpoint of its last step, a run does not train on. A checkpoint whose `trainer_state.json`
+      exists has the files of all processes.
+    - With FSDP (version 2), what is saved is what one process would save.
+    - A batch with `patch_labels` and `pair_labels` adds the loss of `model.auxiliary` ([`DifferenceAuxiliary`]).
 
     Args:
-        args, kwargs:
-            As for `Seq2SeqTrainer`.
-        eval_collator (`Callable`, *optional*):
-            Collates rows for evaluation and prediction; by default `data_collator`.
+        model, args, kwargs:
+            As for `Seq2SeqTrainer`. `args` are copied and stay as they are.
+        eval_collator (`Callable`, *optional*, defaults to `data_collator`):
+            Collates rows for evaluation and prediction.
         auxiliary_weights (`tuple[float, float]`, *optional*, defaults to `(0.5, 0.3)`):
-            Of patches and of pairs.
+            Of the auxiliary losses of patches and of pairs.
         muon_lr (`float`, *optional*):
-            Learning rate of the matrices. By default AdamW takes everything.
+            Learning rate of the matrices under [`MuonWithAdamW`]. By default AdamW takes everything.
 
     Raises:
         `ValueError`: for settings under which the above does not hold.
@@ -63,29 +62,34 @@ class IDCTrainer(Seq2SeqTrainer):
 
     loss_is_scaled_for_ga = True
 
-    def __init__(self, *args, eval_collator=None, auxiliary_weights=(0.5, 0.3), muon_lr=None, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, model=None, args=None, *, eval_collator=None, auxiliary_weights=(0.5, 0.3), muon_lr=None, **kwargs
+    ):
+        args = Seq2SeqTrainingArguments() if args is None else copy.copy(args)
+        # stock: asks the accelerator after each micro-batch, and logs something else than it found
+        args.logging_nan_inf_filter = False
+        # each trainable parameter is used in each step, and a search would miss the auxiliary heads
+        if args.ddp_find_unused_parameters is None:
+            args.ddp_find_unused_parameters = False
+        super().__init__(model, args, **kwargs)
         self.eval_collator = eval_collator or self.data_collator
         self.auxiliary_weights, self.muon_lr = auxiliary_weights, muon_lr
         self.decoder_only = self.model.config.use_decoder_only_language_model
-        # count the labels of a step, all of them: the first is none of a decoder-only model, and one of T5's
+        # count all labels of a step: the first is -100 for a decoder-only model, and a token for T5
         self.model_accepts_loss_kwargs, self._loss_shifts_labels = True, False
         self._finite = FiniteSteps(self.args.process_index, self.args.world_size)
-        self._row_losses = []  # of the evaluation that is running
-        # the stock Trainer would ask the accelerator after each micro-batch, and log something else than it found
-        self.args.logging_nan_inf_filter = False
-        streams = isinstance(self.train_dataset, IterableDataset)
-        if streams:
+        self._row_losses, self._sequences = [], 1  # of the current evaluation: losses and counts; captions of a row
+        # each process reads a stream and takes its rows; row ids cannot be sent around as tensors are
+        self.accelerator.dataloader_config.dispatch_batches = False
+        if isinstance(self.train_dataset, IterableDataset):
             self.train_dataset = EndlessStream(self.train_dataset)
-            # each process reads the stream and takes its rows; row ids cannot be sent around as tensors are
-            self.accelerator.dataloader_config.dispatch_batches = False
         if hasattr(self.data_collator, "set_epoch"):
             self.add_callback(EpochToCollator(self.data_collator))
-        self._check_settings(streams)
+        self._check_settings()
         if self.is_fsdp_enabled:
             prepare_sharding(self.accelerator.state.fsdp_plugin, self.model)
 
-    def _check_settings(self, streams):
+    def _check_settings(self):
         args, rows = self.args, self.train_dataset
         if self.compute_loss_func is not None:
             raise ValueError("compute_loss_func: IDCTrainer has a loss of its own, override compute_loss instead")
@@ -96,7 +100,7 @@ class IDCTrainer(Seq2SeqTrainer):
             )
         if args.fsdp and not self.is_fsdp_enabled:
             raise ValueError("fsdp: accelerate shards models on more than one GPU; on CPUs leave it out")
-        if streams:
+        if isinstance(rows, EndlessStream):
             shards = getattr(rows.stream, "num_shards", args.dataloader_num_workers)
             if args.dataloader_num_workers > shards:
                 raise ValueError(
@@ -108,19 +112,6 @@ class IDCTrainer(Seq2SeqTrainer):
                 "dataloader_persistent_workers would keep copies of the collator that draw the first epoch's "
                 "references again in every epoch: set it to false"
             )
-        if args.train_sampling_strategy == "group_by_length" and not streams and rows is not None:
-            if args.length_column_name not in getattr(rows, "column_names", ()):
-                raise ValueError(
-                    f"train_sampling_strategy is 'group_by_length', and the training data have no column "
-                    f"{args.length_column_name!r}: add the lengths of their captions"
-                )
-
-    def create_accelerator_and_postprocess(self):
-        # every trainable parameter of a captioner is used in each step; and a search for those that are not would
-        # miss the auxiliary heads, which are beside the forward pass
-        if self.args.ddp_find_unused_parameters is None:
-            self.args.ddp_find_unused_parameters = False
-        super().create_accelerator_and_postprocess()
 
     def create_optimizer(self, model=None):
         if self.optimizer is None and self.muon_lr is not None:
@@ -139,32 +130,35 @@ class IDCTrainer(Seq2SeqTrainer):
 
     def get_train_dataloader(self):
         self._train_batches = CollatedBatches(self.data_collator, self.decoder_only, training=True)
-        with self._collating(self._train_batches):
-            return super().get_train_dataloader()
+        return self._collating(self._train_batches, super().get_train_dataloader)
 
-    def get_eval_dataloader(self, eval_dataset=None):
-        with self._collating(CollatedBatches(self.eval_collator, self.decoder_only)):
-            return super().get_eval_dataloader(eval_dataset)
+    def get_eval_dataloader(self, *args, **kwargs):
+        batches = CollatedBatches(self.eval_collator, self.decoder_only)
+        return self._collating(batches, super().get_eval_dataloader, *args, **kwargs)
 
-    def get_test_dataloader(self, test_dataset):
-        with self._collating(CollatedBatches(self.eval_collator, self.decoder_only)):
-            return super().get_test_dataloader(test_dataset)
+    def get_test_dataloader(self, *args, **kwargs):
+        batches = CollatedBatches(self.eval_collator, self.decoder_only)
+        return self._collating(batches, super().get_test_dataloader, *args, **kwargs)
 
-    @contextmanager
-    def _collating(self, collator):
+    def _collating(self, collator, make_loader, *args, **kwargs):
         usual, self.data_collator = self.data_collator, collator
         try:
-            yield
+            return make_loader(*args, **kwargs)
         finally:
             self.data_collator = usual
 
     def _get_train_sampler(self, train_dataset=None):
-        rows = self.train_dataset if train_dataset is None else train_dataset
-        if self.args.train_sampling_strategy != "group_by_length":
+        rows, args = self.train_dataset if train_dataset is None else train_dataset, self.args
+        if args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
-        step = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return LengthGroupSampler(rows[self.args.length_column_name], step, seed)
+        if args.length_column_name not in getattr(rows, "column_names", ()):
+            raise ValueError(
+                f"train_sampling_strategy is 'group_by_length', and the training data have no column "
+                f"{args.length_column_name!r}: add the lengths of their captions"
+            )
+        step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        seed = args.seed if args.data_seed is None else args.data_seed
+        return SeededLengthGroups(step, rows[args.length_column_name], seed)
 
     def _get_eval_sampler(self, eval_dataset):
         return SequentialSampler(eval_dataset)  # stock: captions in another order than the rows, if grouped by length
@@ -175,9 +169,7 @@ class IDCTrainer(Seq2SeqTrainer):
             self.control.should_training_stop = True
             return
         sampler = sampler_of(kwargs["train_dataloader"])
-        if hasattr(
-            sampler, "set_epoch"
-        ):  # stock: in a resumed epoch of several processes only those of accelerate are told
+        if hasattr(sampler, "set_epoch"):  # stock: with several processes, not in an epoch that is resumed
             sampler.set_epoch(kwargs["epoch"])
         if isinstance(self.train_dataset, EndlessStream) and kwargs["resume_from_checkpoint"] is not None:
             self._train_batches.skip_first(kwargs["steps_trained_in_current_epoch"])
@@ -237,43 +229,58 @@ class IDCTrainer(Seq2SeqTrainer):
             raise FloatingPointError(
                 f"step {self.state.global_step + 1}: {error}; the last checkpoint in {self.args.output_dir!r} is from "
                 "before: resume from it with a lower learning rate or a wider dtype"
-            ) from None
+            ) from error
 
     # --- evaluation
 
     def evaluation_loop(self, dataloader, description, *args, metric_key_prefix="eval", **kwargs):
-        if isinstance(dataloader.dataset, IterableDataset):
-            raise ValueError(f"{description}: a stream has no rows to score captions against: load it as a whole")
-        self.gather_function = self.accelerator.gather_for_metrics  # without the rows that fill up the last batches
-        self._row_losses = []
+        if isinstance(dataloader.dataset, IterableDataset) and self.args.world_size > 1:
+            raise ValueError(f"{description}: several processes cannot share a stream: load its rows as a whole")
+        self.gather_function = self._gather
+        self._row_losses, self._sequences = [], 1
         output = super().evaluation_loop(dataloader, description, *args, metric_key_prefix=metric_key_prefix, **kwargs)
-        total, tokens = torch.cat(self._row_losses).cpu().double().sum(0).tolist()
-        output.metrics[f"{metric_key_prefix}_loss"] = total / tokens  # stock: a mean of means
+        if self._row_losses:
+            total, tokens = torch.cat(self._row_losses).cpu().double().sum(0).tolist()
+            output.metrics[f"{metric_key_prefix}_loss"] = total / tokens  # stock: a mean of means
         return output
+
+    def _gather(self, tensor):
+        # ids and labels have a row for each sequence; the last batch is cut to the rows that there are
+        each = self._sequences if tensor.ndim == 2 else 1
+        return self.accelerator.gather_for_metrics(tensor.unflatten(0, (-1, each))).flatten(0, 1)
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None, **gen_kwargs):
         inputs = self._prepare_inputs(inputs)
-        labels, generated = inputs.pop("labels"), None
         for name in AUXILIARY:
             inputs.pop(name, None)
+        labels, loss, generated = inputs.pop("labels", None), None, None
+        generates = self.args.predict_with_generate and not prediction_loss_only
+        if labels is None and not generates:
+            raise ValueError("without references there is no loss: set predict_with_generate to get captions")
         with torch.no_grad(), self.compute_loss_context_manager():
-            if self.args.predict_with_generate and not prediction_loss_only:
-                generated = self._generate(model, inputs, gen_kwargs)
-            losses, targets, _ = self._token_losses(model, inputs, labels)
-        rows = torch.stack([losses.sum(1), targets.ne(IGNORE).sum(1)], dim=1)
-        self._row_losses.append(self.gather_function(rows))
-        loss = rows[:, 0].sum() / rows[:, 1].sum()
-        return loss, generated, None if generated is None else labels
+            if generates:
+                generated = self._generate(model, inputs, labels, gen_kwargs)
+            if labels is not None:
+                losses, targets, _ = self._token_losses(model, inputs, labels)
+                rows = torch.stack([losses.sum(1), targets.ne(IGNORE).sum(1)], dim=1)
+                self._row_losses.append(self.accelerator.gather_for_metrics(rows))
+                loss = rows[:, 0].sum() / rows[:, 1].sum()
+        both = generated is not None and labels is not None
+        return loss, generated, labels.repeat_interleave(self._sequences, 0) if both else None
 
-    def _generate(self, model, inputs, gen_kwargs):
+    def _generate(self, model, inputs, labels, gen_kwargs):
+        """New tokens of each row (`torch.LongTensor` of shape `(rows * num_return_sequences, length)`)."""
         gen_kwargs = {k: v for k, v in {**getattr(self, "_gen_kwargs", {}), **gen_kwargs}.items() if v is not None}
         if self.args.generation_config is not None:
             gen_kwargs.setdefault("generation_config", self.args.generation_config)
-        prompt = dict(inputs)
-        length = prompt.pop("caption_start", 0)
+        prompt, length = {name: value for name, value in inputs.items() if name != "caption_start"}, 0
         if self.decoder_only:
-            prompt |= {name: prompt[name][:, :length] for name in ("input_ids", "attention_mask")}
-        return self.accelerator.unwrap_model(model).generate(**prompt, **gen_kwargs)[:, length:].contiguous()
+            prompt |= prompts_of(prompt["input_ids"], prompt["attention_mask"], labels)
+            length = prompt["input_ids"].shape[1]
+        gen_kwargs["return_dict_in_generate"] = False
+        ids = self.accelerator.unwrap_model(model).generate(**prompt, **gen_kwargs)
+        self._sequences = len(ids) // len(prompt["pixel_values"])
+        return ids[:, length:].contiguous()
 
     # --- checkpoints
 
@@ -282,7 +289,7 @@ class IDCTrainer(Seq2SeqTrainer):
         self.accelerator.wait_for_everyone()  # trainer_state.json comes next, and says that the checkpoint is whole
 
     def save_model(self, output_dir=None, _internal_call=False):
-        if not is_sharded(self.model):
+        if not isinstance(self.model, FSDPModule):
             return super().save_model(output_dir, _internal_call)
         # stock: collects the frozen weights, too; and with SHARDED_STATE_DICT saves nothing
         save_sharded(self.model, lambda weights: self._save(output_dir or self.args.output_dir, weights))
@@ -290,4 +297,4 @@ class IDCTrainer(Seq2SeqTrainer):
             self.push_to_hub(commit_message="Model save", revision=self.args.hub_revision)
 
 
-__all__ = ["IDCTrainer", "last_checkpoint"]
+__all__ = ["IDCTrainer"]
