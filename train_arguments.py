@@ -13,8 +13,34 @@ from datasets_syned.specs import check_files, check_spec, place_spec
 from modeling_blip2idc.hub.push import claim_repo
 from modeling_blip2idc.loading.lora import TOWERS
 from modeling_blip2idc.loading.trainable import check_trainable
-from modeling_blip2idc.training.run_folder import claim_run
+from modeling_blip2idc.training.run_folder import claim_run, is_finished
 from modeling_blip2idc.training.yaml_arguments import parse_recipe
+
+_SCORING = "leave it out: validation and test are scored in the precision of training, as one corpus of captions"
+_STEPS = "leave it out: the run trains, evaluates by eval_strategy, and scores test_data if there is one"
+_HUB = "leave it out: only the finished model is published, with push_to_hub"
+# Arguments of `Seq2SeqTrainingArguments` that would do nothing here, or harm.
+REFUSED = {
+    **dict.fromkeys(("do_train", "do_eval", "do_predict"), _STEPS),
+    **dict.fromkeys(("hub_strategy", "hub_always_push"), _HUB),
+    **dict.fromkeys(("bf16_full_eval", "fp16_full_eval", "eval_do_concat_batches", "batch_eval_metrics"), _SCORING),
+    **dict.fromkeys(("eval_use_gather_object", "include_for_metrics", "label_names"), _SCORING),
+    "resume_from_checkpoint": "leave it out: the same command continues a run from its last checkpoint",
+    "save_only_model": "leave it out: a run could not be continued from checkpoints without an optimizer",
+    "auto_find_batch_size": "leave it out, as it changes the batch of a step: --dry_run says what memory a run takes",
+    "prediction_loss_only": "give predict_with_generate: false",
+    "generation_num_beams": "give num_beams, which the saved model keeps",
+    "generation_max_length": "give max_new_tokens, which the saved model keeps",
+    "generation_config": "give num_beams and max_new_tokens, which the saved model keeps",
+    "sortish_sampler": "give train_sampling_strategy: group_by_length",
+    "logging_nan_inf_filter": "leave it out: a loss that is not finite ends the run",
+    "include_num_input_tokens_seen": "leave it out: it would count pixels",
+    "use_liger_kernel": "leave it out: there is none for BLIP-2",
+    "liger_kernel_config": "leave it out: there is none for BLIP-2",
+    "use_cache": "leave it out: training reads each caption at once",
+    "hub_token": "it would be seen in the list of processes, or published with the recipe: set HF_TOKEN instead, or "
+    "log in with `hf auth login`",
+}
 
 
 @dataclass
@@ -26,6 +52,9 @@ class ModelArguments:
     dtype: str | None = field(default=None, metadata={"help": "of the weights; see load_trainable for the default"})
     attn_implementation: str | None = field(default=None, metadata={"help": "sdpa, eager, flash_attention_2"})
     prompt: str | None = field(default=None, metadata={"help": "text before every caption; the checkpoint's, or none"})
+    draft: bool | None = field(
+        default=None, metadata={"help": "decode JPEG files at a reduced scale, which is faster"}
+    )
     scratch: dict | None = field(default=None, metadata={"help": "geometry of a small model trained from nothing"})
     tuning: Literal["lora", "full", "qlora"] = field(default="lora", metadata={"help": "an adapter, or all weights"})
     towers: list[str] = field(default_factory=lambda: [*TOWERS], metadata={"help": "of LoRA", "choices": TOWERS})
@@ -39,7 +68,7 @@ class ModelArguments:
 class DataArguments:
     """What it learns from. A data set is a dict of arguments of `datasets.load_dataset`, as JSON on a command line."""
 
-    train_data: list[dict] = field(default_factory=list, metadata={"help": "data sets, one after the other"})
+    train_data: list[dict] = field(default_factory=list, metadata={"help": "a data set, or a list of them"})
     eval_data: dict | None = field(default=None, metadata={"help": "scored during training"})
     test_data: dict | None = field(default=None, metadata={"help": "scored at the end"})
     data_dir: list[str] = field(
@@ -49,8 +78,12 @@ class DataArguments:
     max_length: int | None = field(default=None, metadata={"help": "tokens of a row, image tokens included"})
     shuffle_buffer: int = field(default=1000, metadata={"help": "rows among which streamed ones are shuffled"})
     num_proc: int | None = field(default=None, metadata={"help": "processes that prepare data"})
-    lessons: bool = field(default=False, metadata={"help": "dense labels of the embedded scenes; needs `scratch`"})
-    curriculum: list[list] | None = field(default=None, metadata={"help": "lessons: [until, [parts]] of each phase"})
+    dense_supervision: bool = field(
+        default=False, metadata={"help": "labels of every patch of the embedded scenes; needs `scratch`"}
+    )
+    curriculum: list[list] | None = field(
+        default=None, metadata={"help": "of dense_supervision: [until, [parts]] of each phase"}
+    )
 
 
 @dataclass
@@ -61,6 +94,9 @@ class IDCTrainingArguments(Seq2SeqTrainingArguments):
     bf16: bool | None = field(default=None, metadata={"help": "mixed precision; by default where a GPU has bfloat16"})
     remove_unused_columns: bool = field(default=False, metadata={"help": "the collator reads the columns"})
     predict_with_generate: bool = field(default=True, metadata={"help": "score generated captions"})
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True, metadata={"help": "continue to count the evaluations without a better one"}
+    )
     metric_for_best_model: str | None = field(default="cider", metadata={"help": "cider, loss, ..."})
     early_stopping_patience: int | None = field(default=None, metadata={"help": "evaluations without a better one"})
     max_new_tokens: int | None = field(default=None, metadata={"help": "of a caption"})
@@ -82,7 +118,7 @@ def parse(argv, description=None):
     """Arguments from `[recipe.yaml] [--name value ...]`, as the dataclasses above. A mistake ends the program."""
     groups = (ModelArguments, DataArguments, IDCTrainingArguments)
     as_json = ("train_data", "eval_data", "test_data", "scratch", "curriculum")
-    return parse_recipe(groups, argv, check, as_json, sections=("synthesis",), description=description)
+    return parse_recipe(groups, argv, check, as_json, ("synthesis",), REFUSED, description)
 
 
 def check(model_args, data_args, training_args):
@@ -91,66 +127,91 @@ def check(model_args, data_args, training_args):
         raise ValueError("train_data is empty: name a recipe, such as recipes/mini.yaml")
     for name in ("train_data", "eval_data", "test_data"):
         if (specs := getattr(data_args, name)) is not None:
-            check_spec(name, specs, masks=data_args.lessons and name == "train_data")
+            check_spec(name, specs, masks=data_args.dense_supervision and name == "train_data")
     if any(spec.get("streaming") for spec in data_args.train_data) and training_args.max_steps <= 0:
         raise ValueError("train_data is a stream, whose end nobody knows: give max_steps")
     for name in ("eval_data", "test_data"):
         if (getattr(data_args, name) or {}).get("streaming"):
             raise ValueError(f"{name}: rows to be scored cannot be a stream: leave out `streaming: true`")
-    if data_args.lessons and (model_args.scratch is None or training_args.max_steps <= 0):
-        raise ValueError("lessons need scratch (they label the patches of a small model's canvas) and max_steps")
-    if data_args.curriculum is not None:
-        if not data_args.lessons:
-            raise ValueError("curriculum orders lessons: it needs `lessons: true`")
-        lessons.check_curriculum(data_args.curriculum, len(data_args.train_data))
+    _check_dense_supervision(model_args, data_args, training_args)
     if model_args.scratch is not None and model_args.model is not None:
         raise ValueError("give scratch or model, not both")
+    if model_args.model is None and (given := _given(model_args, "revision", None)):
+        raise ValueError(f"{given} is that of model, which is not given")
+    if model_args.scratch is not None and (given := _given(model_args, "dtype attn_implementation", None)):
+        raise ValueError(f"{given} is that of a checkpoint: leave it out with scratch")
+    if training_args.muon_lr is not None and training_args.optim != IDCTrainingArguments.optim:
+        raise ValueError("muon_lr replaces the optimizer: leave out optim")
+    if not training_args.push_to_hub and (
+        given := _given(training_args, "hub_model_id hub_private_repo hub_revision")
+    ):
+        raise ValueError(f"{given} needs push_to_hub: true")
     if training_args.eval_strategy != "no" and data_args.eval_data is None:
         raise ValueError(f"eval_strategy is {training_args.eval_strategy.value!r}, and there is no eval_data")
     if training_args.early_stopping_patience is not None and not training_args.load_best_model_at_end:
         raise ValueError("early_stopping_patience needs load_best_model_at_end: true, which keeps the best checkpoint")
-    for name, ours in (("generation_num_beams", "num_beams"), ("generation_max_length", "max_new_tokens")):
-        if getattr(training_args, name) is not None:
-            raise ValueError(f"{name}: give {ours}, which the saved model keeps")
     if not training_args.predict_with_generate:
         if data_args.test_data is not None:
             raise ValueError("predict_with_generate: false leaves no captions to score test_data by")
         if training_args.eval_strategy != "no" and training_args.metric_for_best_model not in ("loss", "eval_loss"):
             raise ValueError("predict_with_generate: false leaves the loss alone: give metric_for_best_model: loss")
-    if training_args.hub_token is not None:
-        raise ValueError(
-            "hub_token would be seen in the list of processes, or published with the recipe: set HF_TOKEN instead, or "
-            "log in with `hf auth login`"
-        )
     if len(set(training_args.seeds)) < len(training_args.seeds):
         raise ValueError(f"seeds {training_args.seeds}: one of them is there twice")
 
 
+def _given(args, names, usual=None):
+    """The first of some arguments that is not as usual."""
+    return next((name for name in names.split() if getattr(args, name) != usual), None)
+
+
+def _check_dense_supervision(model_args, data_args, training_args):
+    if not data_args.dense_supervision:
+        if data_args.curriculum is not None:
+            raise ValueError("curriculum needs `dense_supervision: true`")
+        return
+    if model_args.scratch is None or training_args.max_steps <= 0:
+        raise ValueError(
+            "dense_supervision needs scratch (it labels the patches of a small model's canvas) and max_steps"
+        )
+    usual = {"augment": False, "max_length": None}
+    if given := [name for name, value in usual.items() if getattr(data_args, name) != value]:
+        raise ValueError(f"dense_supervision prepares its rows by itself: leave out {given[0]}")
+    if training_args.train_sampling_strategy not in ("random", "sequential"):
+        raise ValueError("dense_supervision draws the order of its rows: leave out train_sampling_strategy")
+    if data_args.curriculum is not None:
+        lessons.check_curriculum(data_args.curriculum, len(data_args.train_data))
+
+
 def preflight(model_args, data_args, training_args):
     """Raises a `ValueError` or `OSError`, from small files alone, for what would fail after minutes or days."""
-    how = {"fp16": training_args.fp16, "use_cpu": training_args.use_cpu}
-    how["attn_implementation"] = model_args.attn_implementation
     if model_args.scratch is None:
+        how = {"fp16": training_args.fp16, "use_cpu": training_args.use_cpu}
+        how["attn_implementation"] = model_args.attn_implementation
         lora = (model_args.tuning, model_args.towers, model_args.targets)
         check_trainable(model_args.model, model_args.revision, *lora, model_args.dtype, **how)
-    local = model_args.model is not None and Path(model_args.model).exists()
-    if training_args.push_to_hub and local and model_args.scratch is None and model_args.tuning != "full":
-        raise ValueError(
-            "push_to_hub: the adapter's base is not on the Hub, so that nobody could load it. Publish the base and "
-            "name it by its id, or use tuning full"
-        )
+        local = model_args.model is not None and Path(model_args.model).exists()
+        if training_args.push_to_hub and local and model_args.tuning != "full":
+            raise ValueError(
+                "push_to_hub: the adapter's base is not on the Hub, so that nobody could load it. Publish the base "
+                "and name it by its id, or use tuning full"
+            )
     for spec in (*data_args.train_data, data_args.eval_data, data_args.test_data):
         if spec is not None:
             check_files(place_spec(spec, data_args.data_dir))
-    if not training_args.dry_run and training_args.process_index == 0:
-        settings = {**asdict(model_args), **asdict(data_args), **training_args.to_dict()}
-        if training_args.seeds:  # the folder around theirs holds the result of no single run
-            claim_run(training_args.output_dir, {**settings, "seed": None, "world_size": training_args.world_size})
-        for args in runs(training_args):
-            claim_run(args.output_dir, {**settings, "seed": args.seed, "world_size": args.world_size})
-        if training_args.push_to_hub:
-            hub = (training_args.hub_token, training_args.hub_private_repo, training_args.hub_revision)
-            claim_repo(repo_name(training_args), *hub)
+    if training_args.dry_run or training_args.process_index != 0:
+        return
+    settings = {**asdict(model_args), **asdict(data_args), **training_args.to_dict()}
+    # the order of dense supervision is drawn for a whole run
+    finished = not data_args.dense_supervision and all(is_finished(args.output_dir) for args in runs(training_args))
+    if training_args.seeds:  # the folder around theirs holds the result of no single run
+        claim_run(
+            training_args.output_dir, settings | {"seed": None, "world_size": training_args.world_size}, finished
+        )
+    for args in runs(training_args):
+        claim_run(args.output_dir, settings | {"seed": args.seed, "world_size": training_args.world_size}, finished)
+    if training_args.push_to_hub:
+        hub = (training_args.hub_token, training_args.hub_private_repo, training_args.hub_revision)
+        claim_repo(repo_name(training_args), *hub)
 
 
 def repo_name(training_args):

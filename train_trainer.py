@@ -5,8 +5,9 @@
 
 A recipe is a YAML file of the arguments below and of those of `Seq2SeqTrainingArguments`; what is given on the command
 line wins. `accelerate launch train_trainer.py ...` and `torchrun` train on several devices. The same command continues
-a run that was interrupted, at any moment. `<output_dir>` then holds `report.json`, `report.md`, `gallery.html`,
-`predictions.jsonl`, `curves.png` and `metrics.jsonl`, and `final/` the model or the adapter with its card.
+a run that was interrupted, and with more `--max_steps` or `--num_train_epochs` it extends one that has finished.
+`<output_dir>` then holds `report.json`, `report.md`, `gallery.html`, `predictions.jsonl`, `curves.png` and
+`metrics.jsonl`, and `final/` the model or the adapter with its card.
 """
 
 import copy
@@ -34,10 +35,9 @@ from modeling_blip2idc.image_processing_blip2idc import make_canvas
 from modeling_blip2idc.loading.load import EMBEDDED, load_idc
 from modeling_blip2idc.loading.lora import count_trainable
 from modeling_blip2idc.loading.trainable import load_trainable
-from modeling_blip2idc.training.about import about_run, commit_of
 from modeling_blip2idc.training.dry_run import describe, dry_run
-from modeling_blip2idc.training.run_folder import RunLog
-from modeling_blip2idc.training.trainer import IDCTrainer, last_checkpoint
+from modeling_blip2idc.training.run_folder import RunLog, about_run, commit_of, last_checkpoint
+from modeling_blip2idc.training.trainer import IDCTrainer
 from train_arguments import parse, preflight, repo_name, runs
 
 METRIC = Path(__file__).parent / "metrics" / "cider"
@@ -55,8 +55,9 @@ def make_model(args, training_args, with_auxiliary):
         options = {name: getattr(args, name) for name in (*names, "lora_dropout")}
         options["activation_checkpointing"] = training_args.activation_checkpointing
         model, processor = load_trainable(args.model, device=training_args.device, **options)
-    if args.prompt is not None:
-        processor.prompt = args.prompt
+    for name in ("prompt", "draft"):
+        if (value := getattr(args, name)) is not None:
+            setattr(processor, name, value)
     for name in ("max_new_tokens", "num_beams"):
         if (value := getattr(training_args, name)) is not None:
             setattr(model.generation_config, name, value)
@@ -70,7 +71,7 @@ def canvas(before, after, size, concat_axis):
 
 def make_train_data(args, training_args, parts, processor, config):
     """Rows to train on, and what collates them."""
-    if args.lessons:
+    if args.dense_supervision:
         training_args.train_sampling_strategy = "sequential"  # the order is drawn inside
         rows_per_step = training_args.train_batch_size * training_args.gradient_accumulation_steps
         rows = training_data.lessons(
@@ -97,7 +98,7 @@ def make_trainer(model_args, data_args, training_args, parts, eval_rows):
     training_args = copy.copy(training_args)
     training_args.push_to_hub = False  # the Trainer would publish its checkpoints
     training_args.hub_token = None  # it would be in training_args.bin
-    model, processor = make_model(model_args, training_args, data_args.lessons)
+    model, processor = make_model(model_args, training_args, data_args.dense_supervision)
     train_rows, collator = make_train_data(data_args, training_args, parts, processor, model.config)
     callbacks = [RunLog(draw_curves)]
     if training_args.early_stopping_patience is not None:
@@ -122,6 +123,7 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
     """One run: trains, saves, scores what was saved, writes report and card. Returns the report."""
     commit = commit_of(model_args.model, model_args.revision)
     trainer = make_trainer(model_args, data_args, training_args, parts, eval_rows)
+    precision = precision_of(trainer)
     trainable = {part: n for part, n in count_trainable(trainer.model).items() if n}
     if trainer.is_world_process_zero():
         print("trainable parameters:", ", ".join(f"{part} {n:,}" for part, n in trainable.items()), flush=True)
@@ -129,9 +131,9 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
 
     folder = Path(training_args.output_dir)
     save(trainer, model_args, folder / "final", commit)
-    report = {"about": about_run(model_args, data_args, training_args, trainer.state, trainable, commit)}
+    report = {"about": about_run(model_args, data_args, training_args, trainer.state, trainable, precision, commit)}
     if test_rows is not None:
-        scorer = score(trainer, model_args, folder / "final", test_rows)
+        scorer = score(trainer, folder / "final", test_rows, precision["dtype"])
         if trainer.is_world_process_zero():
             report = build_report(
                 scorer.captions,
@@ -178,9 +180,23 @@ def save(trainer, args, out, commit):
     trainer.accelerator.wait_for_everyone()
 
 
-def score(trainer, args, out, rows):
-    """Captions rows with what was written, read back as anybody would. Returns the scorer that holds them."""
-    trainer.model = trainer.model_wrapped = load_idc(out, dtype=args.dtype)[0].to(trainer.args.device)
+def precision_of(trainer):
+    """In which dtypes the weights below an adapter are, and autocast computes, in training and in every evaluation."""
+    autocast = {"bf16": "bfloat16", "fp16": "float16"}.get(trainer.accelerator.mixed_precision)
+    return {"dtype": str(trainer.model.dtype).removeprefix("torch."), "autocast": autocast}
+
+
+def score(trainer, out, rows, dtype):
+    """
+    Captions rows with what was written, read back as anybody would, but in the precision in which the run was
+    validated: `dtype` for the weights (four bits, if it was trained over those), and the Trainer's autocast. Returns
+    the scorer that holds the captions.
+    """
+    options = {"dtype": dtype}
+    if (quantization := getattr(trainer.model.config, "quantization_config", None)) is not None:
+        options |= {"quantization_config": quantization, "device_map": {"": trainer.args.device}}
+    model = load_idc(out, **options)[0]
+    trainer.model = trainer.model_wrapped = model if "device_map" in options else model.to(trainer.args.device)
     trainer.compute_metrics = scorer = Scorer(
         rows, trainer.processing_class.post_process_captions, evaluate.load(str(METRIC))
     )

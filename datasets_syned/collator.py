@@ -69,7 +69,7 @@ class IDCCollator:
         self._visits = Counter()
 
     def for_evaluation(self) -> "IDCCollator":
-        """A copy that takes the first reference and augments nothing."""
+        """A copy that takes the first reference and augments nothing. Rows may be without references: to predict."""
         other = copy.copy(self)
         other.sample_reference, other.augment, other._visits = False, None, Counter()
         return other
@@ -89,8 +89,9 @@ class IDCCollator:
         """
         names = [f"row id={row['id']!r}" if "id" in row else f"row {i} of the batch" for i, row in enumerate(rows)]
         pairs, captions, prompts = [], [], [row.get("prompt") for row in rows]
+        unlabelled = not self.sample_reference and all(row.get(self.caption_key) is None for row in rows)
         for row, name in zip(rows, names, strict=True):
-            references = self._references(row, name)
+            references = [None] if unlabelled else self._references(row, name)
             rng = self._rng(row, name)
             pick = int(rng.integers(len(references)))
             pair = tuple(_undecoded(_column(row, side, name)) for side in ("before", "after"))
@@ -106,11 +107,13 @@ class IDCCollator:
         except (ValueError, TypeError, OSError) as error:
             raise ValueError(self._culprit(names, pairs, captions, prompts) or str(error)) from error
 
-    def _process(self, pairs: list[tuple], captions: list[str], prompts: list[str | None]) -> Mapping[str, Any]:
+    def _process(self, pairs: list[tuple], captions: list[str | None], prompts: list[str | None]) -> Mapping[str, Any]:
         options = {} if self.max_length is None else {"truncation": True, "max_length": self.max_length}
+        if None not in captions:
+            options["captions"] = captions
         if any(prompt is not None for prompt in prompts):
             options["text"] = prompts
-        return self.processor(images=pairs, captions=captions, return_tensors="pt", **options)
+        return self.processor(images=pairs, return_tensors="pt", **options)
 
     def _culprit(self, names: list[str], *columns: list) -> str | None:
         for name, *values in zip(names, *columns, strict=True):

@@ -38,12 +38,13 @@ class Scorer:
 
     def __call__(self, prediction) -> dict[str, float]:
         """
-        Scores of an `EvalPrediction`, flat numbers only.
+        Scores of an `EvalPrediction`, flat numbers only. Of several sequences for each row the first one counts.
 
         Raises:
             ValueError: there are not as many predictions as rows.
         """
         captions = self.decode(prediction.predictions)
+        captions = captions[:: max(1, len(captions) // len(self.references))]
         if len(captions) != len(self.references):
             raise ValueError(f"{len(captions)} predictions for {len(self.references)} rows")
         self.captions = captions

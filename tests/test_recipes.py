@@ -18,6 +18,7 @@ from tests.support.tiny_blip2 import CAPTIONS, random_pairs
 from train_arguments import parse
 
 RECIPES = ROOT / "recipes"
+PATHS = sorted(path for path in RECIPES.glob("*.yaml") if path.stem != "defaults")
 OPTIONS = {config.name: set(config.__dataclass_fields__) for config in CONFIGS}
 READING = {"path", "name", "split"}
 
@@ -60,14 +61,14 @@ def lines(name):
     return (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_parses(path):
     *_, training = parse([str(path), "--use_cpu", "true"])
     assert training.output_dir == f"runs/{path.stem}", "two recipes must not share a folder"
 
 
 def test_there_is_one_for_every_published_run():
-    assert {path.stem for path in RECIPES.glob("*.yaml")} >= set(RELEASED)
+    assert {path.stem for path in PATHS} >= set(RELEASED)
     assert all(published(benchmark) for benchmark in TESTED_ON.values())
 
 
@@ -134,25 +135,32 @@ def test_augmentation(name, arguments):
     assert arguments[1].augment == (name in ("image_editing_request", "syned", "emu_edit", "syned_emu_edit"))
 
 
+@pytest.mark.parametrize("name", [*sorted(RELEASED), "defaults"])
 def test_each_value_says_where_it_is_from(name):
     values = [line for line in lines(name) if re.match(r"\w+:", line) and not re.match(r"\w+_data:|synthesis:", line)]
-    named = {line.partition(":")[0] for line in values}
-    sections = {"train_data", "eval_data", "test_data", "synthesis"}
+    named = {line.partition(":")[0] for line in values} - {"defaults"}
+    sections = {"train_data", "eval_data", "test_data", "synthesis", "defaults"}
     assert named == set(yaml.safe_load("\n".join(lines(name)))) - sections
     for line in values:
         _, marked, source = line.partition("  # ")
-        assert marked and re.match(r"(adapter|script|paper|ours)\b", source), line
+        assert line == "defaults: defaults.yaml" or marked and re.match(r"(adapter|script|paper|ours)\b", source), line
     header = "\n".join(line for line in lines(name) if line.startswith("#"))
-    assert "github.com/gautierevn/BLIP2IDC" in header and "316cc5b" in header and "2412.15939" in header
-    assert f"train_trainer.py recipes/{name}.yaml" in header
+    if name == "defaults":
+        assert "github.com/gautierevn/BLIP2IDC" in header and "316cc5b" in header and "2412.15939" in header
+    else:
+        assert f"train_trainer.py recipes/{name}.yaml" in header and "see defaults.yaml" in header
+
+
+def test_a_recipe_has_only_what_differs(name):
+    shared = yaml.safe_load((RECIPES / "defaults.yaml").read_text(encoding="utf-8"))
+    assert not shared.keys() & yaml.safe_load("\n".join(lines(name)))
 
 
 def test_every_matrix_of_an_adapter_gets_a_gradient(tiny_model, tiny_processor):
     """Which `ddp_find_unused_parameters: false` relies on."""
-    for name in RELEASED:
-        assert yaml.safe_load("\n".join(lines(name)))["ddp_find_unused_parameters"] is False
+    assert yaml.safe_load("\n".join(lines("defaults")))["ddp_find_unused_parameters"] is False
     model = get_peft_model(tiny_model, lora_config(TOWERS, "authors"))
-    batch = tiny_processor(random_pairs(2), captions=CAPTIONS[:2], return_tensors="pt")
+    batch = tiny_processor(random_pairs(2), captions=CAPTIONS[:2])
     model(**batch).loss.backward()
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     assert trained and not [name for name, weight in trained.items() if weight.grad is None]

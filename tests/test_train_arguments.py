@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from transformers import Seq2SeqTrainingArguments
 
 import train_arguments
 from tests.support.source_tree import ROOT
@@ -15,7 +16,7 @@ def write(folder, recipe):
 
 
 DATA = {"path": "syned", "split": "train", "masks": True}
-LESSONS = {"train_data": [DATA], "lessons": True, "scratch": {}, "max_steps": 1}
+DENSE = {"train_data": [DATA], "dense_supervision": True, "scratch": {}, "max_steps": 1}
 
 
 class TestParse:
@@ -31,27 +32,36 @@ class TestParse:
             ({"max_step": 3, "lr": 1}, [], "unknown argument lr, max_step"),
             ({"help": 3}, [], "unknown argument help"),
             ({"recipe": 3}, [], "unknown argument recipe"),
-            ({"max_steps": 10.5}, [], "max_steps: 10.5 is no valid value"),
-            ({"max_steps": "many"}, [], "max_steps: 'many' is no valid value"),
-            ({"embed": "perhaps"}, [], "embed: 'perhaps' is no valid value"),
+            ({"max_steps": 10.5}, [], "max_steps: 10.5 is not a valid value"),
+            ({"max_steps": "many"}, [], "max_steps: 'many' is not a valid value"),
+            ({"embed": "perhaps"}, [], "embed: 'perhaps' is not a valid value"),
             ({"max_steps": 3}, ["--max_steps", "x"], "argument --max_steps"),
-            ({"tuning": "lara"}, [], "tuning: 'lara' is no valid value: choose from lora, full, qlora"),
+            ({"tuning": "lara"}, [], "tuning: 'lara' is not a valid value: choose from lora, full, qlora"),
             ({"towers": ["vit", "lm"]}, [], "choose from vit, qformer, language"),
             ({"targets": "all"}, [], "choose from full, authors"),
             ({}, ["--tuning", "lara"], "argument --tuning: invalid choice: 'lara'"),
             ({}, ["--no_such_argument", "1"], "--no_such_argument"),
             ({"train_data": [{"path": "syned"}]}, [], "train_data[0]: {'path': 'syned'} has no 'split'"),
             ({"train_data": [DATA], "test_data": {"split": "test"}}, [], "test_data: {'split': 'test'} has no 'path'"),
-            ({"train_data": [DATA], "lessons": True}, [], "lessons need scratch"),
-            ({"train_data": [DATA], "lessons": True, "scratch": {}}, [], "and max_steps"),
+            ({"train_data": [DATA], "dense_supervision": True}, [], "dense_supervision needs scratch"),
+            ({"train_data": [DATA], "dense_supervision": True, "scratch": {}}, [], "and max_steps"),
             (
-                {**LESSONS, "train_data": [{**DATA, "masks": False}]}, [],
+                {**DENSE, "train_data": [{**DATA, "masks": False}]}, [],
                 "lessons are made from object masks; give the data set `masks: true`",
             ),
-            ({"train_data": [DATA], "curriculum": [[1, [0]]]}, [], "curriculum orders lessons"),
-            ({**LESSONS, "curriculum": [0.5, [0]]}, [], "must be a list of [until, [numbers of parts]]"),
-            ({**LESSONS, "curriculum": [[1.0, 0]]}, [], "curriculum, phase until 1.0: 0 must name parts from 0 to 0"),
-            ({**LESSONS, "curriculum": [[0.5, [0]]]}, [], "phases end in rising order, the last one at 1.0"),
+            ({"train_data": [DATA], "curriculum": [[1, [0]]]}, [], "curriculum needs `dense_supervision: true`"),
+            ({**DENSE, "curriculum": [0.5, [0]]}, [], "must be a list of [until, [numbers of parts]]"),
+            ({**DENSE, "curriculum": [[1.0, 0]]}, [], "curriculum, phase until 1.0: 0 must name parts from 0 to 0"),
+            ({**DENSE, "curriculum": [[0.5, [0]]]}, [], "phases end in rising order, the last one at 1.0"),
+            ({**DENSE, "augment": True}, [], "dense_supervision prepares its rows by itself: leave out augment"),
+            ({**DENSE, "train_sampling_strategy": "group_by_length"}, [], "leave out train_sampling_strategy"),
+            ({"train_data": [DATA], "scratch": {}, "dtype": "bfloat16"}, [], "dtype is that of a checkpoint"),
+            ({"train_data": [DATA], "revision": "v1"}, [], "revision is that of model, which is not given"),
+            ({"train_data": [DATA], "muon_lr": 1e-3, "optim": "sgd"}, [], "muon_lr replaces the optimizer"),
+            ({"train_data": [DATA], "hub_model_id": "a/b"}, [], "hub_model_id needs push_to_hub: true"),
+            ({"do_train": True}, [], "do_train: leave it out: the run trains, evaluates by eval_strategy"),
+            ({"defaults": "recipe.yaml"}, [], "names itself as its defaults"),
+            ({"defaults": "other.yaml"}, [], "other.yaml': [Errno 2] No such file or directory"),
             ({"train_data": [DATA], "scratch": {}, "model": "x"}, [], "give scratch or model, not both"),
             ({"train_data": [DATA], "eval_strategy": "epoch"}, [], "is 'epoch', and there is no eval_data"),
             ({"train_data": [DATA], "load_best_model_at_end": True}, [], "load_best_model_at_end requires"),
@@ -74,6 +84,38 @@ class TestParse:
         usage, error = capsys.readouterr().err.strip().split("\n", 1)
         assert usage.startswith("usage: ") and message in error
         assert "Traceback" not in error and error.count("\n") < 3
+
+    @pytest.mark.parametrize("name", train_arguments.REFUSED)
+    def test_an_argument_that_would_do_nothing(self, name, tmp_path, capsys):
+        """On the command line and in a recipe, also with its default, a switch alone, or the name in short."""
+        for words in (
+            [f"--{name}", "false"],
+            [f"--{name}"],
+            [f"--{name.replace('_', '-')}=x"],
+            [f"--{name[:-1]}", "1"],
+        ):
+            with pytest.raises(SystemExit):
+                train_arguments.parse([str(write(tmp_path, {"train_data": [DATA]})), *words])
+            assert train_arguments.REFUSED[name] in capsys.readouterr().err.splitlines()[-1]
+        with pytest.raises(SystemExit):
+            train_arguments.parse([str(write(tmp_path, {"train_data": [DATA], name: False}))])
+        assert f"{name}: {train_arguments.REFUSED[name]}" in capsys.readouterr().err.splitlines()[-1]
+
+    def test_their_defaults_are_those_of_transformers(self, tmp_path):
+        *_, args = train_arguments.parse([str(write(tmp_path, {"train_data": [DATA]}))])
+        usual = Seq2SeqTrainingArguments(str(tmp_path))
+        assert {name: getattr(args, name) for name in train_arguments.REFUSED} == {
+            name: getattr(usual, name) for name in train_arguments.REFUSED
+        }
+        with pytest.raises(SystemExit):
+            train_arguments.parse(["--no_logging_nan_inf_filter"])
+
+    def test_values_of_another_recipe(self, tmp_path):
+        (tmp_path / "base.yaml").write_text(yaml.safe_dump({"rank": 4, "lora_alpha": 8, "train_data": [DATA, DATA]}))
+        (tmp_path / "lower").mkdir()
+        path = write(tmp_path / "lower", {"defaults": "../base.yaml", "rank": 16, "train_data": DATA})
+        model, data, _ = train_arguments.parse([str(path), "--lora_dropout", "0"])
+        assert (model.rank, model.lora_alpha, model.lora_dropout, data.train_data) == (16, 8, 0.0, [DATA])
 
     def test_numbers_that_yaml_takes_for_text(self, tmp_path):
         text = (
@@ -102,7 +144,7 @@ class TestParse:
         assert data.test_data == DATA and args.embed is False
 
     def test_without_a_recipe(self):
-        model, data, args = train_arguments.parse(["--train_data", json.dumps([DATA]), "--output_dir", "x"])
+        model, data, args = train_arguments.parse(["--train_data", json.dumps(DATA), "--output_dir", "x"])
         assert data.train_data == [DATA] and model.towers == ["vit", "qformer", "language"]
         assert args.predict_with_generate and not args.remove_unused_columns
 
@@ -110,7 +152,7 @@ class TestParse:
         model, data, args = train_arguments.parse([str(ROOT / "recipes" / "embedded.yaml")])
         assert model.scratch["num_query_tokens"] == 8 and model.model is None
         assert (args.learning_rate, args.muon_lr, args.warmup_steps, args.seed) == (1e-3, 3e-3, 200, 0)
-        assert data.lessons and data.curriculum[0] == [0.15, [1]] and args.auxiliary_weights == [0.5, 0.3]
+        assert data.dense_supervision and data.curriculum[0] == [0.15, [1]] and args.auxiliary_weights == [0.5, 0.3]
         assert args.lr_scheduler_kwargs == {"num_decay_steps": 9500, "decay_type": "linear"}
 
     def test_help_names_the_arguments(self, capsys):

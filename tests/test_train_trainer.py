@@ -18,7 +18,8 @@ from transformers import Blip2ForConditionalGeneration
 
 import train_trainer
 from modeling_blip2idc import load_idc
-from modeling_blip2idc.training.trainer import IDCTrainer, last_checkpoint
+from modeling_blip2idc.training.run_folder import last_checkpoint
+from modeling_blip2idc.training.trainer import IDCTrainer
 from tests.support.source_tree import ROOT
 from tests.support.training_runs import assert_nothing_of_this_machine, captions_everywhere, lines_of, train
 
@@ -44,7 +45,7 @@ class TestFromNothing:
         final = folder / "final"
         expected = {"config.json", "generation_config.json", "model.safetensors", "processor_config.json"}
         expected |= {"tokenizer.json", "tokenizer_config.json", "README.md", "report.json", "curves.png"}
-        expected |= {"examples.png"}
+        expected |= {"examples.png", "chat_template.jinja"}
         assert {path.name for path in final.iterdir()} == expected
         assert {tensor.dtype for tensor in load_file(final / "model.safetensors").values()} == {torch.float16}
         for path in (folder / "report.json", final / "report.json"):

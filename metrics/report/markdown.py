@@ -8,7 +8,19 @@ from .scenes_section import scenes_markdown
 from .seeds import seeds_markdown
 
 # What of `about` is shown; the rest is in report.json.
-FACTS = ("model", "base", "predictions", "revision", "commit", "split", "limit", "options", "dtype", "decoding")
+FACTS = (
+    "model",
+    "base",
+    "predictions",
+    "revision",
+    "commit",
+    "split",
+    "limit",
+    "options",
+    "dtype",
+    "autocast",
+    "decoding",
+)
 READING = """\
 ## How to read this
 

@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ..loading.lora import count_trainable
-from .about import pairs_per_step
+from .run_folder import pairs_per_step
 
 STEPS = 2  # the first one warms up
 

@@ -1,4 +1,4 @@
-"""The folder of a training run: whose it is, and how its loss and scores went."""
+"""The folder of a training run: whose it is, its checkpoints, its log, and what a report says of it."""
 
 import json
 import os
@@ -7,29 +7,38 @@ from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.utils import cached_file
+from transformers.utils.hub import extract_commit_hash
+
+from ..loading.load import public_name
 
 SETTINGS = "settings.json"
 METRICS = "metrics.jsonl"
 
 # What may change when a run is continued: it decides where and how fast, not what comes out.
 FREE = {
-    *("output_dir", "data_dir", "num_proc", "dry_run", "embed", "seeds", "do_train", "do_eval", "do_predict"),
-    *("per_device_eval_batch_size", "eval_accumulation_steps", "eval_do_concat_batches", "batch_eval_metrics"),
-    *("save_total_limit", "save_on_each_node", "save_only_model", "enable_jit_checkpoint", "resume_from_checkpoint"),
+    *("output_dir", "data_dir", "num_proc", "dry_run", "embed", "seeds"),
+    *("per_device_eval_batch_size", "eval_accumulation_steps"),
+    *("save_total_limit", "save_on_each_node", "enable_jit_checkpoint"),
     *("dataloader_num_workers", "dataloader_prefetch_factor", "dataloader_pin_memory"),
     *("dataloader_persistent_workers", "dataloader_multiprocessing_context", "torch_empty_cache_steps"),
     *("activation_checkpointing", "activation_checkpointing_kwargs"),
     *("gradient_checkpointing", "gradient_checkpointing_kwargs"),
     *("disable_tqdm", "report_to", "run_name", "project", "skip_memory_metrics", "debug", "use_cpu"),
-    *("push_to_hub", "use_liger_kernel", "include_num_input_tokens_seen", "local_rank"),
-    *("log_level", "log_level_replica", "log_on_each_node"),
+    *("push_to_hub", "local_rank", "log_level", "log_level_replica", "log_on_each_node"),
 }
 FREE_PREFIXES = ("ddp_", "hub_", "logging_", "trackio_")
 FREE_OF_DATA = {"cache_dir", "num_proc", "keep_in_memory", "token"}  # among the arguments of a data set
 OF_STREAMS = "dataloader_num_workers"  # each worker reads its own shards of a stream, so it decides their order
+LENGTHS = ("max_steps", "num_train_epochs")  # what a finished run may have more of
+
+PLACES = ("data_dir", "data_files", "cache_dir", "num_proc", "keep_in_memory", "token")
+OF_LORA = ("towers", "targets", "rank", "lora_alpha", "lora_dropout")
+OF_TRAINING = ("learning_rate", "muon_lr", "weight_decay", "warmup_steps", "bf16", "fp16", "seed", "embed")
 
 
-def claim_run(folder: str | os.PathLike, settings: Mapping[str, Any]) -> None:
+def claim_run(folder: str | os.PathLike, settings: Mapping[str, Any], finished: bool = False) -> None:
     """
     Takes a folder for a run, or recognizes it as that of the same run.
 
@@ -39,6 +48,8 @@ def claim_run(folder: str | os.PathLike, settings: Mapping[str, Any]) -> None:
         settings (`dict`):
             All arguments by name. Those that only say where, how fast or how loud (`FREE`) may differ from last time,
             and so may those of a data set (`FREE_OF_DATA`); the number of workers may not where `train_data` stream.
+        finished (`bool`, *optional*, defaults to `False`):
+            Whether the run has taken all its steps ([`is_finished`]): then it may be given more of them.
 
     Raises:
         `ValueError`: if the folder is that of a run with other settings, which are named; or if it has checkpoints
@@ -48,31 +59,32 @@ def claim_run(folder: str | os.PathLike, settings: Mapping[str, Any]) -> None:
     settings = json.loads(json.dumps(_kept(settings), default=str))
     if file.is_file():
         try:
-            before = json.loads(file.read_text(encoding="utf-8"))
-            if not isinstance(before, dict):
-                raise ValueError("settings by name are expected")
-        except ValueError as error:
+            before = {**json.loads(file.read_text(encoding="utf-8"))}
+        except (ValueError, TypeError) as error:
             raise ValueError(
                 f"{file} cannot be read ({error}): give another output_dir, or remove the folder"
-            ) from None
+            ) from error
         # a name that only one of them has comes from another version of the library
         changed = [name for name in sorted(before.keys() & settings) if before[name] != settings[name]]
-        if changed:
+        more = [name for name in changed if name in LENGTHS and settings[name] > before[name] > 0]
+        if changed and not (finished and changed == more):
             shown = "; ".join(f"{name} {before[name]!r} there, {settings[name]!r} now" for name in changed)
             raise ValueError(
                 f"output_dir {os.fspath(folder)!r} holds a run with other settings ({shown}). Continue it with its "
-                "own, give another output_dir, or remove it"
+                "own settings, give another output_dir, or remove it"
+                + (". More steps are for a run that has taken all of its own" if changed == more else "")
             )
+        if not changed:
+            return
     elif any(Path(folder).glob("checkpoint-*")):
         raise ValueError(
             f"output_dir {os.fspath(folder)!r} holds checkpoints of a run that left no {SETTINGS}: give another "
             "output_dir, or remove it"
         )
-    else:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(".tmp")
-        unfinished.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        unfinished.replace(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    unfinished.replace(file)
 
 
 def _kept(settings):
@@ -81,8 +93,7 @@ def _kept(settings):
     free = FREE - {OF_STREAMS} if streams else FREE
     kept = {name: value for name, value in settings.items() if name not in free and not name.startswith(FREE_PREFIXES)}
     for name in ("train_data", "eval_data", "test_data"):
-        specs = kept.get(name)
-        if isinstance(specs, Mapping):
+        if isinstance(specs := kept.get(name), Mapping):
             kept[name] = _rows(specs)
         elif specs:
             kept[name] = [_rows(spec) for spec in specs]
@@ -93,10 +104,44 @@ def _rows(spec):
     return {name: value for name, value in spec.items() if name not in FREE_OF_DATA}
 
 
+def last_checkpoint(folder: str | os.PathLike) -> str | None:
+    """
+    The newest checkpoint of a run that is whole. (`transformers.trainer_utils.get_last_checkpoint` also returns one
+    that was being written when the run was killed.)
+
+    Args:
+        folder (`str` or `os.PathLike`):
+            `output_dir` of the run; may be missing.
+
+    Returns:
+        `str` or `None`: its folder; `None` when there is none.
+    """
+    numbers = (path.name.removeprefix("checkpoint-") for path in Path(folder).glob("checkpoint-*"))
+    for number in sorted((int(number) for number in numbers if number.isdecimal()), reverse=True):
+        if _state(checkpoint := Path(folder, f"checkpoint-{number}")) is not None:
+            return str(checkpoint)
+    return None
+
+
+def is_finished(folder: str | os.PathLike) -> bool:
+    """Whether the newest checkpoint of the run in `folder` is that of its last step."""
+    checkpoint = last_checkpoint(folder)
+    state = {} if checkpoint is None else _state(checkpoint)
+    return state.get("max_steps", 0) > 0 and state["global_step"] >= state["max_steps"]
+
+
+def _state(checkpoint):
+    """What the Trainer writes last; `None` if the checkpoint is not whole."""
+    try:
+        return json.loads(Path(checkpoint, TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 class RunLog(TrainerCallback):
     """
-    Writes what the Trainer logs to `metrics.jsonl` in its output folder, a line each, and draws the curves anew after
-    every evaluation and at the end. A run that is continued from a checkpoint loses the lines from after it.
+    Writes what the Trainer logs to `metrics.jsonl` in its output folder, and draws the curves anew after every
+    evaluation and at the end. A run that is continued from a checkpoint loses the lines from after it.
 
     Args:
         draw (`Callable`):
@@ -111,30 +156,107 @@ class RunLog(TrainerCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         if state.is_world_process_zero:
             Path(args.output_dir).mkdir(parents=True, exist_ok=True)
-            self._file(args).write_text("".join(map(_line, state.log_history)), encoding="utf-8")
+            Path(args.output_dir, METRICS).write_text("".join(map(_line, state.log_history)), encoding="utf-8")
 
     def on_log(self, args, state, control, **kwargs):
-        if state.is_world_process_zero and self._file(args).is_file():  # there is none before training
-            with open(self._file(args), "a", encoding="utf-8") as file:
-                file.write(_line(state.log_history[-1]))
+        file = Path(args.output_dir, METRICS)
+        if state.is_world_process_zero and file.is_file():  # there is none before training
+            with open(file, "a", encoding="utf-8") as lines:
+                lines.write(_line(state.log_history[-1]))
 
     def on_evaluate(self, args, state, control, **kwargs):
-        self._draw(args, state)
-
-    def on_train_end(self, args, state, control, **kwargs):
-        self._draw(args, state)
-
-    def _draw(self, args, state):
         if state.is_world_process_zero and state.log_history:
-            self.draw(state.log_history, Path(args.output_dir) / self.picture)
+            self.draw(state.log_history, Path(args.output_dir, self.picture))
 
-    @staticmethod
-    def _file(args):
-        return Path(args.output_dir) / METRICS
+    on_train_end = on_evaluate
 
 
 def _line(entry: dict) -> str:
     return json.dumps(entry) + "\n"
 
 
-__all__ = ["RunLog", "claim_run"]
+def about_run(
+    model_args,
+    data_args,
+    training_args,
+    state,
+    trainable: Mapping[str, int],
+    precision: Mapping[str, str | None] | None = None,
+    base_commit: str | None = None,
+) -> dict[str, Any]:
+    """
+    What a reader of a report or a card has to know about a run, without places of this machine, as JSON can hold it.
+
+    Args:
+        model_args, data_args, training_args:
+            The arguments of `train_trainer.py`.
+        state (`TrainerState`):
+            Of the finished run.
+        trainable (`dict[str, int]`):
+            Trained parameters by part, as [`count_trainable`] counts them.
+        precision (`dict[str, str]`, *optional*):
+            `dtype` of the weights, and of `autocast`, in which the run was trained, validated and tested.
+        base_commit (`str`, *optional*):
+            Of the base on the Hub, as [`commit_of`] finds it.
+
+    Returns:
+        `dict`: `model`, the name of the run; `base`, what was tuned, and `base_commit`; arguments by their names;
+        `train_data`, `test_data`; `batch_size` (pairs a step); `steps`, `epochs`, `best_step` (of the checkpoint that
+        was kept, `None` for the last one); `evaluation` (the score of that one by which checkpoints are compared);
+        `trainable_parameters`.
+    """
+    lora = OF_LORA if model_args.scratch is None and model_args.tuning != "full" else ()
+    metric, best = str(training_args.metric_for_best_model), training_args.load_best_model_at_end
+    metric = f"eval_{metric.removeprefix('eval_')}"  # both are understood
+    reached = [entry[metric] for entry in state.log_history if metric in entry]
+    return {
+        "model": Path(training_args.output_dir).resolve().name,
+        "base": public_name(model_args.model),
+        "base_commit": base_commit,
+        **{key: getattr(model_args, key) for key in ("revision", "prompt", "draft", "scratch", *lora)},
+        **(precision or {}),
+        "tuning": model_args.tuning if model_args.scratch is None else "full",
+        "train_data": [public_spec(spec) for spec in data_args.train_data],
+        "test_data": data_args.test_data and public_spec(data_args.test_data),
+        "split": data_args.test_data and data_args.test_data["split"],
+        "augment": data_args.augment,
+        "dense_supervision": data_args.dense_supervision,
+        **{key: getattr(training_args, key) for key in OF_TRAINING},
+        "lr_scheduler_type": training_args.lr_scheduler_type.value,
+        "batch_size": pairs_per_step(training_args),
+        "steps": state.global_step,
+        "epochs": round(state.epoch, 2),
+        "best_step": state.best_global_step if best else None,
+        "evaluation": state.best_metric if best else reached[-1] if reached else None,
+        "decoding": {"max_new_tokens": training_args.max_new_tokens, "num_beams": training_args.num_beams or 1},
+        "trainable_parameters": dict(trainable),
+    }
+
+
+def commit_of(model: str | os.PathLike | None, revision: str | None = None) -> str | None:
+    """The commit that a revision of a model on the Hub is at; `None` for a folder, and where nobody can tell."""
+    if model is None or os.path.isdir(model):
+        return None
+    for name in ("adapter_config.json", "config.json"):
+        try:
+            return extract_commit_hash(cached_file(model, name, revision=revision), None)
+        except OSError:  # there is no such file, or the Hub does not answer: loading the model tells why
+            continue
+    return None
+
+
+def pairs_per_step(args) -> int:
+    """Pairs between two updates of the weights, on all devices together."""
+    return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+
+
+def public_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `load_dataset` that say which rows they are; of files and folders their names only."""
+    shown = {key: value for key, value in spec.items() if key not in PLACES}
+    places = {key for key, value in shown.items() if isinstance(value, str) and os.sep in value}
+    return {key: public_name(value) if key in places else value for key, value in shown.items()}
+
+
+__all__ = [
+    "RunLog", "about_run", "claim_run", "commit_of", "is_finished", "last_checkpoint", "pairs_per_step", "public_spec",
+]  # fmt: skip

@@ -141,11 +141,13 @@ class IDCTrainer(Seq2SeqTrainer):
         return self._collating(batches, super().get_test_dataloader, *args, **kwargs)
 
     def _collating(self, collator, make_loader, *args, **kwargs):
-        usual, self.data_collator = self.data_collator, collator
+        usual = self.data_collator, self.args.dataloader_drop_last
+        self.data_collator = collator
+        self.args.dataloader_drop_last &= collator.training  # stock: evaluations lose their last rows, too
         try:
             return make_loader(*args, **kwargs)
         finally:
-            self.data_collator = usual
+            self.data_collator, self.args.dataloader_drop_last = usual
 
     def _get_train_sampler(self, train_dataset=None):
         rows, args = self.train_dataset if train_dataset is None else train_dataset, self.args

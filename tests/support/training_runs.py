@@ -47,7 +47,7 @@ def toy_recipe(scenes):
         "train_data": [scenes("train", 18, **masks), scenes("train", 12, seed=1, jitter=0.0, **masks)],
         "eval_data": scenes("validation", 6),
         "test_data": scenes("test", 12, masks=True),
-        "lessons": True,
+        "dense_supervision": True,
         "curriculum": [[0.3, [1]], [1.0, [0, 1]]],
         "muon_lr": 3e-3,
         "weight_decay": 0.05,

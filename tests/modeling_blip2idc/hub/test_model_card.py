@@ -10,7 +10,7 @@ from transformers import TrainerState
 from datasets_syned.scene_scores import score_scene_captions
 from metrics.report import build_report, summarize_seeds
 from modeling_blip2idc.hub.model_card import is_generated, write_card
-from modeling_blip2idc.training.about import about_run
+from modeling_blip2idc.training.run_folder import about_run
 from tests.support.hub_cards import card_problems
 from train_arguments import DataArguments, IDCTrainingArguments, ModelArguments
 
@@ -225,7 +225,7 @@ class TestHowItWasMade:
         assert "scratch" in model or "2,000 trained parameters; learning rate " in made.text
 
     def test_the_embedded_model(self, card, report):
-        made = card(report, model={"scratch": {}}, data={"lessons": True}, embed=True)
+        made = card(report, model={"scratch": {}}, data={"dense_supervision": True}, embed=True)
         assert "# BLIP2IDC mini: the embedded model" in made.text
         assert "by `make mini` (recipes/embedded.yaml)" in made.text and "linear heads on the vision" in made.text
         assert 'pipeline("image-difference-captioning")' in made.text

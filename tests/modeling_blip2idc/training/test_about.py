@@ -5,7 +5,7 @@ import json
 import pytest
 from transformers import TrainerState
 
-from modeling_blip2idc.training.about import about_run, public_name, public_spec
+from modeling_blip2idc.training.run_folder import about_run, public_name, public_spec
 from train_arguments import DataArguments, IDCTrainingArguments, ModelArguments
 
 TRAIN = {"path": "syned", "name": "scenes", "split": "train"}

@@ -9,8 +9,8 @@ from transformers import Seq2SeqTrainingArguments, TrainerCallback
 from datasets_syned import IDCCollator
 from metrics.report import draw_curves
 from modeling_blip2idc import load_idc
-from modeling_blip2idc.training.run_folder import RunLog, claim_run
-from modeling_blip2idc.training.trainer import IDCTrainer, last_checkpoint
+from modeling_blip2idc.training.run_folder import RunLog, claim_run, last_checkpoint
+from modeling_blip2idc.training.trainer import IDCTrainer
 from tests.support.tiny_blip2 import CAPTIONS, random_pairs
 from train_arguments import DataArguments, IDCTrainingArguments, ModelArguments
 
@@ -71,8 +71,8 @@ class TestClaim:
             claim_run(tmp_path, other)
         assert str(error.value) == (
             f"output_dir {str(tmp_path)!r} holds a run with other settings (learning_rate 0.001 there, 0.0005 now; "
-            "scratch {'width': 32} there, {'width': 64} now). Continue it with its own, give another output_dir, or "
-            "remove it"
+            "scratch {'width': 32} there, {'width': 64} now). Continue it with its own settings, give another "
+            "output_dir, or remove it"
         )
         assert (tmp_path / "settings.json").read_bytes() == before
 
@@ -97,6 +97,30 @@ class TestClaim:
         with pytest.raises(ValueError, match="holds checkpoints of a run that left no settings.json: give another"):
             claim_run(tmp_path, SETTINGS)
         assert not (tmp_path / "settings.json").exists()
+
+    @pytest.mark.parametrize(
+        ("other", "finished", "accepted"),
+        [
+            ({"max_steps": 20}, True, True),
+            ({"max_steps": 20, "num_train_epochs": 4.0}, True, True),
+            ({"max_steps": 20}, False, False),
+            ({"max_steps": 5}, True, False),
+            ({"max_steps": -1, "num_train_epochs": 4.0}, True, False),
+            ({"max_steps": 20, "seed": 1}, True, False),
+        ],
+    )
+    def test_more_steps(self, other, finished, accepted, tmp_path):
+        """For a finished run, and nothing else with them."""
+        first = {**SETTINGS, "max_steps": 10, "num_train_epochs": 3.0}
+        claim_run(tmp_path, first)
+        if not accepted:
+            with pytest.raises(ValueError, match=f"max_steps 10 there, {other['max_steps']} now"):
+                claim_run(tmp_path, {**first, **other}, finished)
+            other = {}
+        else:
+            claim_run(tmp_path, {**first, **other}, finished)
+        assert {name: kept(tmp_path)[name] for name in first if name in other} == other
+        claim_run(tmp_path, {**first, **other})
 
     @pytest.mark.parametrize("content", ["", '{"seed": 0', "[]", "3", "\udcff"])
     def test_broken_settings(self, content, tmp_path):

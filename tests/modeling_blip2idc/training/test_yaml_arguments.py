@@ -64,6 +64,7 @@ def recipe(folder, **values):
         ("sharded", True, True),
         ("sharded", "full", "full"),
         ("data", [{"path": "a"}], [{"path": "a"}]),
+        ("data", {"path": "a"}, [{"path": "a"}]),
         ("spec", {"path": "a"}, {"path": "a"}),
         ("spec", None, None),
     ],
@@ -76,20 +77,19 @@ def test_values(name, value, expected, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("number", None, "None is no valid value: it has no value; leave it out for the default"),
-        ("number", [3], "[3] is no valid value: it must be one value"),
-        ("number", {"a": 3}, "{'a': 3} is no valid value: it must be one value"),
-        ("number", 3.5, "3.5 is no valid value"),
-        ("rate", [1e-3], "[0.001] is no valid value: it must be one value"),
-        ("switch", "perhaps", "'perhaps' is no valid value"),
-        ("kind", "steps", "'steps' is no valid value: choose from no, epoch"),
-        ("name", ["a"], "['a'] is no valid value: it must be one value"),
-        ("towers", ["lm"], "['lm'] is no valid value: choose from vit, language"),
-        ("towers", {"vit": True}, "{'vit': True} is no valid value: it must be a list"),
-        ("seeds", ["x"], "['x'] is no valid value"),
-        ("data", {"path": "a"}, "{'path': 'a'} is no valid value: it must be a list"),
-        ("data", "a", "'a' is no valid value: it must be a list"),
-        ("spec", [{"path": "a"}], "[{'path': 'a'}] is no valid value: it must be a dict"),
+        ("number", None, "None is not a valid value: it has no value; leave it out for the default"),
+        ("number", [3], "[3] is not a valid value: it must be one value"),
+        ("number", {"a": 3}, "{'a': 3} is not a valid value: it must be one value"),
+        ("number", 3.5, "3.5 is not a valid value"),
+        ("rate", [1e-3], "[0.001] is not a valid value: it must be one value"),
+        ("switch", "perhaps", "'perhaps' is not a valid value"),
+        ("kind", "steps", "'steps' is not a valid value: choose from no, epoch"),
+        ("name", ["a"], "['a'] is not a valid value: it must be one value"),
+        ("towers", ["lm"], "['lm'] is not a valid value: choose from vit, language"),
+        ("towers", {"vit": True}, "{'vit': True} is not a valid value: it must be a list"),
+        ("seeds", ["x"], "['x'] is not a valid value"),
+        ("data", "a", "'a' is not a valid value: it must be a list"),
+        ("spec", [{"path": "a"}], "[{'path': 'a'}] is not a valid value: it must be a dict"),
         ("no_switch", True, "unknown argument no_switch"),
     ],
 )
@@ -106,15 +106,16 @@ def test_wrong_values(name, value, message, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--data", '{"path": "a"}'], "must be a list"),
+        (["--data", "3"], "must be a list"),
         (["--spec", '[{"path": "a"}]'], "must be a dict"),
-        (["--spec", "{"], "'{' is no JSON: Expecting property name"),
+        (["--spec", "{"], "'{' is not JSON: Expecting property name"),
     ],
 )
 def test_json_on_the_command_line(words, message, capsys):
     spec = {"path": "a"}
-    found = parse(["--data", json.dumps([spec]), "--spec", json.dumps(spec), "--no_switch"])
-    assert (found.data, found.spec, found.switch) == ([spec], spec, False)
+    for data in (spec, [spec]):
+        found = parse(["--data", json.dumps(data), "--spec", json.dumps(spec), "--no_switch"])
+        assert (found.data, found.spec, found.switch) == ([spec], spec, False)
     with pytest.raises(SystemExit):
         parse(words)
     assert message in capsys.readouterr().err.strip().splitlines()[-1]
