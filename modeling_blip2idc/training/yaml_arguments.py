@@ -8,7 +8,6 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-import yaml
 from transformers import HfArgumentParser
 
 DEFAULTS = "defaults"  # the key of a recipe that names another one, whose values it takes over
@@ -105,6 +104,8 @@ def _structured(value: Any, kinds: set[type]) -> Any:
 
 def read_recipe(path: str) -> dict[str, Any]:
     """The keys and values of a recipe (`str`, its path), over those of the recipe that its key `defaults` names."""
+    import yaml
+
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
