@@ -121,6 +121,17 @@ def refuse_learned_prompt(config) -> None:
         )
 
 
+def add_image_token(model, processor) -> None:
+    """Fill in what checkpoints from before the `<image>` token leave out, in model and processor."""
+    if processor.num_query_tokens is None:
+        processor.num_query_tokens = model.config.num_query_tokens
+    if model.config.image_token_index is None:
+        model.config.image_token_index = processor.image_token_id
+        if processor.image_token_id >= model.config.text_config.vocab_size:
+            # its embedding is never read: the image features stand in its place
+            model.resize_token_embeddings(processor.image_token_id + 1, mean_resizing=False)
+
+
 class CheckpointMixin:
     """How both of our models are made of checkpoints."""
 

@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 import time
+import traceback
 import urllib.error
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -58,6 +59,15 @@ class ImageIsADirectoryError(ImageLoadError, IsADirectoryError):
 
 class ImageTypeError(ImageLoadError, TypeError):
     """The object is not an image, such as `None` or a list."""
+
+
+def is_image_error(error: Exception) -> bool:
+    """Whether an image is to blame: it cannot be opened, or a decoder of Pillow failed, with whatever error."""
+    if isinstance(error, ImageLoadError | OSError | Image.DecompressionBombError):
+        return True
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    decoding = any(name == "PIL.ImageFile" or name.endswith("ImagePlugin") for name in modules)
+    return decoding and not isinstance(error, MemoryError)
 
 
 def open_image(

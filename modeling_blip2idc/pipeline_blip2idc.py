@@ -4,7 +4,6 @@ import copy
 import itertools
 import os
 import string
-import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,24 +12,21 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, Pipeline
 
-from .checkpoints_blip2idc import refuse_learned_prompt
+from .checkpoints_blip2idc import add_image_token, refuse_learned_prompt
 from .configuration_blip2idc import NO_CHANGE_CAPTIONS
+from .image_files_blip2idc import ImageLoadError, is_image_error
 from .image_processing_blip2idc import as_pair
-from .image_utils_blip2idc import ImageLoadError
 from .modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
 from .processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
 
 TASK = "image-difference-captioning"
-_BLIP2 = (Blip2IDCForConditionalGeneration, Blip2IDCProcessor)
-_INSTRUCTBLIP = (InstructBlipIDCForConditionalGeneration, InstructBlipIDCProcessor)
 # Model and processor by the `model_type` of a config.json, stock and ours.
 CAPTIONERS = {
-    "blip-2": _BLIP2,
-    "blip2idc": _BLIP2,
-    "instructblip": _INSTRUCTBLIP,
-    "instructblipidc": _INSTRUCTBLIP,
+    **dict.fromkeys(("blip-2", "blip2idc"), (Blip2IDCForConditionalGeneration, Blip2IDCProcessor)),
+    **dict.fromkeys(
+        ("instructblip", "instructblipidc"), (InstructBlipIDCForConditionalGeneration, InstructBlipIDCProcessor)
+    ),
 }
-_PREPROCESS_ARGUMENTS = ("text", "concat_axis", "draft", "size", "on_error")
 _TO_SPACES = str.maketrans(dict.fromkeys(string.punctuation, " "))
 
 
@@ -53,23 +49,18 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
 
     Args:
         model (`PreTrainedModel` or `PeftModel`):
-            A [`Blip2IDCForConditionalGeneration`], an [`InstructBlipIDCForConditionalGeneration`], the stock model
-            that one of them extends, or any of these with an adapter. A stock model is used as one of ours over the
-            same weights.
-        processor ([`Blip2IDCProcessor`], [`InstructBlipIDCProcessor`] or the stock one, *optional*):
-            By default, of a model that `pipeline` loads, the one saved with it. A stock one is extended by the canvas
-            that the model's folder describes.
-        kwargs:
-            As for `transformers.Pipeline`; and everything that `__call__` takes, as the default of each call.
+            One of our models, or the stock model that it extends, which is used as one of ours over the same weights.
+        processor (`ProcessorMixin`, *optional*):
+            One of ours, or a stock one, which is extended by the canvas that the model's folder describes. Of a model
+            that `pipeline` loads, by default the one saved with it.
+        kwargs: as for `transformers.Pipeline`; and what `__call__` takes, as the default of each call.
 
     Raises:
         `ValueError`: if the model is neither BLIP-2 nor InstructBLIP, or the processor is missing or of another kind.
     """
 
     _load_processor = True
-    _load_image_processor = False
-    _load_feature_extractor = False
-    _load_tokenizer = False
+    _load_image_processor = _load_feature_extractor = _load_tokenizer = False
     # The call's own arguments are merged below; the base class would take some of them out of sight.
     _pipeline_calls_generate = False
 
@@ -89,25 +80,22 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
 
         Args:
             inputs (`tuple`, `dict`, `list`, `datasets.Dataset`, `torch.utils.data.Dataset` or `Iterable`):
-                One pair: `(before, after)`, or a dict with these keys. An image is a path, URL, bytes, PIL image,
-                numpy array or torch tensor. Many pairs: a list of them, a dataset with the columns `before` and
-                `after`, or any iterable, of which no more is read than the batch at work. A dict, or a row of a
-                dataset, may have a `prompt` of its own.
+                One pair: `(before, after)`, or a dict with these keys, of anything that `load_image` takes. Many: a
+                list of pairs, a dataset with these columns, or any iterable, of which no more is read than the batch
+                at work. A dict, or a row of a dataset, may have a `prompt` of its own.
             before, after (*optional*):
-                The images of one pair. `pipe(before, after)` works, too.
+                The images of one pair; `pipe(before, after)` works, too.
             text (`str` or `list[str]`, *optional*):
                 The prompt, or one for each pair: the start of the caption, or InstructBLIP's instruction. It wins over
                 a row's `prompt`, which wins over the processor's.
-            batch_size (`int`, *optional*, defaults to 1):
-                Pairs at a time. A pair's caption does not depend on it.
+            batch_size (`int`, *optional*, defaults to 1): pairs at a time, on which their captions do not depend.
             concat_axis (`str`, *optional*), draft (`bool`, *optional*), size (`dict`, *optional*):
                 The canvas, as for [`Blip2IDCProcessor`]; by default as the processor has it.
             on_error (`str`, *optional*, defaults to `"raise"`):
                 What to do about images that cannot be read: `"raise"` ends the run with an error that names the row;
                 `"return"` makes `[{"error": "row 3: ..."}]` its result. Every other error ends the run.
             no_change_captions (`list[str]`, *optional*):
-                Captions that mean "nothing changed", by default `model.config.no_change_captions`. Case and
-                punctuation do not count.
+                What means "nothing changed", by default `model.config.no_change_captions`; case and punctuation aside.
             generate_kwargs (`dict`, *optional*):
                 Arguments of `generate`, such as `num_beams`, which may also be given one by one. They win over a
                 `generation_config` given beside them.
@@ -119,9 +107,8 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
             token included, in (0, 1]; `changed` (`bool`), whether the caption reports a change.
 
         Raises:
-            `ValueError`: for images that cannot be read (an `ImageLoadError`), a list of bare images, and another
-                number of prompts than of pairs.
-            `TypeError`: for something that is neither a pair nor many.
+            `ImageLoadError`: a `ValueError`, for images that cannot be read.
+            `ValueError`, `TypeError`: for something that is neither a pair nor many, or too few or many prompts.
             `FloatingPointError`: if the model's logits are not finite.
         """
         if before is not None:
@@ -135,7 +122,8 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
         if "prompt" in kwargs:
             raise TypeError("prompt= is not an argument of the pipeline: give the prompt as text=")
         kwargs = {**(generate_kwargs or {}), **kwargs}
-        preprocess = {name: kwargs.pop(name) for name in _PREPROCESS_ARGUMENTS if name in kwargs}
+        ours = {"text", "concat_axis", "draft", "size", "on_error"} & kwargs.keys()
+        preprocess = {name: kwargs.pop(name) for name in ours}
         if preprocess.get("on_error", "raise") not in ("raise", "return"):
             raise ValueError(f"on_error is 'raise' or 'return', got {preprocess['on_error']!r}")
         if isinstance(no_change_captions, str):
@@ -155,7 +143,7 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
             message = message if row.index is None else f"row {row.index}: {message}"
             if on_error == "raise":
                 raise ImageLoadError(message) from error
-        # A batch needs one shape throughout: a blank pair stands in, and is left out again before `generate`.
+        # A batch needs one shape throughout: a blank pair stands in.
         blank = Image.new("RGB", (8, 8))
         return {**self._read(Row(None, (blank, blank)), **processor_kwargs), "error": message}
 
@@ -167,42 +155,26 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
 
     def _forward(self, model_inputs: dict, generation_config=None, **generate_kwargs) -> dict:
         error = model_inputs.pop("error")
-        errors = error if isinstance(error, list) else [error]
-        good = torch.tensor([i for i, message in enumerate(errors) if message is None], dtype=torch.long)
-        if not len(good):
-            empty = torch.zeros(len(errors), 1, 1)
-            return {"generated_ids": empty.long(), "scores": empty[..., 0], "error": error}
         options = dict(generate_kwargs, return_dict_in_generate=True, output_logits=True)
         if generation_config is not None:
             # `generate` deprecates a configuration with arguments beside it
             generation_config = copy.deepcopy(generation_config)
             options = {"generation_config": generation_config, **generation_config.update(**options)}
         if options.get("eos_token_id", getattr(generation_config, "eos_token_id", None)) is None:
-            options["eos_token_id"] = self._stop_token_ids()
-        inputs = {name: tensor[good.to(tensor.device)] for name, tensor in model_inputs.items()}
+            # The model's own, and what the processor ends captions with: they differ in plain BLIP-2 folders, and a
+            # caption that is not stopped runs on to the limit.
+            own = self.model.generation_config.eos_token_id
+            tokens = {*(own if isinstance(own, list) else [own]), self.processor.stop_token_id}
+            options["eos_token_id"] = sorted(tokens - {None})
         # Prompts of unequal length were padded on the tokenizer's side; a decoder goes on from the right end.
-        left = inputs["attention_mask"].argsort(dim=1, stable=True)  # padding first, the tokens in their order
-        inputs |= {name: inputs[name].gather(1, left) for name in ("input_ids", "attention_mask")}
-        output = self.model.generate(**inputs, **options)
-        ids = output.sequences
+        left = model_inputs["attention_mask"].argsort(dim=1, stable=True)  # padding first, the tokens in their order
+        model_inputs |= {name: model_inputs[name].gather(1, left) for name in ("input_ids", "attention_mask")}
+        output = self.model.generate(**model_inputs, **options)
+        ids = output.sequences  # (N R, T), with R return sequences
         if not self.model.config.text_config.is_encoder_decoder:
-            ids = ids[:, inputs["input_ids"].shape[1] :]  # (n R, T) new tokens
-        scores = self.model.sequence_confidence(output).float().to(ids.device)
-        each = len(ids) // len(good)
-        good = good.to(ids.device)
-        # back to the places in the batch: (N, R, T) and (N, R)
-        generated = ids.new_full((len(errors), each, ids.shape[1]), self.tokenizer.pad_token_id)
-        generated[good] = ids.view(len(good), each, -1)
-        confidence = scores.new_zeros(len(errors), each)
-        confidence[good] = scores.view(len(good), each)
-        return {"generated_ids": generated, "scores": confidence, "error": error}
-
-    def _stop_token_ids(self) -> list[int]:
-        # The model's own, and what the processor ends captions with: they differ in plain BLIP-2 folders, and a
-        # caption that is not stopped runs on to the limit.
-        own = self.model.generation_config.eos_token_id
-        own = own if isinstance(own, list) else [own]
-        return sorted({token for token in (*own, self.processor.stop_token_id) if token is not None})
+            ids = ids[:, left.shape[1] :]  # without the prompt
+        scores, pairs = self.model.sequence_confidence(output), len(left)
+        return {"generated_ids": ids.view(pairs, -1, ids.shape[1]), "scores": scores.view(pairs, -1), "error": error}
 
     def postprocess(self, model_outputs: dict, no_change_captions: tuple[str, ...] | None = None) -> list[dict]:
         if model_outputs["error"] is not None:
@@ -222,17 +194,14 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
         `pipeline(model=save_directory, trust_remote_code=True)` works anywhere. Arguments as for
         `PreTrainedModel.save_pretrained`.
         """
-        config = self.model.config
-        had = getattr(config, "custom_pipelines", None)
+        had = getattr(self.model.config, "custom_pipelines", None)
         super().save_pretrained(save_directory, **kwargs)
         self.processor.save_pretrained(save_directory)
-        # else a later `model.save_pretrained` would promise a pipeline whose code it does not write
-        if not had and hasattr(config, "custom_pipelines"):
-            del config.custom_pipelines
+        if not had:  # else a later `model.save_pretrained` would promise a pipeline whose code it does not write
+            del self.model.config.custom_pipelines
 
 
-# What `save_pretrained` writes to config.json: with a class that transformers has, and without the default model,
-# which is a folder on this machine.
+# What `save_pretrained` writes to config.json: a class that transformers has, and no default model.
 ImageDifferenceCaptioningPipeline._registered_impl = {
     TASK: {"impl": ImageDifferenceCaptioningPipeline, "pt": (AutoModelForImageTextToText,), "type": "multimodal"}
 }
@@ -270,26 +239,6 @@ def as_pair_processor(processor, model) -> Any:
         options = {}
     options["is_encoder_decoder"] = model.config.text_config.is_encoder_decoder
     return processor_class(**parts, num_query_tokens=processor.num_query_tokens, **options)
-
-
-def add_image_token(model, processor) -> None:
-    """Fills in what checkpoints from before the `<image>` token leave out, in model and processor."""
-    if processor.num_query_tokens is None:
-        processor.num_query_tokens = model.config.num_query_tokens
-    if model.config.image_token_index is None:
-        model.config.image_token_index = processor.image_token_id
-        if processor.image_token_id >= model.config.text_config.vocab_size:
-            # its embedding is never read: the image features stand in its place
-            model.resize_token_embeddings(processor.image_token_id + 1, mean_resizing=False)
-
-
-def is_image_error(error: Exception) -> bool:
-    """Whether an image is to blame: it cannot be opened, or one of Pillow's decoders failed, with whatever error."""
-    if isinstance(error, ImageLoadError | OSError | Image.DecompressionBombError):
-        return True
-    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    decoding = any(name == "PIL.ImageFile" or name.endswith("ImagePlugin") for name in modules)
-    return decoding and not isinstance(error, MemoryError)
 
 
 @dataclass
@@ -335,8 +284,9 @@ def as_rows(inputs: Any, text: str | list[str] | None = None) -> Row | RowDatase
     if is_list or has_length and (hasattr(inputs, "column_names") or isinstance(inputs, torch.utils.data.Dataset)):
         return RowDataset(inputs, text)
     if isinstance(inputs, Iterable) and not has_length:
-        prompts = itertools.repeat(text) if text is None or isinstance(text, str) else text
-        return (Row(index, *row) for index, row in enumerate(zip(inputs, prompts, strict=False)))
+        one = text is None or isinstance(text, str)
+        rows = zip(inputs, itertools.repeat(text) if one else text, strict=not one)
+        return (Row(index, *row) for index, row in enumerate(rows))
     raise TypeError(
         f"got one {type(inputs).__name__}; give a pair as (before, after), or a list, generator or dataset of pairs"
     )

@@ -19,30 +19,20 @@ def overlay(image: Any, relevance: np.ndarray, strength: float = 0.8) -> Image.I
     Draw a heat map on an image: dark to bright, and the more opaque the more relevant.
 
     Args:
-        image (image):
-            Anything that `load_image` takes.
+        image (image): anything that `load_image` takes.
         relevance (`np.ndarray` of shape `(height, width)`):
             Of that image, in 0 to 1 as [`~attribution.relevance.relevance_maps`] gives it; values outside are clipped.
-        strength (`float`, *optional*, defaults to 0.8):
-            Opacity of the highest relevance, 0 to 1.
+        strength (`float`, *optional*, defaults to 0.8): opacity of the highest relevance, 0 to 1.
 
     Returns:
         `PIL.Image.Image`: RGB, of the image's size.
-
-    Raises:
-        `ValueError`: if the map is not of the image's size, or not finite, or `strength` is out of its range.
     """
     image = load_image(image)
     relevance = np.asarray(relevance, np.float32)
     if relevance.shape != (image.height, image.width):
-        raise ValueError(
-            f"relevance has shape {relevance.shape}, it must be (height, width) of the image: "
-            f"{(image.height, image.width)}"
-        )
-    if not np.isfinite(relevance).all():
-        raise ValueError("relevance has values that are not finite")
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength is {strength!r}, it must be from 0 to 1")
+        raise ValueError(f"relevance has shape {relevance.shape}, the image (height, width) {image.size[::-1]}")
+    if not np.isfinite(relevance).all() or not 0 <= strength <= 1:
+        raise ValueError(f"relevance must be finite and strength ({strength!r}) from 0 to 1")
     heat = relevance.clip(0, 1)
     steps = np.linspace(0, 1, len(COLORS))
     color = np.stack([np.interp(heat, steps, channel) for channel in COLORS.T], axis=-1)  # (H, W, 3)

@@ -14,6 +14,7 @@ from ..checkpoints_blip2idc import (
     EMBEDDED,
     EMBEDDED_NAME,
     HUB_KEYWORDS,
+    add_image_token,
     base_of,
     check_folder,
     find_base,
@@ -21,7 +22,7 @@ from ..checkpoints_blip2idc import (
     with_adapter,
 )
 from ..modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
-from ..pipeline_blip2idc import CAPTIONERS, add_image_token
+from ..pipeline_blip2idc import CAPTIONERS
 from ..processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
 
 Captioner = Blip2IDCForConditionalGeneration | InstructBlipIDCForConditionalGeneration

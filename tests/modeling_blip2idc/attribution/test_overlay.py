@@ -31,9 +31,9 @@ def test_overlay_gets_lighter_with_relevance():
 @pytest.mark.parametrize(
     ("heat", "strength", "message"),
     [
-        (np.zeros((30, 20)), 0.5, r"relevance has shape \(30, 20\), it must be \(height, width\)"),
-        (np.full((20, 30), np.nan), 0.5, "not finite"),
-        (np.zeros((20, 30)), 1.5, "strength is 1.5"),
+        (np.zeros((30, 20)), 0.5, r"relevance has shape \(30, 20\), the image \(height, width\) \(20, 30\)"),
+        (np.full((20, 30), np.nan), 0.5, "must be finite"),
+        (np.zeros((20, 30)), 1.5, "strength .1.5. from 0 to 1"),
     ],
 )
 def test_overlay_refuses(heat, strength, message):

@@ -258,14 +258,36 @@ PAIR = random_pairs(1)[0]
         ({"pairs": [PAIR], "captions": [" "]}, r"captions\[0\] is ' ', it must be a string"),
         ({"pairs": [PAIR], "captions": [None]}, r"captions\[0\] is None"),
         ({"pairs": [PAIR], "batch_size": 0}, "batch_size is 0"),
-        ({"pairs": [PAIR], "num_beams": 3}, "num_beams is no argument of relevance_maps"),
+        ({"pairs": [PAIR], "num_beams": 3}, "num_beams is not an argument of relevance_maps"),
         ({"pairs": [PAIR], "size": {"height": 50, "width": 28}, "captions": ["the cube"]}, "multiple of the patch"),
+        ({"pairs": [PAIR], "text": ["a", "b"]}, "text has 2 prompts for 1 pairs"),
         ({"pairs": [PAIR], "concat_axis": "diagonal"}, "concat_axis is 'diagonal'"),
     ],
 )
 def test_bad_input_is_named(tiny_model, tiny_processor, arguments, message):
     with pytest.raises(ValueError, match=message):
         relevance_maps(tiny_model, tiny_processor, **arguments)
+
+
+def test_a_prompt_for_each_pair(tiny_model, tiny_processor):
+    pairs, prompts = random_pairs(3), ["the small", "the large green rubber cube", None]
+    rows = [{"before": b, "after": a, "prompt": p} for (b, a), p in zip(pairs, prompts, strict=True)]
+    for found in (relevance_maps(tiny_model, tiny_processor, rows),
+                  relevance_maps(tiny_model, tiny_processor, pairs, text=prompts)):  # fmt: skip
+        for pair, prompt, maps in zip(pairs, prompts, found, strict=True):
+            (alone,) = relevance_maps(tiny_model, tiny_processor, pair, text=prompt)
+            assert alone.caption == maps.caption
+            same_maps(alone, maps, 1e-3)
+
+
+@pytest.mark.parametrize("captions", [None, CAPTIONS[:1]])
+def test_logits_that_are_not_finite_are_an_error(captions):
+    """float16 overflows; an empty map would look like "nothing to see"."""
+    model, processor = tiny_pair(t5=True)
+    with torch.no_grad():
+        model.language_projection.weight.mul_(3e4)
+    with pytest.raises(FloatingPointError, match="float16.*are not finite"):
+        relevance_maps(model.half(), processor, [PAIR], captions)
 
 
 def test_no_pairs_no_maps(tiny_model, tiny_processor):
