@@ -19,8 +19,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 SHIPPED = set(PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"])
 IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml"}
-# Used without an import: by transformers' Trainer, as a command, by the build.
-USED_UNIMPORTED = {"accelerate", "ruff", "hatchling", "pytest_xdist"}
+# Used without an import: by transformers' Trainer, by huggingface_hub's cards, as a command, by the build.
+USED_UNIMPORTED = {"accelerate", "jinja2", "ruff", "hatchling", "pytest_xdist"}
 
 
 def read(name: str) -> str:

@@ -5,14 +5,18 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedConfig
+from transformers.utils.hub import resolve_revision
 
-from ..loading.load import base_of, check_folder
+from ..loading.load import base_of, check_folder, load_idc
+from ..pipeline_blip2idc import CAPTIONERS
 from .model_card import write_imported_card
-from .prepare_upload import ADAPTER, commit_of, convert, dtype_names, empty_model, read_adapter, read_adapter_config
 from .saving import fresh_folder, name_base, remove_code
 
+ADAPTER = "adapter_model.safetensors"
+HALVES = {torch.float16, torch.bfloat16}
 # What the released adapters name, and the revision that `train_BLIP2IDC.py` of github.com/gautierevn/BLIP2IDC loads.
 RELEASED_BASE = "Salesforce/blip2-opt-2.7b"
 RELEASED_REVISION = "51572668da0eb669e01a189dc22abe6088589a24"
@@ -76,9 +80,8 @@ def import_adapter(
                 f"needed: give base, a folder, or go online. ({str(error).strip().splitlines()[0]})"
             ) from error
         base_config = model.config
-        _, weights = read_adapter(folder, model)
-        file = next(file for file in (folder / ADAPTER, folder / "adapter_model.bin") if file.is_file())
-        converted = convert(weights, dtype, file)
+        weights, file = read_adapter(folder, model), weights_file(folder)
+        converted = convert(weights, dtype)
         # copies: safetensors has no shared memory
         save_file({name: tensor.clone() for name, tensor in converted.items()}, partial / ADAPTER, {"format": "pt"})
         config.inference_mode = True
@@ -107,12 +110,143 @@ def import_adapter(
             else sorted(config.target_modules),
             "modules": {tower: names.count(part) for tower, part in towers.items()},
             "parameters": sum(tensor.numel() for tensor in weights.values()),
-            "dtypes": (dtype_names(weights.values()), dtype_names(converted.values())),
+            "dtypes": (dtype_names(weights), dtype_names(converted)),
             "bytes": (partial / ADAPTER).stat().st_size,
             "stop_token": processor.stop_token,
         }
         write_imported_card(partial, facts)
     return out, facts
+
+
+def read_adapter_config(folder: Path):
+    """`adapter_config.json` as a `peft.PeftConfig`; an `OSError` or `ValueError` names the file."""
+    from peft import PeftConfig
+
+    if not (file := folder / "adapter_config.json").is_file():
+        raise FileNotFoundError(f"{file} is missing: name the folder of a peft adapter")
+    try:
+        return PeftConfig.from_pretrained(str(folder))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} is not the configuration of an adapter: {error}") from error
+
+
+def read_adapter(folder: Path, base) -> dict[str, torch.Tensor]:
+    """
+    Reads the weights of an adapter: all that its configuration asks for on its base, and no others.
+
+    Args:
+        folder (`pathlib.Path`):
+            Of the adapter. Of a pickle only tensors are read.
+        base (`PreTrainedModel`):
+            As [`empty_model`] makes it; gets the layers of the adapter.
+
+    Returns:
+        `dict[str, torch.Tensor]`: by name, on the CPU.
+
+    Raises:
+        `OSError`: a file is missing. `ValueError`: a file is damaged, the adapter does not fit the base, or weights
+            are not finite.
+    """
+    from peft import PeftModel
+    from peft.utils import load_peft_weights
+
+    file = weights_file(folder)
+    try:
+        weights = dict(load_peft_weights(str(folder), device="cpu"))
+        for name, tensor in weights.items():
+            if not (isinstance(name, str) and tensor.is_floating_point() and str(tensor.device) == "cpu"):
+                raise TypeError(f"{name!r} is not a tensor of floats")
+            tensor.contiguous()  # a sparse one cannot be
+    except Exception as error:  # whatever a damaged or hostile file provokes
+        raise ValueError(
+            f"{file} is refused, and nothing in it was run: it is damaged, or holds something else than tensors "
+            f"({type(error).__name__})"
+        ) from error
+    if bad := [name for name, tensor in weights.items() if not tensor.isfinite().all()]:
+        raise ValueError(f"{file}: {len(bad)} weights are not finite, such as {bad[0]!r}")
+    config = read_adapter_config(folder)
+    if config.peft_type != "LORA":  # some kinds compute with the weights of their base before they have their own
+        load_idc(folder)
+        return weights
+    misfit = f"{file} does not fit its base model: "
+    config.inference_mode, config.base_model_name_or_path = True, None
+    config.init_lora_weights = False  # some ways to start read the base's weights
+    try:
+        with torch.device("meta"):
+            adapted = PeftModel(base, config)
+        result = adapted.load_adapter(str(folder), "default", torch_device="cpu", low_cpu_mem_usage=True)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # no such modules; other shapes
+        raise ValueError(misfit + " ".join(str(error).split())[:500]) from error
+    for what, keys in (("the base has no module for", result.unexpected_keys), ("it lacks", result.missing_keys)):
+        if keys:
+            raise ValueError(f"{misfit}{what} {len(keys)} weights, such as {sorted(keys)[0]!r}")
+    return weights
+
+
+def weights_file(folder: Path) -> Path:
+    """The file that peft reads the weights of an adapter from."""
+    for name in (ADAPTER, "adapter_model.bin"):
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(f"{folder} has neither {ADAPTER} nor adapter_model.bin")
+
+
+def convert(weights: dict[str, torch.Tensor], dtype: str | None) -> dict[str, torch.Tensor]:
+    """
+    The weights of an adapter in the dtype in which they are kept.
+
+    Args:
+        weights (`dict[str, torch.Tensor]`):
+            By name.
+        dtype (`str`, *optional*):
+            Such as `"float16"`, or `"keep"`. By default weights of 16 bits stay as they are, and others are rounded to
+            bfloat16.
+
+    Raises:
+        `ValueError`: a value is too large for the dtype.
+    """
+    converted = {}
+    for name, tensor in weights.items():
+        kept = dtype == "keep" or (dtype is None and tensor.dtype in HALVES)
+        converted[name] = tensor if kept else tensor.to(getattr(torch, dtype or "bfloat16"))
+        if not converted[name].isfinite().all():
+            raise ValueError(f"{name!r} has values that are too large for {dtype}; give another dtype")
+    return converted
+
+
+def empty_model(base: str | os.PathLike, revision: str | None = None, token: str | None = None):
+    """
+    A base model without memory for its weights, of which only the configuration is read.
+
+    Args:
+        base (`str` or `os.PathLike`):
+            Folder or Hub id.
+        revision (`str`, *optional*), token (`str`, *optional*):
+            On the Hub.
+
+    Returns:
+        `tuple`: one of our models on the device "meta", and the class of its processor.
+
+    Raises:
+        `OSError`: there is no such model. `ValueError`: it is neither BLIP-2 nor InstructBLIP.
+    """
+    where = {"revision": revision or "main", "token": token}
+    model_type = PreTrainedConfig.get_config_dict(base, **where)[0].get("model_type")
+    if model_type not in CAPTIONERS:
+        raise ValueError(f"the base {str(base)!r} is a {model_type!r}, neither BLIP-2 nor InstructBLIP")
+    model_class, processor_class = CAPTIONERS[model_type]
+    with torch.device("meta"):
+        return model_class(model_class.config_class.from_pretrained(base, **where)), processor_class
+
+
+def commit_of(base: str, revision: str | None = None, token: str | None = None) -> str | None:
+    """The commit that a revision of a model on the Hub is at; the revision as it is where nobody can tell."""
+    return getattr(resolve_revision(base, revision, token=token), "resolved", revision)
+
+
+def dtype_names(weights: dict[str, torch.Tensor]) -> str:
+    """The dtypes of tensors, in words."""
+    return " and ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in weights.values()}))
 
 
 def _base(folder: Path, config, base, revision: str | None) -> tuple[str | os.PathLike, str | None]:
@@ -158,4 +292,14 @@ def _generation_config(folder: Path, base_config, processor) -> GenerationConfig
     )
 
 
-__all__ = ["RELEASED_BASE", "RELEASED_REVISION", "import_adapter"]
+__all__ = [
+    "RELEASED_BASE",
+    "RELEASED_REVISION",
+    "commit_of",
+    "convert",
+    "dtype_names",
+    "empty_model",
+    "import_adapter",
+    "read_adapter",
+    "read_adapter_config",
+]

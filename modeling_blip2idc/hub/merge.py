@@ -80,7 +80,7 @@ def merge(
             `dtype`; the logits are others than before.
     """
     with fresh_folder(out) as partial:
-        model, processor, base = load_merged(model_id, revision, dtype)
+        model, processor, base = load_merged(model_id, dtype, revision=revision)
         expected = probe_logits(model, processor)
         stock = _stock_model(model, processor)
         stock.save_pretrained(partial)
@@ -93,7 +93,7 @@ def merge(
     return Path(out)
 
 
-def load_merged(model_id: str | os.PathLike, revision: str | None = None, dtype: torch.dtype | None = None):
+def load_merged(model_id: str | os.PathLike, dtype: torch.dtype | None = None, **kwargs):
     """
     Loads a model, an adapter merged into its base.
 
@@ -101,7 +101,7 @@ def load_merged(model_id: str | os.PathLike, revision: str | None = None, dtype:
     adapter. They are separated before the merge, and stay so (`tie_word_embeddings` is then `False`) if they differ.
 
     Args:
-        model_id (`str` or `os.PathLike`), revision (`str`, *optional*):
+        model_id (`str` or `os.PathLike`), kwargs:
             As for [`load_idc`].
         dtype (`torch.dtype`, *optional*):
             Of the weights, by default that of the base.
@@ -116,7 +116,7 @@ def load_merged(model_id: str | os.PathLike, revision: str | None = None, dtype:
     """
     # a wider dtype has to be there before the merge, a narrower one is for its result
     wider = {"dtype": dtype} if dtype == torch.float32 else {}
-    model, processor = load_idc(model_id, revision=revision, **wider)
+    model, processor = load_idc(model_id, **wider, **kwargs)
     base = None
     if hasattr(model, "peft_config"):
         config = model.peft_config["default"]

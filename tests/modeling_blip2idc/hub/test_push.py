@@ -18,9 +18,9 @@ from modeling_blip2idc import (
     load_idc,
     lora_config,
 )
+from modeling_blip2idc.hub.import_adapter import convert, empty_model, read_adapter
 from modeling_blip2idc.hub.merge import merge
 from modeling_blip2idc.hub.model_card import is_generated
-from modeling_blip2idc.hub.prepare_upload import convert, empty_model, read_adapter
 from modeling_blip2idc.hub.push import push as push_folder
 from modeling_blip2idc.hub.saving import name_base
 from modeling_blip2idc.loading.load import EMBEDDED
@@ -323,8 +323,8 @@ def test_the_size_at_the_released_geometry(tmp_path):
         tmp_path / "adapter" / "adapter_model.safetensors",
         metadata={"format": "pt"},
     )
-    _, weights = read_adapter(tmp_path / "adapter", empty_model(tmp_path / "base")[0])
-    rounded = convert(weights, None, tmp_path)
+    weights = read_adapter(tmp_path / "adapter", empty_model(tmp_path / "base")[0])
+    rounded = convert(weights, None)
     assert sum(tensor.numel() for tensor in rounded.values()) == 6_414_336
     assert {tensor.dtype for tensor in rounded.values()} == {torch.bfloat16}
     save_file(rounded, tmp_path / "rounded.safetensors")
