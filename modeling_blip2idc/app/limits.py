@@ -1,30 +1,24 @@
 """What the page takes from strangers, and how long it keeps it: images, requests, files."""
 
 import os
-import re
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from ..image_utils_blip2idc import ImageLoadError, load_image
+from ..image_files_blip2idc import ImageLoadError, decoding, open_image
+from ..image_utils_blip2idc import load_image
 
 MAX_BYTES, MAX_PIXELS = 20_000_000, 50_000_000  # of each image
-MAX_SCANS = 40
 MAX_JSON = 1_000_000  # bytes; a request of the page has less than a thousandth
 SHOWN = 1024  # longest side in pixels of what is drawn, and of what the model sees
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # Pillow knows others that run programs
 NAMES = ("before", "after", "model")
-# Of 50 megapixels with transparency, one image takes 1.2 GB while it is read, and each thread keeps some of that.
+# An image takes up to 1 GiB while it is read, and each thread keeps some of that.
 _READERS = ThreadPoolExecutor(2, thread_name_prefix="read_image")
-_LIMITS = f"the limits are {MAX_BYTES // 10**6} MB and {MAX_PIXELS // 10**6} megapixels for each image."
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # of a JPEG's segment, or its end; none occurs in a scan's data
 
 
 def read_image(path: str | os.PathLike | None, side: str) -> Image.Image:
@@ -47,52 +41,18 @@ def read_image(path: str | os.PathLike | None, side: str) -> Image.Image:
 
 
 def _read(path: str | os.PathLike, name: str) -> Image.Image:
-    try:
-        size = os.path.getsize(path)
-        content = Path(path).read_bytes() if size <= MAX_BYTES else b""
-    except OSError as error:
-        raise ImageLoadError(f"{name} is not there any more: choose it again.") from error
-    if size > MAX_BYTES:
-        raise ImageLoadError(f"{name} has {size / 1e6:.2f} MB; {_LIMITS}")
-    Image.init()
-    formats = [one for one in FORMATS if one in Image.OPEN]
-    try:
-        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            opened = Image.open(BytesIO(content), formats=formats)
-    except Image.DecompressionBombError as error:
-        raise ImageLoadError(f"{name} has far too many pixels; {_LIMITS}") from error
-    except Exception as error:  # Pillow's readers raise nearly anything on damaged headers
-        raise ImageLoadError(
-            f"{name} is damaged, or not an image: choose a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF file."
-        ) from error
-    with opened:
+    if not os.path.isfile(path):
+        raise ImageLoadError(f"{name} is not there any more: choose it again.")
+    with open_image(path, name, max_bytes=MAX_BYTES) as opened, decoding(name):
         if opened.width * opened.height > MAX_PIXELS:
-            millions = opened.width * opened.height / 1e6
-            raise ImageLoadError(f"{name} has {opened.width} x {opened.height} = {millions:.2f} megapixels; {_LIMITS}")
-        if opened.format in ("JPEG", "MPO") and (scans := jpeg_scans(content)) > MAX_SCANS:
-            raise ImageLoadError(f"{name} is a JPEG of {scans} scans, and would take minutes to read: save it anew.")
+            millions, most = opened.width * opened.height / 1e6, MAX_PIXELS // 10**6
+            raise ImageLoadError(
+                f"{name} has {opened.width} x {opened.height} = {millions:.2f} megapixels; the limit is {most}."
+            )
         opened.draft(None, (SHOWN, SHOWN))  # of a JPEG, decode no more than is needed
         image = load_image(opened, name)
         image.thumbnail((SHOWN, SHOWN), reducing_gap=2.0)
     return image
-
-
-def jpeg_scans(content: bytes) -> int:
-    """
-    Number of passes over its pixels that a JPEG consists of. A progressive one has about ten. The standard sets no
-    limit, one more takes a few bytes, and each costs the time of the whole image (ITU-T T.81, annexes B and G).
-
-    Args:
-        content (`bytes`): the file.
-
-    Returns:
-        `int`: number of scans, of the first image if there are more.
-    """
-    scans, place = 0, 2
-    while (found := _MARKER.search(content, place)) and found[0] != b"\xff\xd9":
-        scans += found[0] == b"\xff\xda"
-        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
-    return scans
 
 
 class RequestError(ValueError):

@@ -50,11 +50,16 @@ sys.addaudithook(watch)
 
 def _start(folder: Path, *options: str) -> subprocess.Popen:
     """Offline, with its temporary files in `folder`."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}
+    unset = ("NO_PROXY", "no_proxy")
+    environment = {
+        name: os.environ[name] for name in os.environ if not name.startswith("GRADIO_") and name not in unset
+    }
     environment |= {"GRADIO_TEMP_DIR": str(folder / "gradio"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     (folder / "watch").mkdir()
     (folder / "watch" / "sitecustomize.py").write_text(WATCH)
-    environment |= {"no_proxy": "127.0.0.1", "PYTHONPATH": os.pathsep.join([str(folder / "watch"), str(ROOT)])}
+    environment |= {"PYTHONPATH": os.pathsep.join([str(folder / "watch"), str(ROOT)])}
+    # as in an office; it is no reason to ask a proxy for the page itself
+    environment |= {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
     with (folder / "log.txt").open("w") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "blip2idc_cli", "serve", *options],

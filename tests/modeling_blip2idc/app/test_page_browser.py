@@ -156,7 +156,7 @@ def test_what_goes_wrong_is_said_on_the_page(open_page, server, tmp_path):
     broken.write_bytes(b"no image")
     page.upload(broken, PAIR["after"])
     page.ask()
-    page.wait.until(lambda _: "damaged, or not an image" in page.text(".trouble"))
+    page.wait.until(lambda _: "damaged or not an image" in page.text(".trouble"))
     assert page.all("#where img") == page.all("#swipe img") == [] and page.fits()
     page.choose_model("model")
     page.find(".examples button").click()

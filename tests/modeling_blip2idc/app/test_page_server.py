@@ -92,7 +92,7 @@ def test_programs_call_it(server, folder, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     jobs = [ask(*pair) for pair in PAIRS]
     refused = {
-        "The before image broken.png is damaged, or not an image": ask(str(tmp_path / "broken.png"), PAIRS[0][1]),
+        "The before image broken.png: starts with": ask(str(tmp_path / "broken.png"), PAIRS[0][1]),
         "model cannot be loaded; the server's log": ask(*PAIRS[0], "model"),
         "The after image is a URL; nothing is fetched here": ask(PAIRS[0][0], "http://example.com/a.png"),
     }
@@ -251,6 +251,35 @@ def test_ctrl_c_ends_it_cleanly(tmp_path):
         assert os.path.isfile(upload(server))
         assert server.end(signal.SIGINT) == 0
         assert [path for path in (tmp_path / "gradio").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+def test_ipv6(host):
+    gradio = pytest.importorskip("gradio")
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    from modeling_blip2idc.app.page import serve
+
+    with gradio.Blocks() as page:
+        gradio.HTML("words")
+    address = serve(page.queue(), host, 0, block=False)
+    assert address.startswith(f"http://[{host.strip('[]')}]:")
+    assert "words" in httpx.get(f"{address}/config").text
+    if host == "::":  # and IPv4
+        assert httpx.get(f"http://127.0.0.1:{address.rsplit(':', 1)[1]}/config").status_code == 200
+    with pytest.raises(OSError, match="Address already in use"):
+        serve(page, host, int(address.rsplit(":", 1)[1]), block=False)
+
+
+def test_behind_a_reverse_proxy(tmp_path, monkeypatch):
+    from modeling_blip2idc.app.page import build, serve
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setenv("GRADIO_ROOT_PATH", "/idc")
+    address = serve(build(), "127.0.0.1", 0, block=False)
+    headers = {"X-Forwarded-Host": "example.org", "X-Forwarded-Proto": "https"}
+    assert httpx.get(f"{address}/config", headers=headers).json()["root"] == "https://example.org/idc"
+    assert httpx.get(f"{address}/theme.css").status_code == 200
 
 
 def test_from_another_thread_and_without_waiting(tmp_path, monkeypatch):
