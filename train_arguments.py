@@ -9,8 +9,9 @@ import torch
 from transformers import Seq2SeqTrainingArguments
 
 from datasets_syned import lessons
-from datasets_syned.specs import check_files, check_spec, place_spec
+from datasets_syned.specs import check_files, check_roots, check_spec, place_spec
 from modeling_blip2idc.hub.push import claim_repo
+from modeling_blip2idc.loading.load import check_folder
 from modeling_blip2idc.loading.lora import TOWERS
 from modeling_blip2idc.loading.trainable import check_trainable
 from modeling_blip2idc.training.run_folder import claim_run, is_finished
@@ -74,6 +75,9 @@ class DataArguments:
     data_dir: list[str] = field(
         default_factory=list, metadata={"help": "folder of the files; name=folder for one of several"}
     )
+    extend_vocabulary: bool = field(
+        default=False, metadata={"help": "add the words of train_data that the model's tokenizer does not know"}
+    )
     augment: bool = field(default=False, metadata={"help": "blur and JPEG on training images (paper, section 5.1)"})
     max_length: int | None = field(default=None, metadata={"help": "tokens of a row, image tokens included"})
     shuffle_buffer: int = field(default=1000, metadata={"help": "rows among which streamed ones are shuffled"})
@@ -84,6 +88,11 @@ class DataArguments:
     curriculum: list[list] | None = field(
         default=None, metadata={"help": "of dense_supervision: [until, [parts]] of each phase"}
     )
+
+    @property
+    def specs(self):
+        """All data sets of the run."""
+        return [spec for spec in (*self.train_data, self.eval_data, self.test_data) if spec is not None]
 
 
 @dataclass
@@ -128,8 +137,12 @@ def check(model_args, data_args, training_args):
     for name in ("train_data", "eval_data", "test_data"):
         if (specs := getattr(data_args, name)) is not None:
             check_spec(name, specs, masks=data_args.dense_supervision and name == "train_data")
-    if any(spec.get("streaming") for spec in data_args.train_data) and training_args.max_steps <= 0:
-        raise ValueError("train_data is a stream, whose end nobody knows: give max_steps")
+    check_roots(data_args.specs, data_args.data_dir)
+    if any(spec.get("streaming") for spec in data_args.train_data):
+        if training_args.max_steps <= 0:
+            raise ValueError("train_data is a stream, whose end nobody knows: give max_steps")
+        if data_args.extend_vocabulary:
+            raise ValueError("extend_vocabulary reads all captions first: leave out `streaming: true`")
     for name in ("eval_data", "test_data"):
         if (getattr(data_args, name) or {}).get("streaming"):
             raise ValueError(f"{name}: rows to be scored cannot be a stream: leave out `streaming: true`")
@@ -184,6 +197,8 @@ def _check_dense_supervision(model_args, data_args, training_args):
 
 def preflight(model_args, data_args, training_args):
     """Raises a `ValueError` or `OSError`, from small files alone, for what would fail after minutes or days."""
+    if model_args.model is not None:
+        model_args.model = check_folder(model_args.model)  # of a run, its result
     if model_args.scratch is None:
         how = {"fp16": training_args.fp16, "use_cpu": training_args.use_cpu}
         how["attn_implementation"] = model_args.attn_implementation

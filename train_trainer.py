@@ -12,6 +12,7 @@ a run that was interrupted, and with more `--max_steps` or `--num_train_epochs` 
 
 import copy
 import json
+import math
 import shutil
 import sys
 from functools import partial
@@ -32,6 +33,7 @@ from modeling_blip2idc.hub.model_card import write_card
 from modeling_blip2idc.hub.push import push
 from modeling_blip2idc.hub.saving import name_base, remove_code, save_compact
 from modeling_blip2idc.image_processing_blip2idc import make_canvas
+from modeling_blip2idc.loading import vocabulary
 from modeling_blip2idc.loading.load import EMBEDDED, load_idc
 from modeling_blip2idc.loading.lora import count_trainable
 from modeling_blip2idc.loading.trainable import load_trainable
@@ -43,17 +45,21 @@ from train_arguments import parse, preflight, repo_name, runs
 METRIC = Path(__file__).parent / "metrics" / "cider"
 
 
-def make_model(args, training_args, with_auxiliary):
-    """The model to be trained and its processor."""
+def make_model(args, training_args, with_auxiliary, captions=(), extend=False):
+    """The model to be trained and its processor, which knows the words of the captions or is extended by them."""
     if args.scratch is not None:
         words = lessons.vocabulary()
         model, processor = build_from_scratch(words, no_change_captions=NO_CHANGE_CAPTIONS, **args.scratch)
+        if extend:
+            vocabulary.extend_vocabulary(model, processor, captions)
+        vocabulary.check_vocabulary(processor, captions)
         if with_auxiliary:
             add_auxiliary(model, lessons.PATCH_CLASSES, lessons.PAIR_CLASSES, lessons.CLASS_WEIGHTS)
     else:
         names = ("revision", "dtype", "attn_implementation", "tuning", "towers", "targets", "rank", "lora_alpha")
         options = {name: getattr(args, name) for name in (*names, "lora_dropout")}
         options["activation_checkpointing"] = training_args.activation_checkpointing
+        options |= {"captions": captions, "extend": extend}
         model, processor = load_trainable(args.model, device=training_args.device, **options)
     for name in ("prompt", "draft"):
         if (value := getattr(args, name)) is not None:
@@ -98,7 +104,9 @@ def make_trainer(model_args, data_args, training_args, parts, eval_rows):
     training_args = copy.copy(training_args)
     training_args.push_to_hub = False  # the Trainer would publish its checkpoints
     training_args.hub_token = None  # it would be in training_args.bin
-    model, processor = make_model(model_args, training_args, data_args.dense_supervision)
+    own = data_args.dense_supervision  # which makes its captions
+    captions = [] if own else [*training_data.captions_of(parts), *filter(None, [model_args.prompt])]
+    model, processor = make_model(model_args, training_args, own, captions, data_args.extend_vocabulary)
     train_rows, collator = make_train_data(data_args, training_args, parts, processor, model.config)
     callbacks = [RunLog(draw_curves)]
     if training_args.early_stopping_patience is not None:
@@ -127,6 +135,7 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
     trainable = {part: n for part, n in count_trainable(trainer.model).items() if n}
     if trainer.is_world_process_zero():
         print("trainable parameters:", ", ".join(f"{part} {n:,}" for part, n in trainable.items()), flush=True)
+        note_unknown(trainer.processing_class, {"eval_data": eval_rows, "test_data": test_rows})
     trainer.train(resume_from_checkpoint=last_checkpoint(training_args.output_dir))
 
     folder = Path(training_args.output_dir)
@@ -152,12 +161,28 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
             cider = 100 * report["scores"]["cider"]
             print(f"CIDEr {cider:.1f} on {report['count']:,} test pairs; see {folder / 'report.md'}", flush=True)
     if trainer.is_world_process_zero():
+        point_to_final(folder)
         if test_rows is None:
             note(report, folder / "final")
         write_card(folder / "final", report, folder / "curves.png")
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.free_memory()
     return report
+
+
+def point_to_final(folder):
+    """Copies beside `final` what `pipeline(model=folder)` reads before our loader, which looks into `final`."""
+    for name in ("adapter_config.json", "config.json"):
+        if (folder / "final" / name).is_file():
+            shutil.copyfile(folder / "final" / name, folder / name)
+
+
+def note_unknown(processor, data):
+    """Prints which words of the captions to be scored no caption of this model can have."""
+    for name, rows in data.items():
+        share, words = vocabulary.unknown_words(processor, training_data.captions_of([rows] if rows else []))
+        if words:
+            print(f"{name}: the model does not know {share:.1%} of the words: {vocabulary.some_of(words)}", flush=True)
 
 
 def note(report, out):
@@ -207,6 +232,9 @@ def score(trainer, out, rows, dtype):
 def main(model_args, data_args, training_args):
     """Trains once, or once for each of the seeds. Returns what `report.json` holds."""
     preflight(model_args, data_args, training_args)
+    pairs, seconds = training_data.to_render(data_args.specs)
+    if pairs and training_args.process_index == 0:
+        print(f"rendering {pairs:,} pairs first, which takes about {math.ceil(seconds)} s", flush=True)
     parts, (eval_rows, test_rows) = (
         [spec and training_data.load(place_spec(spec, data_args.data_dir)) for spec in specs]
         for specs in (data_args.train_data, (data_args.eval_data, data_args.test_data))
@@ -242,6 +270,7 @@ def combine(reports, args, folder, greater_is_better):
     best = choose(reports, key=lambda seed: reports[seed]["about"]["evaluation"] or 0.0)
     shutil.copytree(folder / f"seed-{best}" / "final", folder / "final", dirs_exist_ok=True)
     name_base(folder / "final", EMBEDDED if args.model is None else args.model)
+    point_to_final(folder)
     report = {**reports[best], "about": {**reports[best]["about"], "model": folder.resolve().name}}
     if "scores" in report:
         report["seeds"] = summarize_seeds(reports)
@@ -259,7 +288,10 @@ if __name__ == "__main__":
         preflight(*arguments)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    main(*arguments)
+    try:
+        main(*arguments)
+    except vocabulary.UnknownWordsError as error:
+        sys.exit(f"error: {error}")
     if distributed.is_initialized():  # together: a process that ends first can take the others' connection with it
         distributed.barrier()
         distributed.destroy_process_group()

@@ -1,6 +1,7 @@
 """Data sets as a recipe names them: dicts of arguments of `datasets.load_dataset`."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -54,15 +55,9 @@ def place_spec(spec: Mapping[str, Any], roots: Sequence[str]) -> dict[str, Any]:
     Raises:
         ValueError: two roots for one benchmark, a name that is none, or no folder after it.
     """
-    names = {config.name for config in CONFIGS}
     folders = {}
     for root in roots:
-        name, equals, folder = root.partition("=")
-        name, folder = (name, folder) if equals and name in names else (None, root)
-        if equals and name is None and "/" not in root.partition("=")[0]:
-            raise ValueError(f"data_dir {root!r}: no such benchmark; there are {', '.join(sorted(names))}")
-        if not folder:
-            raise ValueError(f"data_dir {root!r}: no folder is named")
+        name, folder = _named(root)
         if name in folders:
             raise ValueError(f"data_dir: {folders[name]!r} and {folder!r} for the same data; name them as name=folder")
         folders[name] = folder
@@ -71,6 +66,53 @@ def place_spec(spec: Mapping[str, Any], roots: Sequence[str]) -> dict[str, Any]:
     if spec["path"] != NAME or config == DEFAULT or "data_dir" in spec or folder is None:
         return dict(spec)
     return {**spec, "data_dir": folder}
+
+
+def _named(root: str) -> tuple[str | None, str]:
+    """The benchmark that a root is for, if it says one, and the folder."""
+    names = {config.name for config in CONFIGS}
+    name, equals, folder = root.partition("=")
+    if equals and name not in names and "/" not in name:
+        raise ValueError(f"data_dir {root!r}: no such benchmark; there are {', '.join(sorted(names))}")
+    name, folder = (name, folder) if equals and name in names else (None, root)
+    if not folder:
+        raise ValueError(f"data_dir {root!r}: no folder is named")
+    return name, folder
+
+
+def check_roots(specs: Sequence[Mapping[str, Any]], roots: Sequence[str]) -> None:
+    """
+    Refuses a root that does not exist, and one that no data set would read.
+
+    Args:
+        specs (`Sequence[dict]`): all data sets of a run, as for [`place_spec`].
+        roots (`Sequence[str]`): as for [`place_spec`].
+
+    Raises:
+        ValueError: names the root, and what would read it; and as for [`place_spec`].
+    """
+    for i, root in enumerate(roots):
+        name, folder = _named(root)
+        if not Path(folder).expanduser().is_dir():
+            raise ValueError(f"data_dir {root!r}: there is no folder {folder!r}")
+        elsewhere = [*roots[:i], f"{root}/..", *roots[i + 1 :]]
+        if all(place_spec(spec, roots) == place_spec(spec, elsewhere) for spec in specs):
+            there = ", ".join(dict.fromkeys(_label(spec) for spec in specs))
+            raise ValueError(
+                f"data_dir {root!r} is read by no data set of this run, which are {there}. It would be read by "
+                f"{{path: {NAME}, name: {name or 'folder'}, split: train}} without a data_dir of its own; "
+                "recipes/my_pairs.yaml trains on a folder of pairs."
+            )
+
+
+def _label(spec: Mapping[str, Any]) -> str:
+    config = spec.get("name") or DEFAULT
+    if spec["path"] != NAME:
+        return repr(spec["path"])
+    if config == DEFAULT:
+        return f"{config!r} (rendered)"
+    place = next((f" ({key}: {spec[key]})" for key in ("data_dir", "repo") if key in spec), "")
+    return f"{config!r}{place}"
 
 
 def check_files(spec: Mapping[str, Any]) -> None:

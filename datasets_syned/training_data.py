@@ -1,18 +1,23 @@
 """From the data sets that a recipe names to what a Trainer reads."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import datasets
 from datasets.fingerprint import Hasher
 
+from .builder import DEFAULT
 from .lessons import Lessons, prepare_lesson
+from .registration import NAME
 from .schema import FEATURES
-from .specs import check_spec
+from .specs import READING, check_spec
 
 NEEDED = ("id", "before", "after", "captions")
+TIMED = 5  # pairs that are rendered to see how long all of them take
 
 
 def load(spec: Mapping[str, Any]) -> datasets.Dataset | datasets.IterableDataset:
@@ -76,6 +81,55 @@ def concatenate(
     if len(parts) > 1:
         parts = [datasets.interleave_datasets(parts, stopping_strategy="all_exhausted_without_replacement")]
     return parts[0].shuffle(seed=seed, buffer_size=buffer_size)
+
+
+def to_render(specs: Iterable[Mapping[str, Any]]) -> tuple[int, float]:
+    """
+    What has to be rendered before data sets of a recipe can be read.
+
+    Args:
+        specs (`Iterable[dict]`): arguments of `datasets.load_dataset`, of any data sets.
+
+    Returns:
+        `tuple[int, float]`: pairs of "scenes" that are not in the cache, and about how many seconds they take, as the
+        first few pairs of each data set do.
+    """
+    pairs, seconds, seen = 0, 0.0, set()
+    for spec in specs:
+        if spec["path"] != NAME or spec.get("name", DEFAULT) != DEFAULT or spec.get("streaming"):
+            continue
+        builder = datasets.load_dataset_builder(**{key: value for key, value in spec.items() if key not in READING})
+        if builder.cache_dir in seen or Path(builder.cache_dir).is_dir():
+            continue
+        seen.add(builder.cache_dir)
+        (split, _), *_ = builder.config.sizes.items()
+        rows = sum(builder.config.sizes.values())
+        began = time.perf_counter()
+        for i in range(min(TIMED, rows)):
+            builder.config.settings.row(split, i)
+        pairs += rows
+        processes = min(spec.get("num_proc") or 1, os.cpu_count() or 1)
+        seconds += (time.perf_counter() - began) / min(TIMED, rows) * rows / processes
+    return pairs, seconds
+
+
+def captions_of(parts: Iterable[datasets.Dataset | datasets.IterableDataset], most: int = 1000) -> list[str]:
+    """
+    The references of data sets, each once; no image is read.
+
+    Args:
+        parts (`Iterable[datasets.Dataset]` or `Iterable[datasets.IterableDataset]`): with the column captions.
+        most (`int`, *optional*, defaults to 1000): rows that are read of a stream.
+
+    Returns:
+        `list[str]`
+    """
+    found = {}
+    for part in parts:
+        captions = part.select_columns("captions")
+        for row in captions.take(most) if isinstance(part, datasets.IterableDataset) else captions:
+            found |= dict.fromkeys([row["captions"]] if isinstance(row["captions"], str) else row["captions"])
+    return list(found)
 
 
 def with_lengths(rows: datasets.Dataset, tokenize: Callable[[list[str]], Sequence[Sequence[int]]]) -> datasets.Dataset:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from transformers import GenerationConfig
 from transformers.utils import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
@@ -16,18 +18,28 @@ EMBEDDED_NAME = "modeling_blip2idc/mini"  # by which an adapter names it: every 
 HUB_KEYWORDS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
-def check_folder(model_id: str, subfolder: str = "") -> None:
-    """Refuse a missing folder, which transformers would take for a Hub id, and a folder without a model."""
+def check_folder(model_id: str, subfolder: str = "") -> str:
+    """
+    The folder or Hub id of a model: `model_id`, or for the folder of a training run `final` in it.
+
+    Refuse a missing folder, for which the Hub would be asked, and a folder without a model.
+    """
     path = Path(model_id)
     if path.is_dir():
+        if not subfolder and not any(path.glob("*.safetensors")) and any((path / "final").glob("*config.json")):
+            return str(path / "final")
         if not any((path / subfolder / name).is_file() for name in ("config.json", "adapter_config.json")):
             raise FileNotFoundError(
                 f"No model in {str(path / subfolder)!r}: it has neither config.json nor adapter_config.json."
             )
     elif path.exists():
         raise FileNotFoundError(f"{model_id!r} is a file; name the folder of the model.")
-    elif path.is_absolute() or model_id.startswith((".", "~")) or len(path.parts) > 2:
-        raise FileNotFoundError(f"No such folder: {model_id!r}.")
+    else:
+        try:
+            validate_repo_id(model_id)
+        except HFValidationError as error:
+            raise FileNotFoundError(f"No such folder: {model_id!r}, which is not a Hub id either.") from error
+    return model_id
 
 
 def base_of(adapter: str, adapter_file: str) -> tuple[str, str | None]:
@@ -57,7 +69,7 @@ def base_of(adapter: str, adapter_file: str) -> tuple[str, str | None]:
     if os.path.isdir(adapter) and beside.is_dir():
         return str(beside.resolve()), None
     try:
-        check_folder(base)
+        base = check_folder(base)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"The base model of the adapter {adapter!r} is missing. {error}") from error
     return base, config.get("revision")
@@ -97,6 +109,8 @@ def with_adapter(model, adapter: str, base: str, hub: dict[str, Any]) -> torch.n
     config = PeftConfig.from_pretrained(adapter, **hub)
     refuse_learned_prompt(config)
     config.inference_mode = True
+    if isinstance(added := getattr(config, "trainable_token_indices", None), list):
+        resize_vocabulary(model, max(added) + 1)  # words that the base does not know; the adapter has their rows
     misfit = f"The adapter {adapter!r} does not fit its base model {base!r}: "
     try:
         adapted = PeftModel(model, config)
@@ -110,6 +124,15 @@ def with_adapter(model, adapter: str, base: str, hub: dict[str, Any]) -> torch.n
     if has_file(adapter, "generation_config.json", hub):  # how its captions were searched when it was scored
         model.generation_config = GenerationConfig.from_pretrained(adapter, **hub)
     return adapted
+
+
+def resize_vocabulary(model, size: int) -> None:
+    """Make room for `size` tokens in a model, in place, and let peft see that embeddings and head share weights."""
+    if size > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(size, mean_resizing=False)
+    # peft reads both of the outer model alone, and would train a head of its own, which is lost in a merge
+    model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings
+    model._tied_weights_keys = model.all_tied_weights_keys
 
 
 def refuse_learned_prompt(config) -> None:

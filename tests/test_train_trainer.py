@@ -53,7 +53,7 @@ class TestFromNothing:
         assert_nothing_of_this_machine(final)
         assert {path.name for path in folder.iterdir()} == {
             "checkpoint-4", "checkpoint-6", "final", "settings.json", "metrics.jsonl", "curves.png", "report.json",
-            "report.md", "gallery.html", "predictions.jsonl",
+            "report.md", "gallery.html", "predictions.jsonl", "config.json",
         }  # fmt: skip
 
     def test_the_report(self, toy):

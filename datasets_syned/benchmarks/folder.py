@@ -1,9 +1,11 @@
 """Pairs of your own: a table of image paths and captions, or two folders and a captions file."""
 
+import hashlib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 from ..pairs import Pair
@@ -34,6 +36,10 @@ class FolderConfig(BenchmarkConfig):
         file (`str`, *optional*): the table or captions file to read, where the folder holds several.
         columns (`dict[str, str]`, *optional*): names of your columns, as in `{"before": "img_a", "captions": "text"}`.
             With two folders, "before" and "after" are the names of the folders.
+        holdout (`float`, *optional*, defaults to 0): share of the train pairs, below 0.5, that becomes "validation",
+            and as many "test", where the folder has no such split of its own; at least one pair each. Which ones
+            depends on `seed` and the name of the first image; pairs with the same first image stay together.
+        seed (`int`, *optional*, defaults to 0): of the split.
         data_dir, on_error: see [`BenchmarkConfig`]. `on_error="skip"` also leaves out rows without a caption.
 
     Example:
@@ -43,6 +49,8 @@ class FolderConfig(BenchmarkConfig):
     name: str = "folder"
     file: str | None = None
     columns: dict | None = None
+    holdout: float = 0.0
+    seed: int = 0
 
     TITLE = "What such a folder looks like"
     SOURCES = ("help(datasets_syned.benchmarks.folder.FolderConfig)",)
@@ -88,7 +96,34 @@ class FolderConfig(BenchmarkConfig):
         plan.pairs = {split: _pairs(found) for split, found in drafts.items() if found}
         if not plan.pairs:
             raise BenchmarkFilesError(f"{' and '.join(map(str, plan.annotations))}: no row has a caption")
+        self._hold_out(plan.pairs, root)
         return plan
+
+    def _hold_out(self, splits: dict[str, list[Pair]], root: Path) -> None:
+        """Moves pairs from train into the splits that are missing."""
+        if isinstance(self.holdout, bool) or not isinstance(self.holdout, int | float) or not 0 <= self.holdout < 0.5:
+            raise ValueError(f"holdout={self.holdout!r} must be a share of the train pairs, from 0 to below 0.5")
+
+        def draw(pair):
+            name = unicodedata.normalize("NFC", pair.before.relative_to(root).as_posix())
+            return hashlib.sha256(f"{self.seed} {name}".encode()).digest()
+
+        missing = [split for split in ("validation", "test") if split not in splits and self.holdout]
+        if not missing:
+            return
+        train = splits.get("train", [])
+        groups = [list(pairs) for _, pairs in groupby(sorted(train, key=draw), key=draw)]
+        for split in missing:
+            splits[split] = []
+            while groups and len(splits[split]) < max(1, round(self.holdout * len(train))):
+                splits[split] += groups.pop()
+        if not groups:
+            raise BenchmarkFilesError(
+                f"{root}: holdout={self.holdout} leaves none of its {len(train)} pairs for train (pairs with the same "
+                "first image stay together). Give more pairs, or a column split"
+            )
+        kept = {pair.id for group in groups for pair in group}
+        splits["train"] = [pair for pair in train if pair.id in kept]
 
     def _files(self, root: Path) -> list[tuple[str | None, Path]]:
         """The files to read, each with its split if its name says one."""

@@ -53,8 +53,7 @@ def write_canvas(
     """
     if Path(out).suffix.lower() != ".png":
         raise WrongUse(f"{out}: the canvas is written as a .png; other formats would change its pixels.")
-    model_id = os.fspath(EMBEDDED if model_id is None else model_id)
-    check_folder(model_id)
+    model_id = check_folder(os.fspath(EMBEDDED if model_id is None else model_id))
     adapter_file = find_adapter_config_file(model_id, revision=revision)
     if adapter_file is not None and not has_file(model_id, "processor_config.json", revision):
         model_id, revision = base_of(model_id, adapter_file)

@@ -252,7 +252,7 @@ def dtype_names(weights: dict[str, torch.Tensor]) -> str:
 def _base(folder: Path, config, base, revision: str | None) -> tuple[str | os.PathLike, str | None]:
     """Id or folder of the base, and the commit of it on the Hub."""
     if base is not None:
-        check_folder(os.fspath(base))
+        base = check_folder(os.fspath(base))
     elif config.base_model_name_or_path:
         try:
             base, named = base_of(str(folder), str(folder / "adapter_config.json"))

@@ -92,7 +92,7 @@ def load_idc(
     model_id = os.fspath(EMBEDDED if model_id is None else model_id)
     options = {name: value for name, value in {"revision": revision, **kwargs}.items() if value is not None}
     hub = {name: options[name] for name in HUB_KEYWORDS if name in options}
-    check_folder(model_id, hub.get("subfolder", ""))
+    model_id = check_folder(model_id, hub.get("subfolder", ""))
     found = find_base(model_id, hub)
     base, base_hub = found or (model_id, hub)
     model_class, processor_class = _classes(base, base_hub)

@@ -1,6 +1,7 @@
 """A checkpoint made ready for training: all weights, LoRA, or LoRA over a base of four bits."""
 
 import os
+from collections.abc import Iterable
 from importlib.util import find_spec
 
 import torch
@@ -11,6 +12,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 from ..pipeline_blip2idc import CAPTIONERS
 from .load import EMBEDDED, attention_by_part, base_of, check_folder, load_idc
 from .lora import TOWERS, check_towers, lora_config
+from .vocabulary import check_vocabulary, extend_vocabulary
 
 TUNINGS = ("lora", "full", "qlora")
 DTYPES = ("bfloat16", "float32", "float64")
@@ -61,8 +63,7 @@ def check_trainable(
 
 def _without_weights(model_id, revision, tuning, attn_implementation):
     """The model that would be loaded, for an adapter its base, on the device "meta"."""
-    model_id = os.fspath(EMBEDDED if model_id is None else model_id)
-    check_folder(model_id)
+    model_id = check_folder(os.fspath(EMBEDDED if model_id is None else model_id))
     adapter_file = find_adapter_config_file(model_id, revision=revision)
     if adapter_file is not None:
         if tuning != "full":
@@ -94,6 +95,8 @@ def load_trainable(
     lora_dropout: float = 0.05,
     device: torch.device | str = "cpu",
     activation_checkpointing: bool = False,
+    captions: Iterable[str] = (),
+    extend: bool = False,
 ) -> tuple:
     """
     A model whose trainable parameters are those that training is to change, and its processor.
@@ -109,13 +112,17 @@ def load_trainable(
         device (`torch.device` or `str`, *optional*, defaults to `"cpu"`): where training will be.
         activation_checkpointing (`bool`, *optional*, defaults to `False`):
             Whether the Trainer will recompute activations, which a quantized base has to know.
+        captions (`Iterable[str]`, *optional*):
+            What it is to learn: the tokenizer must know the words; see [`check_vocabulary`].
+        extend (`bool`, *optional*, defaults to `False`):
+            Whether to add those that it does not know; see [`extend_vocabulary`]. LoRA trains their rows, too.
         model_id, revision, attn_implementation: as for [`load_idc`].
 
     Returns:
         `tuple`: the model, a `PeftModel` unless `tuning="full"`, and its processor.
 
     Raises:
-        `ValueError`, `OSError`: as [`check_trainable`] does.
+        `ValueError`, `OSError`: as [`check_trainable`], [`check_vocabulary`] and [`extend_vocabulary`] do.
     """
     on_gpu = torch.device(device).type == "cuda"
     options = {"attn_implementation": attn_implementation}
@@ -126,13 +133,17 @@ def load_trainable(
         options["quantization_config"] = BitsAndBytesConfig(**bits, bnb_4bit_compute_dtype=torch.bfloat16)
         options["device_map"] = {"": device}  # quantized weights cannot be moved later
     model, processor = load_idc(model_id, revision=revision, **options)
+    model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    captions = list(captions)
+    new = extend_vocabulary(model, processor, captions) if extend else []
+    check_vocabulary(processor, captions)
     if tuning == "full":
-        model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
         return model.requires_grad_(True), processor
     if tuning == "qlora":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=activation_checkpointing)
     size = {"r": rank, "lora_alpha": lora_alpha, "lora_dropout": lora_dropout}
-    return get_peft_model(model, lora_config(towers, targets, **size, revision=revision)), processor
+    config = lora_config(towers, targets, **size, revision=revision, trainable_token_indices=new or None)
+    return get_peft_model(model, config), processor
 
 
 __all__ = ["TUNINGS", "check_trainable", "load_trainable"]

@@ -249,3 +249,47 @@ def test_a_table_beside_the_folders_of_its_images(folders):
     root = folders.parent
     table(root, "pairs.csv", [{"before": "before/a.png", "after": "after/a.jpg", "captions": "x", "name": "ignored"}])
     assert files(load(root)["train"]) == [("a.png", "a.jpg")]
+
+
+class TestHoldout:
+    @pytest.fixture
+    def many(self, tmp_path):
+        """Twenty pairs, of which the first four have one image before."""
+        root = images(tmp_path / "many", [f"{i}.png" for i in range(40)])
+        pairs = [(0 if i < 4 else i, 20 + i) for i in range(20)]
+        table(root, "pairs.jsonl", [{"before": f"{a}.png", "after": f"{b}.png", "captions": ["x"]} for a, b in pairs])
+        return root
+
+    def test_splits_that_are_missing(self, many):
+        assert layouts.counts(load(many)) == {"train": 20}
+        data = load(many, holdout=0.1)
+        assert layouts.counts(data) == {"train": 16, "validation": 2, "test": 2}
+        ids = [set(rows["id"]) for rows in data.values()]
+        assert set.union(*ids) == {str(i) for i in range(1, 21)}
+        assert list(data["train"]["id"]) == sorted(data["train"]["id"], key=int)
+
+    def test_drawn_by_the_seed(self, many):
+        drawn = [load(many, holdout=0.1, seed=seed)["test"]["id"][:] for seed in range(6)]
+        assert len({tuple(ids) for ids in drawn}) > 1
+        moved = many.rename(many.with_name("moved"))
+        assert load(moved, holdout=0.1, seed=3)["test"]["id"][:] == drawn[3]
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_pairs_of_one_image_stay_together(self, many, seed):
+        data = load(many, holdout=0.2, seed=seed)
+        assert sum(not {"1", "2", "3", "4"}.isdisjoint(rows["id"]) for rows in data.values()) == 1
+
+    def test_a_split_that_is_there(self, many):
+        table(many, "test.jsonl", [{"before": "1.png", "after": "2.png", "captions": ["x"]}])
+        (many / "pairs.jsonl").rename(many / "train.jsonl")
+        assert layouts.counts(load(many, holdout=0.1)) == {"train": 18, "validation": 2, "test": 1}
+
+    @pytest.mark.parametrize("share", [0.5, -0.1, "0.1", True])
+    def test_no_share(self, many, share):
+        with pytest.raises(ValueError, match=f"holdout={share!r} must be a share of the train pairs"):
+            load(many, holdout=share)
+
+    def test_too_few(self, root):
+        table(root, "pairs.jsonl", [{"before": "a.png", "after": f"{b}.png", "captions": ["x"]} for b in "bcd"])
+        with pytest.raises(ValueError, match="holdout=0.1 leaves none of its 3 pairs for train.* or a column split"):
+            load(root, holdout=0.1)

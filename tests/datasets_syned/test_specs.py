@@ -5,7 +5,7 @@ import json
 import pytest
 from datasets import load_dataset
 
-from datasets_syned.specs import check_files, check_spec, place_spec
+from datasets_syned.specs import check_files, check_roots, check_spec, place_spec
 from tests.datasets_syned import layouts
 
 SCENES = {"path": "syned", "name": "scenes", "split": "train"}
@@ -61,6 +61,28 @@ class TestPlace:
         before = dict(spec)
         assert place_spec(spec, roots) == (spec if folder is None else {**spec, "data_dir": folder})
         assert spec == before
+
+    def test_roots_that_are_read(self, tmp_path):
+        check_roots([SCENES], [])
+        check_roots([STD, SCENES], [str(tmp_path)])
+        check_roots([STD, IER], [str(tmp_path), f"spot_the_diff={tmp_path}"])
+
+    @pytest.mark.parametrize(
+        ("specs", "roots", "message"),
+        [
+            ([STD], ["{}/no"], r"data_dir '{}/no': there is no folder '{}/no'"),
+            ([STD], ["spot_the_diff={}/no"], r"data_dir 'spot_the_diff={}/no': there is no folder '{}/no'"),
+            ([SCENES], ["{}"], r"'{}' is read by no data set of this run, which are 'scenes' \(rendered\)\. It would "
+             r"be read by {{path: syned, name: folder, split: train}} .*; recipes/my_pairs\.yaml"),
+            ([STD, SCENES], ["emu_edit={}"], r"no data set .* are 'spot_the_diff', 'scenes' \(rendered\)\. It would "
+             "be read by {{path: syned, name: emu_edit, split: train}}"),
+            ([STD], ["{}", "spot_the_diff={}"], "'{}' is read by no data set of this run, which are 'spot_the_diff'"),
+            ([{**STD, "data_dir": "mine"}, HUB], ["{}"], r"'spot_the_diff' \(data_dir: mine\), '"),
+        ],
+    )  # fmt: skip
+    def test_roots_that_are_not(self, specs, roots, message, tmp_path):
+        with pytest.raises(ValueError, match=message.format(tmp_path, tmp_path)):
+            check_roots(specs, [root.format(tmp_path) for root in roots])
 
     @pytest.mark.parametrize("spec", [SCENES, {"path": "syned", "split": "train"}, HUB, {**STD, "data_dir": "mine"}])
     def test_what_needs_no_files_or_has_them(self, spec):

@@ -53,6 +53,24 @@ def test_missing_columns(tmp_path):
         training_data.load(spec)
 
 
+def test_captions(cache):
+    rows = training_data.load({**SCENES, "cache_dir": cache})
+    expected = list(dict.fromkeys(caption for row in rows for caption in row["captions"]))
+    assert training_data.captions_of([rows, rows.select([0])]) == expected
+    stream = rows.to_iterable_dataset()
+    assert set(training_data.captions_of([stream], most=1)) == set(rows[0]["captions"])
+    assert training_data.captions_of([datasets.Dataset.from_dict({"captions": ["a", "b", "a"]})]) == ["a", "b"]
+
+
+def test_what_has_to_be_rendered(cache, tmp_path):
+    training_data.load({**SCENES, "cache_dir": cache})
+    new = {**SCENES, "cache_dir": cache, "train": 40, "test": 2}
+    specs = [{**SCENES, "cache_dir": cache}, new, {**new, "split": "test"}, {**new, "seed": 2, "streaming": True}]
+    pairs, seconds = training_data.to_render([*specs, {"path": "json", "data_files": "no.json", "split": "train"}])
+    assert pairs == 42 and 0 < seconds < 60
+    assert training_data.to_render([specs[0]]) == (0, 0.0)
+
+
 def test_concatenate_keeps_common_columns_and_order():
     one = datasets.Dataset.from_dict({"id": ["a"], "captions": [["x"]], "extra": [1]})
     two = datasets.Dataset.from_dict({"captions": [["y"]], "id": ["b"]})
