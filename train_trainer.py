@@ -12,7 +12,6 @@ a run that was interrupted, and with more `--max_steps` or `--num_train_epochs` 
 
 import copy
 import json
-import math
 import shutil
 import sys
 from functools import partial
@@ -38,7 +37,7 @@ from modeling_blip2idc.loading.load import EMBEDDED, load_idc
 from modeling_blip2idc.loading.lora import count_trainable
 from modeling_blip2idc.loading.trainable import load_trainable
 from modeling_blip2idc.training.dry_run import describe, dry_run
-from modeling_blip2idc.training.run_folder import RunLog, about_run, commit_of, last_checkpoint
+from modeling_blip2idc.training.run_folder import RunLog, about_run, commit_of, last_checkpoint, release_run
 from modeling_blip2idc.training.trainer import IDCTrainer
 from train_arguments import parse, preflight, repo_name, runs
 
@@ -180,7 +179,7 @@ def point_to_final(folder):
 def note_unknown(processor, data):
     """Prints which words of the captions to be scored no caption of this model can have."""
     for name, rows in data.items():
-        share, words = vocabulary.unknown_words(processor, training_data.captions_of([rows] if rows else []))
+        share, words = vocabulary.unknown_words(processor, training_data.captions_of([rows] * (rows is not None)))
         if words:
             print(f"{name}: the model does not know {share:.1%} of the words: {vocabulary.some_of(words)}", flush=True)
 
@@ -234,7 +233,7 @@ def main(model_args, data_args, training_args):
     preflight(model_args, data_args, training_args)
     pairs, seconds = training_data.to_render(data_args.specs)
     if pairs and training_args.process_index == 0:
-        print(f"rendering {pairs:,} pairs first, which takes about {math.ceil(seconds)} s", flush=True)
+        print(f"rendering {pairs:,} pairs first, which takes about {seconds:.0f} s", flush=True)
     parts, (eval_rows, test_rows) = (
         [spec and training_data.load(place_spec(spec, data_args.data_dir)) for spec in specs]
         for specs in (data_args.train_data, (data_args.eval_data, data_args.test_data))
@@ -248,9 +247,12 @@ def main(model_args, data_args, training_args):
         if training_args.process_index == 0:
             print(describe(result), flush=True)
         return result
-    reports = {
-        args.seed: train(model_args, data_args, args, parts, eval_rows, test_rows) for args in runs(training_args)
-    }
+    data = parts, eval_rows, test_rows
+    try:
+        reports = {args.seed: train(model_args, data_args, args, *data) for args in runs(training_args)}
+    except vocabulary.UnknownWordsError:
+        release_run(training_args.output_dir)  # the same command with extend_vocabulary shall find it free
+        raise
     report, folder = next(iter(reports.values())), Path(training_args.output_dir)
     if training_args.process_index == 0:
         if training_args.seeds:

@@ -87,6 +87,14 @@ def claim_run(folder: str | os.PathLike, settings: Mapping[str, Any], finished: 
     unfinished.replace(file)
 
 
+def release_run(folder: str | os.PathLike) -> None:
+    """Gives a folder up, with those of its seeds, if nothing has been done in it: another run may claim it."""
+    files = [path for path in Path(folder).rglob("*") if not path.is_dir()]
+    if all(path.name == SETTINGS for path in files):
+        for path in files:
+            path.unlink(missing_ok=True)
+
+
 def _kept(settings):
     """What decides what comes out of a run."""
     streams = any(spec.get("streaming") for spec in settings.get("train_data") or ())
@@ -259,4 +267,5 @@ def public_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 __all__ = [
     "RunLog", "about_run", "claim_run", "commit_of", "is_finished", "last_checkpoint", "pairs_per_step", "public_spec",
+    "release_run",
 ]  # fmt: skip
