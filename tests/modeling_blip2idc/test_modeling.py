@@ -1,11 +1,10 @@
-"""The model against stock BLIP-2, and what it adds: any canvas, generation settings, confidence."""
+"""The models against the stock ones, and what they add: any canvas, generation settings, confidence."""
 
 import logging
 
 import pytest
 import torch
 from transformers import (
-    AutoModelForImageTextToText,
     Blip2Config,
     Blip2ForConditionalGeneration,
     GenerationConfig,
@@ -13,32 +12,33 @@ from transformers import (
 )
 
 from modeling_blip2idc import Blip2IDCConfig, Blip2IDCForConditionalGeneration
-from tests.support.tiny_blip2 import CAPTIONS, random_pairs, tiny_pair
+from tests.support.tiny_blip2 import (
+    CAPTIONS,
+    FAMILIES,
+    bosless_tokenizer,
+    logits,
+    random_pairs,
+    stock_of,
+    tiny,
+    tiny_config,
+    tiny_instructblip,
+    tiny_pair,
+)  # fmt: skip
 
 
-@pytest.fixture(params=["opt", "t5"])
+@pytest.fixture(params=FAMILIES)
 def pair(request):
-    model, processor = tiny_pair(t5=request.param == "t5")
-    return model, processor
+    """Model and processor."""
+    return tiny(request.param)
 
 
 def new_tokens(model, inputs, sequences):
-    return sequences if model.config.is_encoder_decoder else sequences[:, inputs["input_ids"].shape[1] :]
+    """Without the prompt, and without the token that T5's decoder starts with."""
+    return sequences[:, 1 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1] :]
 
 
 def canvas(height, width, count=2, seed=0):
     return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(seed))
-
-
-def stock_of(model):
-    """The stock model with the same weights."""
-    config = model.config.to_dict()
-    parts = {key: config[key] for key in ("vision_config", "qformer_config", "text_config")}
-    stock = Blip2ForConditionalGeneration(
-        Blip2Config(**parts, num_query_tokens=4, image_token_index=config["image_token_index"])
-    ).eval()
-    stock.load_state_dict(model.state_dict())
-    return stock
 
 
 def test_the_real_geometry_has_3744761856_parameters():
@@ -53,113 +53,137 @@ def test_the_real_geometry_has_3744761856_parameters():
     assert [*model.state_dict()] == [*stock.state_dict()]
 
 
-@pytest.mark.parametrize("size", [(28, 28), (56, 28), (28, 56), (14, 28), (14, 14), (42, 70)])
-def test_a_canvas_of_any_size_is_stock_blip2_with_interpolation(tiny_model, size):
+@pytest.mark.parametrize("size", [(28, 28), (56, 28), (14, 28), (42, 70)])
+def test_a_canvas_of_any_size_is_the_stock_model_with_interpolation(pair, size):
     """(14, 28) without the flag: stock BLIP-2 uses the first position embeddings, and says nothing."""
-    stock = stock_of(tiny_model)
-    pixels = canvas(*size)
-    ids = tiny_model._prompt(None, pixels)
+    model, processor = pair
+    stock, flag = stock_of(model), {"interpolate_pos_encoding": True}
+    inputs = processor(images=random_pairs(2), size=dict(zip(("height", "width"), size, strict=True)))
+    assert torch.equal(logits(model, inputs), logits(stock, inputs, **flag))
+    image = {name: inputs[name] for name in inputs if name == "pixel_values" or name.startswith("qformer")}
     with torch.no_grad():
-        ours = tiny_model(pixel_values=pixels, input_ids=ids).logits
-        theirs = stock(pixel_values=pixels, input_ids=ids, interpolate_pos_encoding=True).logits
-        features = tiny_model.get_image_features(pixels).pooler_output
-        expected = stock.get_image_features(pixels, interpolate_pos_encoding=True).pooler_output
-    assert torch.equal(ours, theirs) and torch.equal(features, expected)
-    theirs = stock.generate(pixels, interpolate_pos_encoding=True, max_new_tokens=5)
-    assert torch.equal(tiny_model.generate(pixels, max_new_tokens=5), theirs)
+        features = [each.get_image_features(**image, **extra) for each, extra in ((model, {}), (stock, flag))]
+    assert torch.equal(*(each.pooler_output for each in features))
+    assert torch.equal(model.generate(**inputs, max_new_tokens=5), stock.generate(**inputs, **flag, max_new_tokens=5))
 
 
-@pytest.mark.parametrize("size", [(57, 28), (28, 13), (7, 7)])
-@pytest.mark.parametrize("method", ["__call__", "generate", "get_image_features"])
-def test_a_canvas_that_is_no_multiple_of_the_patch_is_refused(tiny_model, size, method):
-    with pytest.raises(ValueError, match=f"{size[0]}x{size[1]}.*patch size 14"):
-        getattr(tiny_model, method)(canvas(*size))
+class TestRefusals:
+    @pytest.mark.parametrize("size", [(57, 28), (28, 13), (7, 7)])
+    @pytest.mark.parametrize("method", ["__call__", "generate", "get_image_features"])
+    def test_a_canvas_that_is_not_a_multiple_of_the_patch(self, tiny_model, size, method):
+        with pytest.raises(ValueError, match=f"{size[0]}x{size[1]}.*patch size 14"):
+            getattr(tiny_model, method)(canvas(*size))
+
+    @pytest.mark.parametrize("method", ["__call__", "generate", "get_image_features"])
+    def test_no_interpolation_where_it_is_needed(self, tiny_model, method):
+        with pytest.raises(ValueError, match="interpolate_pos_encoding=False.*14x28"):
+            getattr(tiny_model, method)(canvas(14, 28), interpolate_pos_encoding=False)
+
+    @pytest.mark.parametrize("count", [0, 3, 5])
+    def test_a_wrong_number_of_image_tokens(self, pair, count):
+        model, processor = pair
+        inputs = processor(images=random_pairs(2))
+        inputs["input_ids"][1] = processor.tokenizer.pad_token_id
+        inputs["input_ids"][1, :count] = processor.image_token_id
+        for call in (model, model.generate):
+            with pytest.raises(ValueError, match=f"Row 1 of input_ids has {count} image tokens.*num_query_tokens=4"):
+                call(**inputs)
+
+    def test_a_config_without_the_image_token(self, tiny_model):
+        tiny_model.config.image_token_index = None
+        for call in (tiny_model, tiny_model.generate):
+            with pytest.raises(ValueError, match="image_token_index is None"):
+                call(pixel_values=canvas(28, 28))
+
+    def test_training_inputs_in_generate(self, pair):
+        """Their input_ids hold the caption, which generate would then repeat."""
+        model, processor = pair
+        with pytest.raises(ValueError, match="labels.*without captions"):
+            model.generate(**processor(images=random_pairs(1), captions=CAPTIONS[0]))
+
+    @pytest.mark.parametrize("missing", ["input_ids", "qformer_input_ids"])
+    def test_instructblip_without_an_instruction(self, missing):
+        model, processor = tiny_instructblip()
+        inputs = processor(images=random_pairs(1))
+        del inputs[missing], inputs["attention_mask"]
+        for call in (model, model.generate):
+            with pytest.raises((ValueError, TypeError), match=missing):
+                call(**inputs)
 
 
-@pytest.mark.parametrize("method", ["__call__", "generate", "get_image_features"])
-def test_no_interpolation_where_it_is_needed_is_refused(tiny_model, method):
-    with pytest.raises(ValueError, match="interpolate_pos_encoding=False.*14x28"):
-        getattr(tiny_model, method)(canvas(14, 28), interpolate_pos_encoding=False)
-
-
-@pytest.mark.parametrize("count", [0, 3, 5])
-def test_a_wrong_number_of_image_tokens_is_refused(pair, count):
-    model, processor = pair
-    inputs = processor(images=random_pairs(2))
-    ids = inputs["input_ids"].clone()
-    ids[1, :] = processor.tokenizer.pad_token_id
-    ids[1, :count] = processor.image_token_id
-    for call in (model, model.generate):
-        with pytest.raises(ValueError, match=f"Row 1 of input_ids has {count} image tokens.*num_query_tokens=4"):
-            call(pixel_values=inputs["pixel_values"], input_ids=ids)
-
-
-def test_a_config_without_the_image_token_is_refused(tiny_model):
-    tiny_model.config.image_token_index = None
-    for call in (tiny_model, tiny_model.generate):
-        with pytest.raises(ValueError, match="image_token_index is None"):
-            call(pixel_values=canvas(28, 28))
-
-
-def test_generate_from_pixels_alone(pair):
-    model, processor = pair
+@pytest.mark.parametrize("t5", [False, True])
+def test_generate_from_pixels_alone(t5):
+    model, processor = tiny_pair(t5=t5)
     inputs = processor(images=random_pairs(3))
     assert torch.equal(model.generate(inputs["pixel_values"]), model.generate(**inputs))
 
 
-def test_a_caption_does_not_depend_on_its_batch(pair):
-    model, processor = pair
-    inputs = processor(images=random_pairs(32))
-    many = model.generate(**inputs, max_new_tokens=8)
-    rows = [model.generate(inputs["pixel_values"][i : i + 1], max_new_tokens=8)[0] for i in range(32)]
-    assert torch.equal(many, torch.stack(rows))
-    assert len(many.unique(dim=0)) > 2
+def test_generate_from_pixels_alone_without_bos():
+    tokenizer = bosless_tokenizer()
+    tokenizer.add_tokens("<image>", special_tokens=True)
+    config = tiny_config(tokenizer)
+    config.text_config.bos_token_id = None
+    model, pixels = Blip2IDCForConditionalGeneration(config).eval(), canvas(28, 28)
+    ids = torch.full((2, 4), config.image_token_index)
+    assert torch.equal(model.generate(pixels, max_new_tokens=3), model.generate(pixels, ids, max_new_tokens=3))
 
 
-def test_training_inputs_are_refused_by_generate(pair):
-    """Their input_ids hold the caption, which generate would then repeat."""
+def test_a_row_does_not_depend_on_its_batch(pair):
+    """Neither on the pairs nor on the prompts beside it."""
     model, processor = pair
-    with pytest.raises(ValueError, match="labels.*without captions"):
-        model.generate(**processor(images=random_pairs(1), captions=CAPTIONS[0]))
+    pairs = random_pairs(12)
+    prompts = ["", "what has moved in the picture?", "the", "what changed?"] * 3
+    inputs = processor(images=pairs, text=prompts)
+    many = processor.post_process_captions(new_tokens(model, inputs, model.generate(**inputs, max_new_tokens=8)))
+    assert len({*many}) > 1
+    training = processor(images=pairs, text=prompts, captions=(CAPTIONS * 3))
+    together = logits(model, training)
+    for i, prompt in enumerate(prompts):
+        inputs = processor(images=pairs[i], text=prompt)
+        ids = new_tokens(model, inputs, model.generate(**inputs, max_new_tokens=8))
+        assert processor.post_process_captions(ids) == [many[i]]
+        alone = logits(model, processor(images=pairs[i], text=prompt, captions=CAPTIONS[i % 4]))[0]
+        torch.testing.assert_close(together[i, : len(alone)], alone, rtol=1e-4, atol=1e-4)
 
 
 class TestGenerationSettings:
-    def length(self, model, **kwargs):
-        sequences = model.generate(canvas(28, 28), **kwargs)
-        return sequences.shape[1] - (1 if model.config.is_encoder_decoder else 5)
+    def length(self, model, inputs, **kwargs):
+        return new_tokens(model, inputs, model.generate(**inputs, **kwargs)).shape[1]
 
-    def test_top_level_config_then_given_config_then_arguments(self, pair):
-        model, _ = pair
-        never = {"eos_token_id": None}
+    def never(self, processor):
+        """Options with which a caption does not end."""
+        return {"eos_token_id": processor.image_token_id, "suppress_tokens": [processor.image_token_id]}
+
+    def test_top_level_config_then_given_config_then_arguments(self, pair, caplog):
+        model, processor = pair
+        inputs, never = processor(images=random_pairs(2)), self.never(processor)
+        prompt = 1 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
+        assert self.length(model, inputs, **never) == 77  # the stock model stops after 20
         model.generation_config.max_new_tokens = 3
-        assert self.length(model) == 3
-        assert self.length(model, generation_config=GenerationConfig(max_new_tokens=4)) == 4
-        assert self.length(model, generation_config=GenerationConfig(num_beams=2)) == 3
-        assert self.length(model, max_new_tokens=6, **never) == 6
-        assert self.length(model, generation_config=GenerationConfig(max_new_tokens=4), max_new_tokens=6) == 6
-        assert self.length(model) == 3  # nothing of it stuck
-
-    def test_arguments_beside_a_config_do_not_warn(self, tiny_model, caplog):
+        assert self.length(model, inputs, **never) == 3
+        four = GenerationConfig(max_new_tokens=4)
         with caplog.at_level(logging.WARNING):
-            self.length(tiny_model, generation_config=GenerationConfig(max_new_tokens=4), num_beams=2)
-            self.length(tiny_model, max_length=9)
+            assert self.length(model, inputs, generation_config=four, **never) == 4
+            assert self.length(model, inputs, generation_config=GenerationConfig(num_beams=2), **never) == 3
+            assert self.length(model, inputs, generation_config=four, max_new_tokens=6, **never) == 6
+            assert self.length(model, inputs, max_length=prompt + 5, **never) == 5
+            nine = GenerationConfig(max_length=prompt + 9)
+            assert self.length(model, inputs, generation_config=nine, **never) == 9
         assert caplog.messages == []
+        assert self.length(model, inputs, **never) == 3  # nothing of it stuck
 
-    def test_max_length_replaces_max_new_tokens(self, tiny_model):
-        tiny_model.generation_config.max_new_tokens = 3
-        assert self.length(tiny_model, max_length=9) == 4
-        assert self.length(tiny_model, generation_config=GenerationConfig(max_length=9)) == 4
-
-    def test_it_is_saved_with_the_model(self, tiny_model, tmp_path):
+    def test_they_are_saved_with_the_model(self, tiny_model, tmp_path):
         tiny_model.generation_config.max_new_tokens = 2
         tiny_model.save_pretrained(tmp_path)
-        assert self.length(Blip2IDCForConditionalGeneration.from_pretrained(tmp_path)) == 2
+        again = Blip2IDCForConditionalGeneration.from_pretrained(tmp_path)
+        assert again.generate(canvas(28, 28)).shape[1] == 5 + 2
 
-    def test_the_default_limit_is_77_or_what_the_positions_allow(self, tiny_model):
-        ids = tiny_model._prompt(None, canvas(28, 28))
-        assert self.length(tiny_model, eos_token_id=None) in range(1, 78)
-        long = torch.cat([ids, ids.new_full((2, 100), 300)], dim=1)  # of 128 positions, 23 are left
-        assert tiny_model.generate(canvas(28, 28), input_ids=long, eos_token_id=None).shape[1] <= 128
+    @pytest.mark.parametrize("make, words", [(tiny_pair, 50), (tiny_instructblip, 100)])
+    def test_a_decoder_does_not_run_out_of_positions(self, make, words):
+        model, processor = make()
+        inputs = processor(images=random_pairs(1), text=" ".join(["the"] * words))
+        assert 128 > inputs["input_ids"].shape[1] > 100
+        assert model.generate(**inputs, **self.never(processor)).shape[1] == 128
 
     def test_stops_at_the_line_break(self, tiny_model, tiny_processor):
         assert tiny_model.generation_config.eos_token_id == tiny_processor.stop_token_id
@@ -179,73 +203,51 @@ class TestSequenceConfidence:
     @pytest.mark.parametrize("stop", [False, True])
     def test_is_that_of_a_second_pass(self, pair, options, stop):
         model, processor = pair
-        pixels = processor(images=random_pairs(6))["pixel_values"]
-        greedy = model.generate(pixels, max_new_tokens=8, eos_token_id=None)
-        # a second pass cannot read back an <image> token that a random model may sample
-        options = {**options, "suppress_tokens": [processor.image_token_id]}
+        inputs = processor(images=random_pairs(6))
+        greedy = model.generate(**inputs, max_new_tokens=8, eos_token_id=None)
         stops = [int(greedy[0, -3])] if stop else [processor.stop_token_id]
+        # a second pass cannot read back an <image> token that a random model may sample
+        options |= {"suppress_tokens": [processor.image_token_id], "max_new_tokens": 8, "eos_token_id": stops}
         torch.manual_seed(0)
-        output = model.generate(
-            pixels, max_new_tokens=8, eos_token_id=stops, return_dict_in_generate=True, output_logits=True, **options
-        )
+        output = model.generate(**inputs, **options, return_dict_in_generate=True, output_logits=True)
         confidence = model.sequence_confidence(output)
         each = options.get("num_return_sequences", 1)
         assert confidence.shape == (6 * each,) and confidence.dtype == torch.float32
         assert torch.equal(confidence, model.sequence_confidence(output, eos_token_id=stops))
-        prompt = 1 if model.config.is_encoder_decoder else 5
-        ended = 0
-        for row, sequence in enumerate(output.sequences):
-            new = sequence[prompt:].tolist()
+        for row, new in enumerate(new_tokens(model, inputs, output.sequences).tolist()):
             length = next((i + 1 for i, token in enumerate(new) if token in stops), len(new))
-            ended += length < len(new)
             new = torch.tensor([new[:length]])
-            one = pixels[row // each, None]
-            with torch.no_grad():
-                if model.config.is_encoder_decoder:
-                    logits = model(pixel_values=one, labels=new).logits
-                else:
-                    ids = torch.cat([sequence[None, :prompt], new], dim=1)
-                    logits = model(pixel_values=one, input_ids=ids).logits[:, prompt - 1 : -1]
-            expected = logits.log_softmax(-1).gather(2, new[..., None]).mean().exp()
+            one = {name: tensor[row // each, None] for name, tensor in inputs.items()}
+            if model.config.is_encoder_decoder:
+                second = logits(model, {**one, "labels": new})
+            else:
+                prompt = one["input_ids"].shape[1]
+                one["input_ids"] = torch.cat([one["input_ids"], new], dim=1)
+                one["attention_mask"] = torch.ones_like(one["input_ids"])
+                second = logits(model, one)[:, prompt - 1 : -1]
+            expected = second.log_softmax(-1).gather(2, new[..., None]).mean().exp()
             torch.testing.assert_close(confidence[row], expected, rtol=1e-4, atol=1e-6)
-        assert ended or not stop or "num_beams" in options
 
     def test_without_logits_it_says_what_to_do(self, tiny_model):
         output = tiny_model.generate(canvas(28, 28), return_dict_in_generate=True, max_new_tokens=2)
         with pytest.raises(ValueError, match="output_logits=True"):
             tiny_model.sequence_confidence(output)
 
-
-class TestCheckpoints:
-    def test_a_plain_blip2_loads_without_a_warning(self, plain_dir, caplog):
-        with caplog.at_level(logging.WARNING):
-            model = Blip2IDCForConditionalGeneration.from_pretrained(plain_dir).eval()
-        assert caplog.messages == []
-        stock = Blip2ForConditionalGeneration.from_pretrained(plain_dir).eval()
-        pixels = canvas(28, 28)
-        ids = model._prompt(None, pixels)
+    @pytest.mark.parametrize("options", [{}, {"num_beams": 2}])
+    @pytest.mark.parametrize(("dtype", "value"), [(torch.float16, 3e4), (torch.float32, float("nan"))])
+    def test_logits_that_are_not_finite_are_an_error(self, pair, dtype, value, options):
+        """float16 overflows, as Flan-T5 and OPT are known for: without this, '' with a confidence of NaN."""
+        model, processor = pair
         with torch.no_grad():
-            assert torch.equal(model(pixels, ids).logits, stock(pixels, ids).logits)
-
-    def test_plain_blip2_loads_ours(self, pair, tmp_path):
-        model, _ = pair
-        model.save_pretrained(tmp_path)
-        stock = Blip2ForConditionalGeneration.from_pretrained(tmp_path).eval()
-        ours = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
-        assert type(ours) is Blip2IDCForConditionalGeneration
-        pixels = canvas(28, 28)
-        ids = model._prompt(None, pixels)
-        options = {"decoder_input_ids": ids[:, :2]} if model.config.is_encoder_decoder else {}
-        with torch.no_grad():
-            expected = model(pixels, ids, **options).logits
-            assert torch.equal(stock(pixels, ids, **options).logits, expected)
-            assert torch.equal(ours(pixels, ids, **options).logits, expected)
-
-    def test_bfloat16_comes_back_as_bfloat16(self, tiny_model, tmp_path):
-        tiny_model.to(torch.bfloat16).save_pretrained(tmp_path)
-        model = Blip2IDCForConditionalGeneration.from_pretrained(tmp_path).eval()
-        assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
-        assert torch.equal(model.generate(canvas(56, 28)), tiny_model.generate(canvas(56, 28)))
+            model.language_projection.weight.mul_(value)
+        model.to(dtype)
+        inputs = processor(images=random_pairs(1)).to(dtype)
+        options = {**options, "max_new_tokens": 3, "return_dict_in_generate": True, "output_logits": True}
+        output = model.generate(**inputs, **options)
+        if all(step.isfinite().all() for step in output.logits):
+            pytest.skip("this family holds 3e4 in float16")
+        with pytest.raises(FloatingPointError, match=f"in {dtype}, are not finite.*bfloat16.*float32"):
+            model.sequence_confidence(output)
 
 
 class TestTraining:
@@ -263,10 +265,11 @@ class TestTraining:
             optimizer.step()
         assert loss.item() < 0.1
         model.eval()
-        inputs = processor(images=pairs)
-        ids = new_tokens(model, inputs, model.generate(**inputs))
-        assert processor.post_process_captions(ids) == CAPTIONS[:2]
-        assert ((ids == processor.stop_token_id).sum(1) == 1).all()
+        for images, captions in ((pairs, CAPTIONS[:2]), (pairs[::-1], CAPTIONS[1::-1])):
+            inputs = processor(images=images)
+            ids = new_tokens(model, inputs, model.generate(**inputs))
+            assert processor.post_process_captions(ids) == captions
+            assert ((ids == processor.stop_token_id).sum(1) == 1).all()
 
     def test_activation_checkpointing_gives_the_same_gradients(self, pair):
         model, processor = pair
@@ -274,24 +277,17 @@ class TestTraining:
         model.train()
         gradients = []
         for checkpointing in (False, True):
-            if checkpointing:
-                # its older name is deprecated
+            if checkpointing:  # its older name is deprecated
                 getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
             model.zero_grad()
             model(**batch).loss.backward()
             gradients.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
-        assert gradients[0].keys() == gradients[1].keys()
-        assert len(gradients[0]) == len(list(model.parameters()))
+        assert gradients[0].keys() == gradients[1].keys() == dict(model.named_parameters()).keys()
         for name, gradient in gradients[0].items():
             torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-3, atol=1e-5)
 
     def test_sdpa_equals_eager(self, tiny_model_dir):
-        pixels = canvas(56, 28)
-        logits = []
-        for implementation in ("sdpa", "eager"):
-            model = Blip2IDCForConditionalGeneration.from_pretrained(
-                tiny_model_dir, attn_implementation=implementation
-            )
-            with torch.no_grad():
-                logits.append(model.eval()(pixels).logits)
-        torch.testing.assert_close(*logits, rtol=1e-4, atol=1e-4)
+        load = Blip2IDCForConditionalGeneration.from_pretrained
+        models = [load(tiny_model_dir, attn_implementation=name).eval() for name in ("sdpa", "eager")]
+        inputs = {"pixel_values": canvas(56, 28)}
+        torch.testing.assert_close(*(logits(model, inputs) for model in models), rtol=1e-4, atol=1e-4)

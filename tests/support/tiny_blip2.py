@@ -30,6 +30,7 @@ from modeling_blip2idc import (
 )
 
 QUERIES = 4
+FAMILIES = ["opt", "t5", "llama", "instruct_t5"]
 INSTRUCTION = "What changed between the two images?"
 CAPTIONS = [
     "the small red metal sphere turned blue",
@@ -61,6 +62,11 @@ def opt_tokenizer() -> PreTrainedTokenizerFast:
 def t5_tokenizer() -> PreTrainedTokenizerFast:
     """As T5's: `</s>` after the text, no BOS."""
     return _tokenizer(["<pad>", "</s>", "<unk>"], "$A </s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>")
+
+
+def bosless_tokenizer() -> PreTrainedTokenizerFast:
+    """As Qwen's: of a decoder, without BOS."""
+    return _tokenizer(["<pad>", "</s>"], "$A", eos_token="</s>", pad_token="<pad>")
 
 
 def llama_tokenizer() -> LlamaTokenizer:
@@ -174,6 +180,32 @@ def tiny_instructblip(cls=InstructBlipIDCForConditionalGeneration, t5: bool = Fa
     model = cls(config).eval()
     torch.nn.init.normal_(model.query_tokens)
     return model, processor
+
+
+def tiny(family: str):
+    """Model and processor of one of `FAMILIES`."""
+    t5 = "t5" in family
+    return tiny_pair(t5=t5) if family in ("opt", "t5") else tiny_instructblip(t5=t5)
+
+
+def stock_of(model):
+    """The stock model with the same weights."""
+    blip2 = isinstance(model, Blip2ForConditionalGeneration)
+    config_class = Blip2Config if blip2 else InstructBlipConfig
+    model_class = Blip2ForConditionalGeneration if blip2 else InstructBlipForConditionalGeneration
+    config = model.config.to_dict()
+    names = ("vision_config", "qformer_config", "text_config", "num_query_tokens", "image_token_index")
+    stock = model_class(config_class(**{name: config[name] for name in names})).eval()
+    stock.load_state_dict(model.state_dict())
+    return stock
+
+
+@torch.no_grad()
+def logits(model, inputs, **options) -> torch.Tensor:
+    """Of a forward pass; of T5, after three tokens of the decoder."""
+    if model.config.text_config.is_encoder_decoder and "labels" not in inputs:
+        options["decoder_input_ids"] = torch.tensor([[0, 5, 6]] * len(inputs["pixel_values"]))
+    return model(**inputs, **options).logits
 
 
 def random_pairs(count: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
