@@ -14,10 +14,8 @@ import logging
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-import transformers
 from peft import get_peft_model
 from transformers import (
     AutoModelForImageTextToText,
@@ -25,7 +23,6 @@ from transformers import (
     Blip2ForConditionalGeneration,
     Blip2Processor,
     BlipImageProcessorPil,
-    GenerationConfig,
 )
 
 import modeling_blip2idc
@@ -73,10 +70,9 @@ class TestImageTokens:
         torch.testing.assert_close(first, second)  # two images, one answer, but for rounding
 
         model = ours[0]
-        with pytest.raises(ValueError, match="Row 0 of input_ids has 0 image tokens"):
-            model(**inputs)
-        with pytest.raises(ValueError, match="Row 0 of input_ids has 0 image tokens"):
-            model.generate(**inputs)
+        for call in (model, model.generate):
+            with pytest.raises(ValueError, match="Row 0 of input_ids has 0 image tokens"):
+                call(**inputs)
         processor.num_query_tokens = None
         with pytest.raises(ValueError, match="num_query_tokens is None"):
             processor(images=random_pairs(1))
@@ -121,12 +117,6 @@ class TestGenerate:
             assert "the change:" in processor.tokenizer.decode(whole, skip_special_tokens=True)
             assert "the change:" not in new
 
-    def test_the_top_level_generation_config_is_ignored(self, stock, ours):
-        for model in (stock, ours[0]):
-            model.generation_config = GenerationConfig(max_new_tokens=3)
-        assert stock.generate(pixels()).shape[1] > 5 + 3
-        assert ours[0].generate(pixels()).shape[1] == 5 + 3
-
     def test_t5_cannot_start_from_pixels_alone(self):
         stock, _ = tiny_pair(Blip2ForConditionalGeneration, t5=True)
         stock.config.text_config.bos_token_id = None  # as in Flan-T5's config
@@ -148,14 +138,6 @@ class TestGenerate:
 
 class TestCanvasSize:
     """Section 1: input sizes."""
-
-    def test_a_smaller_canvas_gets_the_first_position_embeddings(self, stock, ours):
-        model, _ = ours
-        inputs = {"pixel_values": pixels(14, 28), "input_ids": model._prompt(None, pixels())}
-        wrong = logits(stock, **inputs)
-        right = logits(stock, **inputs, interpolate_pos_encoding=True)
-        assert not torch.allclose(wrong, right, atol=1e-3)
-        assert torch.equal(logits(model, **inputs), right)
 
     def test_what_is_no_multiple_of_the_patch_is_cut_off(self, stock, ours):
         model, _ = ours
@@ -222,10 +204,6 @@ class TestCheckpoints:
         assert saved["image_processor_type"] == "BlipImageProcessor"
         assert dict(Blip2Processor.from_pretrained(tiny_model_dir).image_processor.size) == {"height": 56, "width": 28}
 
-    def test_the_auto_class_is_image_text_to_text(self, tiny_model_dir):
-        assert not hasattr(transformers, "AutoModelForVision2Seq")
-        assert type(AutoModelForImageTextToText.from_pretrained(tiny_model_dir)) is Blip2IDCForConditionalGeneration
-
     def test_a_merged_adapter_is_a_model_of_this_class(self, tiny_model_dir, tmp_path):
         model, processor = load_idc(tiny_model_dir)
         config = lora_config(init_lora_weights=False)
@@ -285,13 +263,3 @@ class TestCode:
                     if "Config" in ast.unparse(node.args[1]):
                         asked.append(f"{path.name}:{node.lineno}")
         assert asked == []
-
-    def test_a_generated_batch_of_numpy_pairs_and_its_labels_agree(self, ours):
-        """The training row of a caption starts with the generation row of its pair, token by token."""
-        _, processor = ours
-        pairs = [(np.array(before), np.array(after)) for before, after in random_pairs(3)]
-        generation, training = processor(images=pairs), processor(images=pairs, captions=CAPTIONS[:3])
-        length = generation["input_ids"].shape[1]
-        assert torch.equal(training["input_ids"][:, :length], generation["input_ids"])
-        assert torch.equal(training["pixel_values"], generation["pixel_values"])
-        assert (training["labels"][:, :length] == -100).all() and (training["labels"][:, length] != -100).all()
