@@ -118,14 +118,6 @@ class EpochToCollator(TrainerCallback):
         self.collator.set_epoch(int(state.epoch or 0))  # a fraction when resumed within an epoch
 
 
-def sampler_of(loader):
-    """The sampler at the bottom of a data loader that accelerate has prepared; `None` for a stream."""
-    sampler = loader.batch_sampler
-    while hasattr(sampler, "batch_sampler"):
-        sampler = sampler.batch_sampler
-    return getattr(sampler, "sampler", None)
-
-
 def prompts_of(
     input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor | None
 ) -> dict[str, torch.Tensor]:
@@ -147,4 +139,4 @@ def prompts_of(
     return {"input_ids": input_ids.gather(1, order) * keep, "attention_mask": keep.long()}
 
 
-__all__ = ["CollatedBatches", "EndlessStream", "EpochToCollator", "SeededLengthGroups", "prompts_of", "sampler_of"]
+__all__ = ["CollatedBatches", "EndlessStream", "EpochToCollator", "SeededLengthGroups", "prompts_of"]

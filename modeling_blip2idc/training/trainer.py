@@ -9,15 +9,7 @@ from torch.utils.data import IterableDataset, SequentialSampler
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
 
 from ..from_scratch.muon import MuonWithAdamW
-from .data_loading import (
-    IGNORE,
-    CollatedBatches,
-    EndlessStream,
-    EpochToCollator,
-    SeededLengthGroups,
-    prompts_of,
-    sampler_of,
-)
+from .data_loading import IGNORE, CollatedBatches, EndlessStream, EpochToCollator, SeededLengthGroups, prompts_of
 from .finite import FiniteSteps
 from .sharding import prepare_sharding, save_sharded
 
@@ -79,6 +71,7 @@ class IDCTrainer(Seq2SeqTrainer):
         self.model_accepts_loss_kwargs, self._loss_shifts_labels = True, False
         self._finite = FiniteSteps(self.args.process_index, self.args.world_size)
         self._row_losses, self._sequences = [], 1  # of the current evaluation: losses and counts; captions of a row
+        self._length_groups = None
         # each process reads a stream and takes its rows; row ids cannot be sent around as tensors are
         self.accelerator.dataloader_config.dispatch_batches = False
         if isinstance(self.train_dataset, IterableDataset):
@@ -160,7 +153,8 @@ class IDCTrainer(Seq2SeqTrainer):
             )
         step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         seed = args.seed if args.data_seed is None else args.data_seed
-        return SeededLengthGroups(step, rows[args.length_column_name], seed)
+        self._length_groups = SeededLengthGroups(step, rows[args.length_column_name], seed)
+        return self._length_groups
 
     def _get_eval_sampler(self, eval_dataset):
         return SequentialSampler(eval_dataset)  # stock: captions in another order than the rows, if grouped by length
@@ -170,9 +164,8 @@ class IDCTrainer(Seq2SeqTrainer):
         if self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
             return
-        sampler = sampler_of(kwargs["train_dataloader"])
-        if hasattr(sampler, "set_epoch"):  # stock: with several processes, not in an epoch that is resumed
-            sampler.set_epoch(kwargs["epoch"])
+        if self._length_groups is not None:  # stock: with several processes, not in an epoch that is resumed
+            self._length_groups.set_epoch(kwargs["epoch"])
         if isinstance(self.train_dataset, EndlessStream) and kwargs["resume_from_checkpoint"] is not None:
             self._train_batches.skip_first(kwargs["steps_trained_in_current_epoch"])
         super()._run_epoch(*args, **kwargs)

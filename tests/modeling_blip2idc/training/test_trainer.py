@@ -11,9 +11,10 @@ from transformers import Blip2ForConditionalGeneration, Seq2SeqTrainer, TrainerC
 from datasets_syned import IDCCollator
 from modeling_blip2idc import Blip2IDCProcessor, load_idc
 from modeling_blip2idc.from_scratch.muon import MuonWithAdamW
+from modeling_blip2idc.training.data_loading import prompts_of
 from modeling_blip2idc.training.run_folder import last_checkpoint
 from modeling_blip2idc.training.trainer import IDCTrainer
-from tests.support.tiny_blip2 import CAPTIONS, random_pairs
+from tests.support.tiny_blip2 import CAPTIONS, random_pairs, tiny_instructblip, tiny_pair
 from tests.support.trainer_rows import arguments, rows_of, trainer_of, weights_of
 
 
@@ -82,6 +83,96 @@ class TestLeak:
     def test_loss_only(self, tiny_model, tiny_processor, tmp_path):
         trainer = trainer_of(tiny_model, tiny_processor, tmp_path, prediction_loss_only=True)
         assert math.isfinite(trainer.evaluate(rows_of(2))["eval_loss"])
+
+
+class TestPredict:
+    @pytest.mark.parametrize("each", [1, 2, 3])
+    @pytest.mark.parametrize("in_config", [False, True])
+    def test_several_sequences_of_each_row(self, family, each, in_config, tmp_path):
+        """All of them, a row's next to each other, though the last batch is smaller; and what `compute_metrics` sees."""
+        model, processor = family
+        options, seen = {"num_beams": 3, "num_return_sequences": each}, []
+        if in_config:
+            model.generation_config.update(**options)
+        trainer = trainer_of(model, processor, tmp_path, compute_metrics=lambda got: seen.append(got) or {})
+        rows = rows_of(5)
+        found = trainer.predict(rows, max_new_tokens=4, **({} if in_config else options))
+        inputs = processor(images=[(row["before"], row["after"]) for row in rows])
+        ids = model.generate(**inputs, max_new_tokens=4, **options)
+        ids = ids if processor.is_encoder_decoder else ids[:, inputs["input_ids"].shape[1] :]
+        captions = processor.post_process_captions(ids)
+        assert processor.post_process_captions(found.predictions) == captions and len(captions) == 5 * each
+        assert np.array_equal(found.label_ids[::each], found.label_ids[each - 1 :: each])
+        assert [len(seen[0].predictions), len(seen[0].label_ids)] == [5 * each] * 2
+
+    @pytest.mark.parametrize("make", [tiny_pair, tiny_instructblip])
+    @pytest.mark.parametrize("t5", [False, True])
+    def test_a_prompt_of_each_row(self, make, t5, tmp_path):
+        """Of unequal lengths: captions and losses are those of the rows alone."""
+        model, processor = make(t5=t5)
+        prompts = ["the small", "the", None, "the large green cube was"]
+        rows = [{**row, "prompt": prompt} for row, prompt in zip(rows_of(4), prompts, strict=True)]
+        together, alone = (
+            trainer_of(model, processor, tmp_path, per_device_eval_batch_size=size).predict(rows, max_new_tokens=8)
+            for size in (4, 1)
+        )
+        captions = [processor.post_process_captions(found.predictions) for found in (together, alone)]
+        assert captions[0] == captions[1] and len(set(captions[0])) > 1
+        assert together.metrics["test_loss"] == pytest.approx(alone.metrics["test_loss"], rel=1e-5)
+        trainer = trainer_of(model, processor, tmp_path, rows, per_device_train_batch_size=4)
+        batch = next(iter(trainer.get_train_dataloader()))
+        expected = model(**{name: batch[name] for name in batch if name not in ("caption_start", "row_ids")}).loss
+        assert trainer.compute_loss(model, batch).item() == pytest.approx(expected.item(), rel=1e-5)
+
+    def test_no_label_reaches_generate(self):
+        ids = torch.arange(1, 15).view(2, 7)
+        mask = torch.tensor([[1] * 7, [0, 1, 1, 1, 1, 1, 0]])
+        labels = torch.full((2, 7), -100)
+        labels[0, 4:], labels[1, 2:4] = 1, 1
+        prompts = prompts_of(ids, mask, labels)
+        assert prompts["input_ids"].tolist() == [[1, 2, 3, 4], [0, 0, 0, 9]]
+        assert prompts["attention_mask"].tolist() == [[1] * 4, [0, 0, 0, 1]]
+        assert prompts_of(ids, mask, None)["input_ids"].tolist() == [[1, 2, 3, 4, 5, 6, 7], [0, 0, *range(9, 14)]]
+
+    def test_without_references(self, family, tmp_path):
+        model, processor = family
+        rows = rows_of(3)
+        bare = [{name: row[name] for name in ("id", "before", "after")} for row in rows]
+        trainer = trainer_of(model, processor, tmp_path)
+        expected, found = (trainer.predict(some, max_new_tokens=4) for some in (rows, bare))
+        assert np.array_equal(found.predictions, expected.predictions)
+        assert found.label_ids is None and "test_loss" not in found.metrics
+        with pytest.raises(ValueError, match="without references there is no loss: set predict_with_generate"):
+            trainer_of(model, processor, tmp_path, predict_with_generate=False).predict(bare)
+
+    def test_rows_that_are_no_mappings(self, tiny_model, tiny_processor, tmp_path):
+        """They go to the collator as they are, in training, too, and from a stream."""
+
+        class Stream(torch.utils.data.IterableDataset):
+            def __iter__(self):
+                return iter(rows)
+
+        inner = IDCCollator(tiny_processor)
+        rows, seen = [tuple(row.values()) for row in rows_of(4)], []
+
+        def collator(batch):
+            seen.extend(batch)
+            return inner([dict(zip(("id", "before", "after", "captions"), row, strict=True)) for row in batch])
+
+        for some in (rows, Stream()):
+            trainer = trainer_of(tiny_model, tiny_processor, tmp_path, some, collator, max_steps=2, save_strategy="no")
+            trainer.eval_collator = collator
+            trainer.train()
+            assert len(trainer.predict(rows, max_new_tokens=2).predictions) == 4
+        assert {id(row) for row in seen} <= {id(row) for row in rows} and len(seen) >= 16
+
+    def test_the_arguments_stay_as_they_are(self, tiny_model, tiny_processor, tmp_path):
+        args = arguments(tmp_path, dataloader_drop_last=True)
+        before = dict(vars(args))
+        trainer = IDCTrainer(tiny_model, args, data_collator=IDCCollator(tiny_processor), train_dataset=rows_of(6))
+        assert vars(args) == before and trainer.args is not args
+        assert len(trainer.predict(rows_of(3), max_new_tokens=2).predictions) == 3, "an evaluation drops no row"
+        assert trainer.args.dataloader_drop_last
 
 
 class TestResume:
