@@ -89,7 +89,7 @@ class TestPredict:
     @pytest.mark.parametrize("each", [1, 2, 3])
     @pytest.mark.parametrize("in_config", [False, True])
     def test_several_sequences_of_each_row(self, family, each, in_config, tmp_path):
-        """All of them, a row's next to each other, though the last batch is smaller; and what `compute_metrics` sees."""
+        """All of them, next to each other, though the last batch is smaller; and what `compute_metrics` sees."""
         model, processor = family
         options, seen = {"num_beams": 3, "num_return_sequences": each}, []
         if in_config:
