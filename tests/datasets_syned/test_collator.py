@@ -60,11 +60,6 @@ def test_with_the_real_processor(rows, tiny_processor):
     assert (short["labels"] == tiny_processor.stop_token_id).sum(1).tolist() == [1] * 6
 
 
-def test_the_first_reference_for_evaluation(rows):
-    collator = IDCCollator(Recorder(), sample_reference=False)
-    assert texts(collator, rows, rows) == [row["captions"][0] for row in rows] * 2
-
-
 def test_references_are_sampled_at_every_visit(rows):
     collator = IDCCollator(Recorder())
     seen = [Counter() for _ in rows]
@@ -86,7 +81,7 @@ def test_sampling_depends_on_seed_epoch_and_visit_only(rows):
     assert epoch([rows[3:], rows[2:3], rows[:2]]) == whole, "order or batch size matter"
     assert epoch([rows], seed=1) != whole and epoch([rows], number=3) != whole
 
-    used = IDCCollator(Recorder())
+    used = pickle.loads(pickle.dumps(IDCCollator(Recorder())))  # as a worker process gets it
     texts(used, rows, rows, rows)
     used.set_epoch(2)
     assert texts(used, rows) == list(whole.values()), "what came before the epoch matters"
@@ -103,6 +98,7 @@ def test_augmentation_in_training_and_not_in_evaluation(rows):
     collator = IDCCollator(recorder, augment=BlurJPEG(blur=1.0, sigma=(1.0, 1.0)))
     for each in (collator, IDCCollator(recorder, augment=collator.augment), collator.for_evaluation()):
         each(rows[:2])
+    assert recorder.calls[-1]["captions"] == [row["captions"][0] for row in rows[:2]]
     first, again, plain = ([pixels(image) for pair in call["images"] for image in pair] for call in recorder.calls)
     originals = [pixels(row[side]) for row in rows[:2] for side in ("before", "after")]
     assert first == again and plain == originals
@@ -110,17 +106,31 @@ def test_augmentation_in_training_and_not_in_evaluation(rows):
     assert collator.augment is not None and collator.sample_reference, "for_evaluation changed the collator"
 
 
-def test_survives_pickling(rows):
-    collator = IDCCollator(Recorder(), augment=BlurJPEG())
-    copied = pickle.loads(pickle.dumps(collator))
-    assert texts(copied, rows) == texts(collator, rows)
-
-
 def test_rows_whose_images_are_not_decoded(rows, tiny_processor):
     raw = [SceneSettings().row("train", i) for i in range(6)]
     for augment in (None, BlurJPEG(blur=1.0, jpeg=1.0)):
         decoded, undecoded = (IDCCollator(tiny_processor, augment=augment)(some) for some in (rows, raw))
         assert decoded["pixel_values"].equal(undecoded["pixel_values"])
+
+
+def test_a_rows_own_prompt_reaches_the_processor(rows, tiny_processor):
+    recorder = Recorder()
+    own = [{**rows[0], "prompt": "What changed?"}, {**rows[1], "prompt": None}, {**rows[2], "prompt": ""}, rows[3]]
+    collator = IDCCollator(recorder, sample_reference=False)
+    for each in (collator, collator.for_evaluation()):
+        each(own)
+        assert recorder.calls[-1]["text"] == ["What changed?", None, "", None]
+    collator([rows[0], own[1]])
+    assert "text" not in recorder.calls[-1]  # a processor that knows no prompts is not asked for them
+
+    real = IDCCollator(tiny_processor, sample_reference=False)
+    batch = real(own)
+    for i, row in enumerate(own):  # a row does not depend on those beside it
+        learned = [labels[labels != -100].tolist() for labels in (batch["labels"][i], real([row])["labels"][0])]
+        seen = [ids[mask == 1].tolist() for ids, mask in ((batch["input_ids"][i], batch["attention_mask"][i]),)]
+        assert learned[0] == learned[1] and seen[0] == real([row])["input_ids"][0].tolist()
+    with pytest.raises(ValueError, match=r"^row id='train-000001': text\[0\] is a int, a prompt is a string"):
+        real([own[0], {**rows[1], "prompt": 7}])
 
 
 def test_another_caption_column_and_a_single_string(rows):

@@ -23,6 +23,7 @@ from transformers import (
     Blip2ForConditionalGeneration,
     Blip2Processor,
     BlipImageProcessorPil,
+    GenerationConfig,
 )
 
 import modeling_blip2idc
@@ -117,6 +118,12 @@ class TestGenerate:
             assert "the change:" in processor.tokenizer.decode(whole, skip_special_tokens=True)
             assert "the change:" not in new
 
+    def test_the_top_level_generation_config_is_ignored(self, stock, ours):
+        for model in (stock, ours[0]):
+            model.generation_config = GenerationConfig(max_new_tokens=3)
+        assert stock.generate(pixels()).shape[1] > 5 + 3
+        assert ours[0].generate(pixels()).shape[1] == 5 + 3
+
     def test_t5_cannot_start_from_pixels_alone(self):
         stock, _ = tiny_pair(Blip2ForConditionalGeneration, t5=True)
         stock.config.text_config.bos_token_id = None  # as in Flan-T5's config
@@ -138,6 +145,12 @@ class TestGenerate:
 
 class TestCanvasSize:
     """Section 1: input sizes."""
+
+    def test_a_smaller_canvas_gets_the_first_position_embeddings(self, stock, ours):
+        inputs = {"pixel_values": pixels(14, 28), "input_ids": ours[0]._prompt(None, pixels())}
+        right = logits(stock, **inputs, interpolate_pos_encoding=True)
+        assert not torch.allclose(logits(stock, **inputs), right, atol=1e-3)
+        assert torch.equal(logits(ours[0], **inputs), right)
 
     def test_what_is_no_multiple_of_the_patch_is_cut_off(self, stock, ours):
         model, _ = ours
