@@ -13,8 +13,9 @@ from PIL import Image, UnidentifiedImageError
 
 MAX_MEMORY = 2**30  # bytes that reading one image may take, its file included
 MAX_SIDE = 500_000  # pixels
-MAX_SLOW_PIXELS = 2_000_000  # of formats that Pillow decodes in Python, at about 3 microseconds a pixel, and of icons
+MAX_SLOW_PIXELS = 2**21  # of formats that Pillow decodes in Python, at about 3 microseconds a pixel, and of icons
 MAX_SCANNED_PIXELS = 2_000_000_000  # pixels times scans of a JPEG: each scan may go over all pixels again
+MAX_SEGMENTS = 50_000  # of a JPEG
 MAX_TILES = 4096  # of a JPEG 2000
 MAX_READS = 6_000  # pieces that a file may have in front of its pixels; the pixels may have 50 times as many
 # What decoding takes at its peak, for the formats whose decoders keep copies; measured with Pillow 12.3
@@ -125,7 +126,10 @@ def check_opened(opened: Image.Image, file: CountedFile) -> None:
         decoding += max(4, sum(tags.get(258, (1,))) / 8)
         if opened.info.get("compression") in ("jpeg", "tiff_jpeg"):
             starts, sizes = (tags.get(tile) or tags.get(strip) or () for tile, strip in ((324, 273), (325, 279)))
-            for start, size in set(zip(starts, sizes, strict=False)):
+            parts = set(zip(starts, sizes, strict=False))
+            if sum(size for _, size in parts) > 2 * len(content):
+                raise LimitError("has strips that overlap. Save it anew")
+            for start, size in parts:
                 _check_scans(jpeg_scans(content[start : start + size]), pixels)
     elif format == "JPEG2000":
         for found in re.finditer(b"\xff\x4f\xff\x51", content):
@@ -146,7 +150,7 @@ def _check_slow(pixels: int) -> None:
     if pixels > MAX_SLOW_PIXELS:
         raise LimitError(
             f"has {pixels / 1e6:.1f} megapixels; the limit for its format, which is read slowly, is "
-            f"{MAX_SLOW_PIXELS / 1e6:g}. Save it as PNG or JPEG"
+            f"{MAX_SLOW_PIXELS / 1e6:.1f}. Save it as PNG or JPEG"
         )
 
 
@@ -165,7 +169,8 @@ def _check_jpeg2000(content: bytes, place: int) -> None:
         return
     if (right // max(width, 1) + 1) * (bottom // max(height, 1) + 1) > MAX_TILES:
         raise LimitError(f"is a JPEG 2000 of more than {MAX_TILES} tiles. Save it anew")
-    end, headers = len(content), 0
+    end = next_part = len(content)
+    headers = 0
     while place + length + 16 <= end and headers < 16 * MAX_TILES:
         place, headers = place + length, headers + 1
         marker, length = content[place + 1], 2 + int.from_bytes(content[place + 2 : place + 4])
@@ -203,9 +208,13 @@ def jpeg_scans(content: bytes) -> int:
 def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Marker and content of each segment of a JPEG, up to the end of its first image."""
     place = 2
-    while (found := _MARKER.search(content, place)) and found[0] != b"\xff\xd9":
+    for _ in range(MAX_SEGMENTS):
+        found = _MARKER.search(content, place)
+        if found is None or found[0] == b"\xff\xd9":
+            return
         place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
         yield found[0][1], content[found.end() + 2 : place]
+    raise LimitError(f"is a JPEG of more than {MAX_SEGMENTS} segments. Save it anew")
 
 
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a segment, or the end; none occurs in a scan's data
