@@ -115,6 +115,8 @@ def with_adapter(model, adapter: str, base: str, hub: dict[str, Any]) -> torch.n
     try:
         adapted = PeftModel(model, config)
         result = adapted.load_adapter(adapter, "default", torch_device="cpu", **hub)
+    except torch.OutOfMemoryError:
+        raise
     except (KeyError, ValueError, RuntimeError) as error:  # no such modules; other shapes
         raise ValueError(misfit + " ".join(str(error).split())[:500]) from error
     lacks = [key for key in result.missing_keys if "vblora_vector_bank" not in key]  # one for all layers

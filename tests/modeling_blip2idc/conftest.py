@@ -4,7 +4,8 @@ import pytest
 from transformers import pipeline
 
 from tests.support.adapters import NAME, random_weights, write_old
-from tests.support.pipelines import TASK, random_pairs
+from tests.support.pipelines import TASK
+from tests.support.tiny_blip2 import random_pairs
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,22 @@
-"""What the tests of the pipeline share."""
+"""What the tests of the pipeline and of the loader share."""
 
-import numpy as np
+import torch
+from transformers import pipeline
 
-from modeling_blip2idc import ImageDifferenceCaptioningPipeline
+from modeling_blip2idc import Blip2IDCForConditionalGeneration, ImageDifferenceCaptioningPipeline, load_idc
 
 TASK = "image-difference-captioning"
+# Every way from a folder to a model.
+LOADERS = {
+    "load_idc": lambda folder: load_idc(folder)[0],
+    "pipeline": lambda folder: pipeline(TASK, model=str(folder), device="cpu").model,
+    "from_pretrained": Blip2IDCForConditionalGeneration.from_pretrained,
+}
 
 
-def random_pairs(count: int, seed: int = 0) -> list[tuple]:
-    rng = np.random.default_rng(seed)
-    return [tuple(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8) for _ in range(2)) for _ in range(count)]
+@torch.no_grad()
+def logits_of(model, inputs, **kwargs) -> torch.Tensor:
+    return model.eval()(**inputs, **kwargs).logits
 
 
 def texts(results) -> list[list[str]]:

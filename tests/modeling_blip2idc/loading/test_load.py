@@ -1,4 +1,4 @@
-"""`load_idc`: full models of both kinds, the embedded one, and folders that are neither. Adapters: test_peft.py."""
+"""The one loader: the same model for the same folder in every way, or the same refusal. Adapters: test_adapters.py."""
 
 import json
 import logging
@@ -7,20 +7,31 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BlipConfig, GPT2Config, GPT2LMHeadModel
+from transformers import (
+    Blip2ForConditionalGeneration,
+    Blip2ForImageTextRetrieval,
+    Blip2Processor,
+    GPT2Config,
+    GPT2LMHeadModel,
+    InstructBlipForConditionalGeneration,
+    InstructBlipProcessor,
+    pipeline,
+)
 
 from modeling_blip2idc import Blip2IDCForConditionalGeneration, Blip2IDCProcessor, load_idc
 from modeling_blip2idc.loading import load
+from tests.support.pipelines import LOADERS, TASK
 from tests.support.tiny_blip2 import random_pairs
 
+STOCK = {
+    "plain_dir": (Blip2ForConditionalGeneration, Blip2Processor),
+    "plain_instructblip_dir": (InstructBlipForConditionalGeneration, InstructBlipProcessor),
+}
 
-def copy_of(folder, to):
-    return shutil.copytree(folder, to / "copy")
 
-
-def edit(folder, **changes):
-    file = folder / "config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+def without(file, *names):
+    values = json.loads(file.read_text())
+    file.write_text(json.dumps({name: value for name, value in values.items() if name not in names}))
 
 
 @pytest.mark.parametrize("kind", ["tiny_model_dir", "plain_dir", "tiny_t5_dir"])
@@ -35,77 +46,96 @@ def test_full_models(kind, request, caplog):
     assert processor.image_token_id == model.config.image_token_index
     assert model.generation_config.eos_token_id == processor.stop_token_id
     assert len(processor.post_process_captions(model.generate(**processor(images=random_pairs(2))))) == 2
-    again = load_idc(str(folder))[0].state_dict()
-    assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
+    for name, way in LOADERS.items():
+        again = way(folder)
+        assert type(again) is type(model), name
+        assert all(torch.equal(tensor, again.state_dict()[key]) for key, tensor in model.state_dict().items()), name
 
 
-def test_dtype_and_device(tiny_model_dir):
-    model, _ = load_idc(tiny_model_dir, dtype="bfloat16", device_map="cpu")
-    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
-    assert model.device.type == "cpu"
-
-
-def test_what_an_old_checkpoint_does_not_say_is_filled_in(plain_dir, tmp_path):
-    folder = copy_of(plain_dir, tmp_path)
-    edit(folder, image_token_index=None)
+@pytest.mark.parametrize("kind", STOCK)
+def test_what_an_old_checkpoint_does_not_say_is_filled_in(kind, request, tmp_path):
+    """Checkpoints from before the <image> token: as a folder by each loader, and as objects of the stock classes."""
+    source = request.getfixturevalue(kind)
+    folder = shutil.copytree(source, tmp_path / "old")
+    without(folder / "config.json", "image_token_index", "image_token_id")
+    without(folder / "processor_config.json", "num_query_tokens")
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": 2, "pad_token_id": 1}))
-    processor_config = json.loads((folder / "processor_config.json").read_text())
-    processor_config["num_query_tokens"] = None
-    (folder / "processor_config.json").write_text(json.dumps(processor_config))
     model, processor = load_idc(folder)
-    assert model.config.image_token_index == 340 and processor.num_query_tokens == 4
-    assert model.generation_config.eos_token_id == [202, 2]  # a caption ends with a line break
-    inputs = processor(images=random_pairs(2))
-    expected = load_idc(plain_dir)[0].generate(**inputs, max_new_tokens=4)
-    assert torch.equal(model.generate(**inputs, max_new_tokens=4), expected)
+    expected_model, expected = load_idc(source)
+    assert model.config.image_token_index == expected.image_token_id and processor.num_query_tokens == 4
+    # a caption ends as the processor says: in BLIP-2 with OPT at a line break
+    assert processor.stop_token_id in torch.tensor(model.generation_config.eos_token_id)
+    pair, options = random_pairs(1)[0], {"device": "cpu", "max_new_tokens": 4}
+    said = pipeline(TASK, model=expected_model, processor=expected, **options)(pair)
+    stock = {part: of.from_pretrained(folder) for part, of in zip(("model", "processor"), STOCK[kind], strict=True)}
+    for how in ({"model": model, "processor": processor}, {"model": str(folder)}, stock):
+        assert pipeline(TASK, **how, **options)(pair) == said
 
 
-def test_nothing_is_the_embedded_model(tiny_model_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr(load, "EMBEDDED", tiny_model_dir)
-    assert load_idc()[0].config.num_query_tokens == 4
+def test_keywords_of_from_pretrained(tiny_model_dir, tmp_path):
+    hub = {"local_files_only": True, "token": "hf_x", "cache_dir": str(tmp_path / "cache"), "trust_remote_code": False}
+    options = {"dtype": "bfloat16", "attn_implementation": "eager"}
+    shutil.copytree(tiny_model_dir, tmp_path / "repo" / "inner")
+    model, processor = load_idc(
+        tmp_path / "repo", subfolder="inner", revision="main", device_map="cpu", **hub, **options
+    )
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16} and model.device.type == "cpu"
+    assert model.vision_model.config._attn_implementation == "eager"
+    with pytest.raises(FileNotFoundError, match="No model in .*other'"):
+        load_idc(tmp_path / "repo", subfolder="other")
+    model_kwargs = {"subfolder": "inner", "attn_implementation": "eager"}
+    pipe = pipeline(TASK, model=str(tmp_path / "repo"), dtype="bfloat16", device_map="cpu", model_kwargs=model_kwargs)
+    assert pipe.model.dtype == torch.bfloat16 and pipe.model.vision_model.config._attn_implementation == "eager"
+    assert pipe.processor.to_dict() == processor.to_dict()
+
+
+def test_nothing_is_the_embedded_model(tmp_path, monkeypatch):
+    assert load_idc()[0].name_or_path == str(load.EMBEDDED)
     monkeypatch.setattr(load, "EMBEDDED", tmp_path / "mini")
     with pytest.raises(FileNotFoundError, match="embedded model is missing.*make mini"):
         load_idc()
 
 
-def test_the_folder_of_a_run(tiny_model_dir, tmp_path):
-    copy_of(tiny_model_dir, tmp_path).rename(tmp_path / "final")
-    expected = load_idc(tmp_path / "final")[0].state_dict()
-    for there in ((), ("adapter_config.json", "config.json")):  # which `pipeline` looks for
-        for name in there:
-            (tmp_path / name).write_text("{}")
-        model, processor = load_idc(tmp_path)
-        assert processor.num_query_tokens == 4
-        assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
-    shutil.copytree(tiny_model_dir, tmp_path, dirs_exist_ok=True)  # a model that has such a folder is itself
-    assert load.check_folder(str(tmp_path)) == str(tmp_path)
+@pytest.fixture(params=["no Q-Former", "retrieval", "truncated"])
+def broken(request, plain_dir, tmp_path):
+    """Folders whose weights are not those of a captioner, and what is said of them."""
+    folder = shutil.copytree(plain_dir, tmp_path / "model")
+    weights = folder / "model.safetensors"
+    if request.param == "truncated":
+        weights.write_bytes(weights.read_bytes()[:-100])
+        return folder, "incomplete|damaged|not fully covered"
+    if request.param == "retrieval":
+        stock = Blip2ForConditionalGeneration.from_pretrained(plain_dir)
+        Blip2ForImageTextRetrieval(stock.config).save_pretrained(folder)
+        return folder, "model' lacks .* of the weights.*'language_"
+    kept = {name: tensor for name, tensor in load_file(weights).items() if not name.startswith("qformer")}
+    save_file(kept, weights, metadata={"format": "pt"})
+    return folder, "model' lacks 44 of the weights.*'qformer"
 
 
-class TestNoModel:
-    def test_no_folder(self, tmp_path):
-        for name in (tmp_path / "nothing", "./nothing", "a/b/c", "nothing/", "~/nothing", "no thing"):
-            with pytest.raises(FileNotFoundError, match=rf"No such folder: '{name}', which is not a Hub id either\."):
-                load_idc(name)
+@pytest.mark.parametrize("way", LOADERS)
+def test_missing_weights_are_refused(way, broken):
+    """transformers would fill them with random numbers."""
+    folder, message = broken
+    with pytest.raises(Exception, match=message) as caught:
+        LOADERS[way](folder)
+    if "lacks" in message:
+        assert type(caught.value) is ValueError
 
-    def test_an_empty_folder_and_a_file(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match=f"No model in .*{tmp_path.name}.*config.json"):
-            load_idc(tmp_path)
-        (tmp_path / "model.safetensors").write_bytes(b"")
-        with pytest.raises(FileNotFoundError, match="is a file; name the folder"):
-            load_idc(tmp_path / "model.safetensors")
 
-    def test_another_architecture(self, tmp_path):
-        GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=1, n_embd=4, vocab_size=5)).save_pretrained(tmp_path / "gpt2")
-        BlipConfig().save_pretrained(tmp_path / "blip")
-        for name in ("gpt2", "blip"):
-            with pytest.raises(ValueError, match=f"{name}' is neither a BLIP-2 nor an InstructBLIP model.*'{name}'"):
-                load_idc(tmp_path / name)
+@pytest.mark.parametrize("way", ["load_idc", "pipeline"])
+def test_another_architecture_is_refused(way, tmp_path):
+    GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=1, n_embd=4, vocab_size=5)).save_pretrained(tmp_path / "gpt2")
+    with pytest.raises(ValueError, match="gpt2' is neither a BLIP-2 nor an InstructBLIP model.*'gpt2'"):
+        LOADERS[way](tmp_path / "gpt2")
 
-    def test_weights_of_another_model(self, tiny_model_dir, tmp_path):
-        """transformers would fill what is missing with random numbers."""
-        folder = copy_of(tiny_model_dir, tmp_path)
-        weights = load_file(folder / "model.safetensors")
-        kept = {name: tensor for name, tensor in weights.items() if not name.startswith("qformer")}
-        save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-        with pytest.raises(ValueError, match=f"copy' lacks {len(weights) - len(kept)} of the weights.*'qformer"):
-            load_idc(folder)
+
+def test_no_model(tmp_path):
+    for name in (tmp_path / "nothing", "./nothing", "a/b/c"):
+        with pytest.raises(FileNotFoundError, match="No such folder.*" + str(name)[-3:]):
+            load_idc(name)
+    with pytest.raises(FileNotFoundError, match=f"No model in .*{tmp_path.name}.*config.json"):
+        load_idc(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match="is a file; name the folder"):
+        load_idc(tmp_path / "model.safetensors")

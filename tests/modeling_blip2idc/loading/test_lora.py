@@ -1,135 +1,136 @@
-"""LoRA: how many parameters, that they learn, and adapter folders. Which modules: test_towers.py."""
+"""LoRA: the exact modules in each family of models, how many parameters, and that they learn."""
 
 import json
+from itertools import combinations
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import OPTConfig
-
-from modeling_blip2idc import Blip2IDCConfig, Blip2IDCForConditionalGeneration, count_trainable, load_idc, lora_config
-from tests.support.tiny_blip2 import CAPTIONS, random_pairs, tiny_pair
-
-# The list in the released adapters (github.com/gautierevn/BLIP2IDC, adapter_config.json).
-AUTHORS_LIST = [f"qformer.encoder.layer.{layer}.crossattention.attention.query" for layer in range(12)] + [
-    "value", "key", "qkv", "q_proj", "k_proj", "v_proj",
-]  # fmt: skip
-
-
-def real_geometry():
-    """BLIP-2 OPT-2.7b, without memory for its weights."""
-    text = OPTConfig(
-        vocab_size=50304, hidden_size=2560, num_hidden_layers=32, ffn_dim=10240, num_attention_heads=32,
-        word_embed_proj_dim=2560,
-    )  # fmt: skip
-    with torch.device("meta"):
-        return Blip2IDCForConditionalGeneration(Blip2IDCConfig(text_config=text.to_dict(), image_token_index=50265))
-
-
-def adapted(model, config):
-    with torch.device("meta"):
-        return get_peft_model(model, config)
-
-
-def trained_modules(peft_model):
-    return set(peft_model.base_model.targeted_module_names)
-
-
-@pytest.fixture(scope="module")
-def real():
-    return real_geometry()
-
-
-@pytest.fixture
-def adapt(real):
-    """Puts one adapter at a time on the real geometry."""
-    made = []
-
-    def clear():
-        while made:
-            made.pop().unload()
-        real.requires_grad_(True)
-
-    def adapt(config):
-        clear()
-        made.append(adapted(real, config))
-        return made[0]
-
-    yield adapt
-    clear()
-
-
-@pytest.mark.parametrize(
-    ("targets", "total", "qformer", "modules"),
-    [("full", 6_414_336, 442_368 + 282_624, 189), ("authors", 6_266_880, 294_912 + 282_624, 177)],
+from peft import LoraConfig, get_peft_model
+from transformers import (
+    AutoConfig,
+    Blip2Config,
+    GPT2Config,
+    GPT2LMHeadModel,
+    InstructBlipConfig,
+    LlamaConfig,
+    OPTConfig,
+    T5Config,
 )
-def test_counts_on_the_real_geometry(adapt, targets, total, qformer, modules):
-    model = adapt(lora_config(targets=targets))
-    assert count_trainable(model) == {
-        "vit": 1_757_184,
-        "qformer": qformer,
-        "query_tokens": 0,
-        "language_projection": 0,
-        "language": 3_932_160,
-        "other": 0,
-        "total": total,
-    }
-    assert total == 1_757_184 + qformer + 3_932_160
-    assert len(trained_modules(model)) == modules
-    trained = [(n, p.numel()) for n, p in model.named_parameters() if p.requires_grad and ".qformer." in n]
-    assert sum(count for name, count in trained if ".crossattention." in name) == 282_624
 
-
-def test_authors_targets_are_the_modules_of_their_list(adapt):
-    ours = trained_modules(adapt(lora_config(targets="authors")))
-    theirs = trained_modules(adapt(LoraConfig(target_modules=AUTHORS_LIST)))
-    assert ours == theirs and len(ours) == 177
-    assert not any(".attention.attention.query" in name for name in ours)
-
-
-@pytest.mark.parametrize("targets", ["full", "authors"])
-@pytest.mark.parametrize(
-    "towers",
-    [("vit",), ("qformer",), ("language",), ("vit", "qformer"), ("language", "vit"), ("qformer", "language")],
-    ids="-".join,
+from modeling_blip2idc import (
+    Blip2IDCConfig,
+    Blip2IDCForConditionalGeneration,
+    check_towers,
+    count_trainable,
+    lora_config,
 )
-def test_any_combination_of_towers(adapt, towers, targets):
-    qformer = {"full": 724_992, "authors": 577_536}[targets]
-    each = {"vit": 1_757_184, "qformer": qformer, "language": 3_932_160}
-    counts = count_trainable(adapt(lora_config(towers, targets)))
-    assert {tower: counts[tower] for tower in each} == {tower: each[tower] * (tower in towers) for tower in each}
-    assert counts["total"] == sum(each[tower] for tower in towers)
+from modeling_blip2idc.loading.lora import TARGETS, TOWERS
+from modeling_blip2idc.pipeline_blip2idc import CAPTIONERS
+from tests.support.adapters import TARGETS as AUTHORS_LIST
+from tests.support.tiny_blip2 import CAPTIONS, random_pairs, tiny_instructblip, tiny_pair
+
+TINY = {
+    "blip2-opt": tiny_pair,
+    "blip2-t5": lambda: tiny_pair(t5=True),
+    "instructblip-llama": tiny_instructblip,
+    "instructblip-t5": lambda: tiny_instructblip(t5=True),
+}
+COMBINATIONS = [towers for size in (1, 2, 3) for towers in combinations(TOWERS, size)]
 
 
-def test_rank_and_one_tower_by_name(adapt):
-    assert count_trainable(adapt(lora_config("vit", r=32)))["total"] == 4 * 1_757_184
-    config = lora_config(r=32, lora_alpha=64, lora_dropout=0.1, bias="none", use_rslora=True)
+def names_of_tiny(family: str, tower: str, targets: str) -> set[str]:
+    """Of two layers in each tower, the first of the Q-Former's with cross-attention."""
+    layers = range(2)
+    if tower == "vit":
+        return {f"vision_model.encoder.layers.{i}.self_attn.qkv" for i in layers}
+    if tower == "qformer":
+        projections = ("query", "key", "value") if targets == "full" else ("key", "value")
+        own = {f"qformer.encoder.layer.{i}.attention.attention.{name}" for i in layers for name in projections}
+        cross = {f"qformer.encoder.layer.0.crossattention.attention.{name}" for name in ("query", "key", "value")}
+        return own | cross
+    if family.endswith("t5"):
+        blocks = [f"{stack}.block.{i}.layer.0.SelfAttention" for stack in ("encoder", "decoder") for i in layers]
+        blocks += [f"decoder.block.{i}.layer.1.EncDecAttention" for i in layers]
+        return {f"language_model.{block}.{name}" for block in blocks for name in "qkv"}
+    where = "model.decoder" if family == "blip2-opt" else "model"
+    return {f"language_model.{where}.layers.{i}.self_attn.{name}_proj" for i in layers for name in "qkv"}
+
+
+@pytest.mark.parametrize("targets", TARGETS)
+@pytest.mark.parametrize("family", TINY)
+def test_modules(family, targets):
+    model, _ = TINY[family]()
+    for towers in COMBINATIONS:
+        adapted = get_peft_model(model, lora_config(towers, targets))
+        expected = {tower: names_of_tiny(family, tower, targets) for tower in towers}
+        assert set(adapted.base_model.targeted_module_names) == set().union(*expected.values()), towers
+        counts = {tower: len(names) for tower, names in expected.items()}
+        assert check_towers(model.config, towers, targets) == check_towers(adapted, towers, targets) == counts
+        trained = count_trainable(adapted)
+        assert trained["total"] == sum(trained[tower] for tower in towers)
+        model = adapted.unload()
+
+
+OPT_27B = OPTConfig(
+    vocab_size=50304, hidden_size=2560, num_hidden_layers=32, ffn_dim=10240, num_attention_heads=32,
+    word_embed_proj_dim=2560,
+)  # fmt: skip
+FLAN_T5_XL = T5Config(
+    vocab_size=32128, d_model=2048, d_kv=64, d_ff=5120, num_layers=24, num_heads=32, feed_forward_proj="gated-gelu",
+    tie_word_embeddings=False,
+)  # fmt: skip
+VICUNA_7B = LlamaConfig(vocab_size=32001)  # else LLaMA's defaults, which are those of 7B
+# configs, the number of the language model's adapted projections, and its parameters at rank 8
+FULL_SIZE = {
+    "blip2-opt-2.7b": (Blip2Config, OPT_27B, 32 * 3, 3_932_160),
+    "blip2-flan-t5-xl": (Blip2Config, FLAN_T5_XL, (24 + 2 * 24) * 3, 7_077_888),
+    "instructblip-vicuna-7b": (InstructBlipConfig, VICUNA_7B, 32 * 3, 6_291_456),
+    "instructblip-flan-t5-xl": (InstructBlipConfig, FLAN_T5_XL, (24 + 2 * 24) * 3, 7_077_888),
+}
+
+
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_counts_at_full_size(name):
+    config_class, text, projections, language = FULL_SIZE[name]
+    with torch.device("meta"):
+        model = CAPTIONERS[config_class.model_type][0](config_class(text_config=text.to_dict()))
+    for targets, own, kept in (("full", 442_368, 3), ("authors", 294_912, 2)):
+        with torch.device("meta"):
+            adapted = get_peft_model(model, lora_config(targets=targets))
+        expected = {"vit": 1_757_184, "qformer": own + 282_624, "language": language}
+        found = {part: count for part, count in count_trainable(adapted).items() if count}
+        assert found == {**expected, "total": sum(expected.values())}
+        counts = {"vit": 39, "qformer": 12 * kept + 18, "language": projections}
+        assert check_towers(adapted, targets=targets) == counts
+        if name == "blip2-opt-2.7b":
+            assert found["total"] == {"full": 6_414_336, "authors": 6_266_880}[targets]
+        names = set(adapted.base_model.targeted_module_names)
+        model = adapted.unload()
+    if name == "blip2-opt-2.7b":  # the list in the released adapters
+        with torch.device("meta"):
+            theirs = get_peft_model(model, LoraConfig(target_modules=AUTHORS_LIST))
+        assert set(theirs.base_model.targeted_module_names) == names and len(names) == 177
+
+
+def test_settings():
+    config = lora_config("vit", r=32, lora_alpha=64, lora_dropout=0.1, use_rslora=True)
     assert (config.r, config.lora_alpha, config.lora_dropout, config.use_rslora) == (32, 64, 0.1, True)
     assert (lora_config().r, lora_config().lora_alpha, lora_config().lora_dropout) == (8, 16, 0.05)
 
 
-@pytest.mark.parametrize("towers", ["vision", ("vit", "text"), (), ""])
-def test_unknown_towers_are_refused(towers):
-    with pytest.raises(ValueError, match="towers is .*'vit', 'qformer', 'language'"):
-        lora_config(towers)
-
-
-def test_unknown_targets_are_refused():
-    with pytest.raises(ValueError, match="targets is 'all'.*'full' or 'authors'"):
-        lora_config(targets="all")
+@pytest.mark.parametrize("arguments", [("vision",), (("vit", "text"),), ((),), ("",), ("vit", "all")])
+def test_unknown_towers_and_targets_are_refused(arguments):
+    message = "targets is 'all'.*'full' or 'authors'" if "all" in arguments else "towers is .*'vit', 'qformer', 'lang"
+    for function in (lora_config, lambda *args: check_towers(Blip2IDCConfig(), *args)):
+        with pytest.raises(ValueError, match=message):
+            function(*arguments)
 
 
 def test_count_trainable_of_a_full_model(tiny_model):
     counts = count_trainable(tiny_model)
-    parts = {
-        "vit": tiny_model.vision_model,
-        "qformer": tiny_model.qformer,
-        "language": tiny_model.language_model,
-        "language_projection": tiny_model.language_projection,
-    }
-    assert {part: counts[part] for part in parts} == {
-        part: sum(p.numel() for p in module.parameters()) for part, module in parts.items()
-    }
+    parts = {"vit": "vision_model", "language": "language_model"} | {n: n for n in ("qformer", "language_projection")}
+    for part, name in parts.items():
+        assert counts[part] == sum(p.numel() for p in getattr(tiny_model, name).parameters())
     assert counts["query_tokens"] == 4 * 32 and counts["other"] == 0
     assert counts["total"] == sum(p.numel() for p in tiny_model.parameters())
     tiny_model.vision_model.requires_grad_(False)
@@ -164,88 +165,25 @@ def test_an_adapter_learns_and_merges(t5):
     assert torch.equal(merged.generate(**processor(images=pairs)), ids)
 
 
-class TestAdapterFolders:
-    @pytest.fixture
-    def adapter(self, plain_dir, tmp_path):
-        """An adapter beside its base, which it names by a relative path."""
-        (tmp_path / "base").symlink_to(plain_dir)
-        model, _ = load_idc(plain_dir)
-        torch.manual_seed(0)
-        peft_model = get_peft_model(model, lora_config(init_lora_weights=False)).eval()
-        peft_model.peft_config["default"].base_model_name_or_path = "../base"
-        peft_model.save_pretrained(tmp_path / "adapter")
-        return tmp_path / "adapter", peft_model
+class TestCheckTowers:
+    @pytest.mark.parametrize("towers", ["language", ("vit", "language"), TOWERS])
+    def test_a_tower_without_targets_is_named(self, towers):
+        """A language model whose attention is one module, `c_attn`, that is not a target."""
+        gpt2 = Blip2Config(text_config=GPT2Config(n_layer=1, n_embd=32, n_head=2).to_dict())
+        message = "towers has 'language', for which Blip2IDC.* 'gpt2' has no module.*that it has: 'vit', 'qformer'"
+        with pytest.raises(ValueError, match=message):
+            check_towers(gpt2, towers)
+        assert check_towers(gpt2, ("qformer", "vit")) == {"vit": 39, "qformer": 54}
 
-    def rewrite(self, folder, **changes):
-        file = folder / "adapter_config.json"
-        file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    def test_a_model_without_any(self):
+        model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=1, n_embd=4, vocab_size=5))
+        with pytest.raises(ValueError, match="'vit', 'qformer', 'language', for which GPT2LMHeadModel.*it has: none"):
+            check_towers(model)
+        with pytest.raises(ValueError, match="config is of a 'gpt2' model, neither BLIP-2 nor InstructBLIP"):
+            check_towers(GPT2Config())
 
-    def test_loads_with_its_base_beside_it(self, adapter):
-        folder, expected = adapter
-        model, processor = load_idc(folder)
-        assert isinstance(model, PeftModel) and not model.training
-        inputs = processor(images=random_pairs(3))
-        output = model.generate(**inputs, return_dict_in_generate=True, output_logits=True)
-        assert torch.equal(output.sequences, expected.generate(**inputs))
-        assert not torch.equal(output.sequences, expected.unload().generate(**inputs))
-        assert model.sequence_confidence(output).shape == (3,)
-
-    def test_its_own_processor_wins(self, adapter):
-        folder, _ = adapter
-        _, processor = tiny_pair(height=28, width=56)
-        processor.concat_axis = "horizontal"
-        processor.save_pretrained(folder)
-        assert load_idc(folder)[1].concat_axis == "horizontal"
-
-    def test_an_absolute_base(self, adapter, plain_dir):
-        folder, _ = adapter
-        self.rewrite(folder, base_model_name_or_path=str(plain_dir))
-        assert isinstance(load_idc(folder)[0], PeftModel)
-
-    @pytest.mark.filterwarnings("ignore::UserWarning")
-    def test_a_bin_of_an_old_peft(self, adapter):
-        folder, expected = adapter
-        from safetensors.torch import load_file
-
-        weights = load_file(folder / "adapter_model.safetensors")
-        torch.save({name: tensor.half() for name, tensor in weights.items()}, folder / "adapter_model.bin")
-        (folder / "adapter_model.safetensors").unlink()
-        model, processor = load_idc(folder)
-        pixels = processor(images=random_pairs(1))["pixel_values"]
-        with torch.no_grad():
-            torch.testing.assert_close(
-                model(pixel_values=pixels).logits, expected(pixel_values=pixels).logits, rtol=0.1, atol=0.1
-            )
-
-    def test_other_modules_are_named(self, adapter):
-        folder, _ = adapter
-        self.rewrite(folder, target_modules=["c_attn", "c_proj"])
-        with pytest.raises(ValueError, match="adapter.*does not fit its base model.*plain_opt.*c_attn"):
-            load_idc(folder)
-
-    def test_modules_of_another_size_are_named(self, adapter):
-        folder, _ = adapter
-        self.rewrite(folder, r=4)
-        with pytest.raises(ValueError, match="does not fit its base model.*size mismatch"):
-            load_idc(folder)
-
-    def test_weights_that_the_config_does_not_place(self, adapter):
-        folder, _ = adapter
-        self.rewrite(folder, target_modules=lora_config(["language", "qformer"]).target_modules)
-        with pytest.raises(ValueError, match="does not fit.* the base has no module for 4 weights, such as .*qkv"):
-            load_idc(folder)
-
-    def test_weights_that_the_config_asks_for(self, adapter):
-        folder, _ = adapter
-        self.rewrite(folder, target_modules=lora_config().target_modules + r"|vision_model\..*\.fc1")
-        with pytest.raises(ValueError, match="does not fit.* it lacks 4 weights, such as .*fc1"):
-            load_idc(folder)
-
-    def test_a_missing_base_is_named(self, adapter):
-        folder, _ = adapter
-        self.rewrite(folder, base_model_name_or_path="./elsewhere")
-        with pytest.raises(FileNotFoundError, match="base model of the adapter .*adapter.*elsewhere"):
-            load_idc(folder)
-        self.rewrite(folder, base_model_name_or_path=None)
-        with pytest.raises(ValueError, match="names no base_model_name_or_path"):
-            load_idc(folder)
+    @pytest.mark.parametrize("kind", ["tiny_model_dir", "plain_dir", "instructblip_dir", "plain_instructblip_dir"])
+    def test_no_weights_are_read(self, kind, request, tmp_path):
+        config = json.loads((request.getfixturevalue(kind) / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        assert check_towers(AutoConfig.from_pretrained(tmp_path)) == {"vit": 2, "qformer": 9, "language": 6}
