@@ -46,7 +46,7 @@ def make_parser():
     data.add_argument("--limit", type=positive, metavar="N", help="the first pairs only")
 
     how = parser.add_argument_group("how captions are made")
-    how.add_argument("--batch_size", type=positive, default=16, metavar="N", help="pairs at a time; default: 16")
+    how.add_argument("--batch_size", type=positive, metavar="N", help="pairs at a time; default: 16")
     how.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: the checkpoint's")
     how.add_argument("--device", help="such as cuda:1 or cpu; default: the GPU, if there is one")
     how.add_argument("--num_beams", type=positive, metavar="N", help="default: the checkpoint's, else 1")
@@ -55,7 +55,7 @@ def make_parser():
     report = parser.add_argument_group("the report")
     report.add_argument("--out", default="report", metavar="FOLDER", help="default: report/")
     report.add_argument("--against", nargs="+", default=[], metavar="FILE", help="others' captions: a paired test")
-    report.add_argument("--gallery", type=int, default=200, metavar="N", help="pairs in gallery.html; default: 200")
+    report.add_argument("--gallery", type=int, metavar="N", help="pairs in gallery.html; default: 200")
     report.add_argument("--confidence", type=float, default=0.95, help="of the intervals; default: 0.95")
     report.add_argument(
         "--resamples", type=positive, default=1000, metavar="N", help="of the bootstrap; default: 1000"
@@ -146,23 +146,16 @@ def read_alone(predicted, path):
 
 def identity(model, revision):
     """What changes when the weights behind a name do: the commit on the Hub, or size and time of local files."""
-    from transformers.utils import cached_file
-    from transformers.utils.hub import extract_commit_hash
-
     from modeling_blip2idc.loading.load import EMBEDDED
+    from modeling_blip2idc.training.run_folder import commit_of
 
     folder = EMBEDDED if model is None else Path(model)
-    if folder.is_dir():
-        files = [path for path in sorted(folder.iterdir()) if path.suffix in (".json", ".safetensors")]
-        state = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        return {"files": hashlib.sha256(repr(state).encode()).hexdigest()[:16]}
-    for name in ("adapter_config.json", "config.json"):
-        try:
-            file = cached_file(model, name, revision=revision)
-        except OSError:  # not there, or not to be had: `load_idc` says it better
-            continue
-        return {"commit": extract_commit_hash(file, None)}
-    return {}
+    if not folder.is_dir():
+        commit = commit_of(model, revision)
+        return {} if commit is None else {"commit": commit}
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".json", ".safetensors")]
+    state = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return {"files": hashlib.sha256(repr(state).encode()).hexdigest()[:16]}
 
 
 def caption(args, pairs, images, out, asked):
@@ -208,18 +201,26 @@ def caption(args, pairs, images, out, asked):
 
 def check(args):
     """Raises a `ValueError` for what would otherwise fail after captioning, or would silently do nothing."""
-    of_model = ("revision", "dtype", "device", "num_beams", "max_new_tokens")
-    if args.predictions is not None and (given := [name for name in of_model if getattr(args, name) is not None]):
-        raise ValueError(f"--{given[0]} is of a model, and --predictions are made already")
-    if args.model is None and args.revision is not None:
-        raise ValueError("--revision is that of --model, which is not given")
-    of_benchmark = {"data_dir": None, "options": {}, "split": "test"}
-    given = [name for name, usual in of_benchmark.items() if getattr(args, name) != usual]
-    if args.predictions is not None and args.benchmark is None and given:
-        raise ValueError(f"--{given[0]} is of a --benchmark, which is not given")
+    alone = args.predictions is not None and args.benchmark is None
+    ignored = {}
+    if args.predictions is not None:
+        of_model = ("revision", "dtype", "device", "num_beams", "max_new_tokens", "batch_size")
+        ignored |= dict.fromkeys(of_model, "is for a model, and --predictions are made already")
+    elif args.model is None:
+        ignored["revision"] = "is that of --model, which is not given"
+    if alone:
+        ignored |= dict.fromkeys(("data_dir", "options", "split"), "is for a --benchmark, which is not given")
+        if args.gallery:
+            ignored["gallery"] = "needs the images of a --benchmark, which is not given"
+    elif args.benchmark in (None, DEFAULT):
+        ignored["data_dir"] = f"is for files of a benchmark, and {DEFAULT!r} is rendered"
+    usual = {"options": {}, "split": "test"}
+    for name, why in ignored.items():
+        if getattr(args, name) != usual.get(name):
+            raise ValueError(f"--{name} {why}")
     if not 0 < args.confidence < 1:
         raise ValueError(f"--confidence {args.confidence} must be between 0 and 1, such as 0.95")
-    if args.gallery < 0:
+    if args.gallery is not None and args.gallery < 0:
         raise ValueError(f"--gallery {args.gallery} must not be negative")
 
 
@@ -227,11 +228,12 @@ def main(args):
     """Captions, scores and writes. Returns the report."""
     check(args)
     out, alone, images = Path(args.out), args.predictions is not None and args.benchmark is None, None
+    gallery, args.batch_size = 200 if args.gallery is None else args.gallery, args.batch_size or 16
     predicted = None if args.predictions is None else read_predictions(args.predictions)
     if alone:
         pairs = read_alone(predicted, args.predictions)
     else:
-        pairs, images = read_benchmark(args, images=predicted is None or args.gallery > 0)
+        pairs, images = read_benchmark(args, images=predicted is None or gallery > 0)
     ids = [pair["id"] for pair in pairs]
     against = {file: match_predictions(read_predictions(file), ids, file)[: args.limit] for file in args.against}
     asked = {"predictions": args.predictions, "limit": args.limit}
@@ -266,7 +268,7 @@ def main(args):
         extra={"scenes": score_scene_captions(captions, references, categories)} if of_scenes else None,
         **{name: getattr(args, name) for name in ("confidence", "resamples", "seed")},
     )
-    write_report(out, report, None if images is None else images.select(range(len(pairs))), args.gallery)
+    write_report(out, report, None if images is None else images.select(range(len(pairs))), gallery)
     write_predictions(out / "predictions.jsonl", report["pairs"])
     print((out / "report.md").read_text(encoding="utf-8"))
     print(f"written: {', '.join(str(out / name) for name in FILES if (out / name).exists())}")

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from modeling_blip2idc import load_idc
 from modeling_blip2idc.loading.examples import load_examples
+from modeling_blip2idc.training.trainer import IDCTrainer
 from tests.datasets_syned import layouts
 from tests.support.hub_server import HubServer
 from tests.support.source_tree import ROOT
@@ -70,13 +71,24 @@ class TestSeeds:
 
 class TestEarlyStopping:
     @pytest.mark.parametrize("metric", ["cider", pytest.param("loss", marks=pytest.mark.slow)])
-    def test_no_better_checkpoint(self, metric, recipes, tiny_model_dir, tmp_path):
-        """Nothing is learned at a learning rate of 0: the first evaluation stays the best."""
-        report = train(
+    def test_no_better_checkpoint(self, metric, recipes, tiny_model_dir, tmp_path, monkeypatch):
+        """Nothing is learned at a learning rate of 0: the first evaluation stays the best, also when interrupted."""
+        command = [
             recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path, "--learning_rate", 0,
             "--eval_steps", 1, "--save_steps", 1, "--load_best_model_at_end", "true", "--early_stopping_patience", 2,
             "--metric_for_best_model", metric,
-        )  # fmt: skip
+        ]  # fmt: skip
+        step = IDCTrainer.training_step
+
+        def interrupted(self, *args, **kwargs):
+            if self.state.global_step == 2:
+                raise KeyboardInterrupt
+            return step(self, *args, **kwargs)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(IDCTrainer, "training_step", interrupted)
+            train(*command)
+        report = train(*command)
         assert (report["about"]["steps"], report["about"]["best_step"]) == (3, 1)
         evaluations = [line for line in lines_of(tmp_path / "metrics.jsonl") if "eval_loss" in line]
         assert len(evaluations) == 3 and report["about"]["evaluation"] == evaluations[0][f"eval_{metric}"]

@@ -187,6 +187,38 @@ class TestLoRA:
         name = "adapter_model.safetensors"
         assert (tmp_path / "final" / name).read_bytes() == (lora[0] / "final" / name).read_bytes()
 
+    def test_a_finished_run_is_extended(self, lora, recipes, tiny_model_dir, tmp_path):
+        """By more steps, and by nothing else; the schedule is that of the new length, from the second step on."""
+        folder = shutil.copytree(lora[0], tmp_path / "run")
+        command = [recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", folder, "--max_steps"]
+        with pytest.raises(ValueError, match="learning_rate 0.01 there, 0.1 now; max_steps 8 there, 10 now"):
+            train(*command, 10, "--learning_rate", 0.1)
+        with pytest.raises(ValueError, match="max_steps 8 there, 7 now"):
+            train(*command, 7)
+        assert train(*command, 10)["about"]["steps"] == 10
+        log = [line for line in lines_of(folder / "metrics.jsonl") if "loss" in line]
+        assert [line["step"] for line in log] == list(range(1, 11))
+        assert [line["learning_rate"] for line in log[7:]] == pytest.approx([0.01 / 8, 0, 0.01 / 10])
+        a, b = (load_file(path / "final" / "adapter_model.safetensors") for path in (folder, lora[0]))
+        assert any(not torch.equal(a[name], b[name]) for name in a)
+        with pytest.raises(ValueError, match="max_steps 10 there, 8 now"):
+            train(*command, 8)
+
+    def test_scored_in_the_precision_of_training(self, recipes, tiny_model_dir, tmp_path, monkeypatch):
+        """Not in that of the base's files. What is trained with is recorded; `draft` stays with the processor."""
+        for part in load_idc(tiny_model_dir, dtype="bfloat16"):
+            part.save_pretrained(tmp_path / "base")
+        loaded = []
+        monkeypatch.setattr(train_trainer, "load_idc", lambda *a, **k: loaded.append(load_idc(*a, **k)) or loaded[-1])
+        words = ["--bf16", "true", "--draft", "true", "--max_steps", 1, "--eval_strategy", "no"]
+        report = train(recipes / "lora.yaml", "--model", tmp_path / "base", "--output_dir", tmp_path / "run", *words)
+        assert (report["about"]["dtype"], report["about"]["autocast"]) == ("float32", "bfloat16")
+        assert [model.dtype for model, _ in loaded] == [torch.float32]
+        assert load_idc(tmp_path / "base")[0].dtype == torch.bfloat16
+        text = (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+        assert "- dtype: `float32`\n- autocast: `bfloat16`" in text
+        assert load_idc(tmp_path / "run" / "final")[1].draft
+
     def test_towers_and_t5(self, recipes, tiny_t5_dir, tmp_path, scenes):
         report = train(
             recipes / "lora.yaml", "--model", tiny_t5_dir, "--output_dir", tmp_path, "--max_steps", 2,

@@ -5,6 +5,8 @@ knows about every patch does. The heads live beside the model and are dropped af
 stays plain BLIP-2.
 """
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import nn
 
@@ -12,18 +14,29 @@ IGNORE = -100
 
 
 class DifferenceAuxiliary(nn.Module):
-    """Linear heads on the vision tokens and on the Q-Former's output, and their loss.
+    """
+    Linear heads on the vision tokens and on the Q-Former's output, and their loss.
 
     Args:
-        vision_size (`int`): width of the vision tower.
-        query_size (`int`): width of the Q-Former.
-        num_query_tokens (`int`): number of query tokens.
-        patch_classes (`dict[str, int]`): name and number of classes of each label of a patch.
-        pair_classes (`dict[str, int]`): name and number of classes of each label of a pair.
-        class_weights (`dict[str, list[float]]`, *optional*): of the cross entropy, by label name.
+        vision_size (`int`), query_size (`int`):
+            Widths of the vision tower and of the Q-Former.
+        num_query_tokens (`int`):
+            Number of query tokens.
+        patch_classes (`dict[str, int]`), pair_classes (`dict[str, int]`):
+            Name and number of classes of each label of a patch, and of a pair.
+        class_weights (`dict[str, list[float]]`, *optional*):
+            Of the cross entropy, by label name.
     """
 
-    def __init__(self, vision_size, query_size, num_query_tokens, patch_classes, pair_classes, class_weights=None):
+    def __init__(
+        self,
+        vision_size: int,
+        query_size: int,
+        num_query_tokens: int,
+        patch_classes: Mapping[str, int],
+        pair_classes: Mapping[str, int],
+        class_weights: Mapping[str, Sequence[float]] | None = None,
+    ):
         super().__init__()
         self.patch_classes, self.pair_classes = dict(patch_classes), dict(pair_classes)
         self.patch_head = nn.Linear(vision_size, sum(self.patch_classes.values()))
@@ -31,16 +44,19 @@ class DifferenceAuxiliary(nn.Module):
         for name, weights in (class_weights or {}).items():
             self.register_buffer(f"weight_{name}", torch.tensor(weights, dtype=torch.float32))
 
-    def forward(self, outputs, patch_labels, pair_labels):
-        """Mean cross entropy of the two groups of labels.
+    def forward(
+        self, outputs, patch_labels: torch.Tensor, pair_labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        The losses of patches and of pairs, each a sum over the labels' mean cross entropies.
 
         Args:
-            outputs (`Blip2ForConditionalGenerationModelOutput`): of the model's forward pass.
-            patch_labels (`torch.LongTensor` of shape `(batch, patches, len(patch_classes))`): -100 is ignored.
-            pair_labels (`torch.LongTensor` of shape `(batch, len(pair_classes))`): -100 is ignored.
-
-        Returns:
-            `tuple[torch.Tensor, torch.Tensor]`: sums over the labels' losses, of the patches and of the pairs.
+            outputs (`Blip2ForConditionalGenerationModelOutput`):
+                Of the model's forward pass.
+            patch_labels (`torch.LongTensor` of shape `(batch, patches, len(patch_classes))`):
+                -100 is ignored.
+            pair_labels (`torch.LongTensor` of shape `(batch, len(pair_classes))`):
+                -100 is ignored.
         """
         tokens = outputs.vision_outputs.last_hidden_state[:, 1:]  # (batch, patches, vision_size)
         queries = outputs.qformer_outputs.last_hidden_state.flatten(1)  # (batch, queries * query_size)
@@ -55,3 +71,6 @@ class DifferenceAuxiliary(nn.Module):
             loss = nn.functional.cross_entropy(part, labels[:, i], weight, ignore_index=IGNORE, reduction="sum")
             total = total + loss / (labels[:, i] != IGNORE).sum().clamp(min=1)
         return total
+
+
+__all__ = ["DifferenceAuxiliary"]

@@ -1,14 +1,16 @@
-"""Building and initialising a small BLIP-2 that is trained from nothing.
+"""
+Building and initialising a small BLIP-2 that is trained from nothing.
 
 The default initialisation of transformers is meant to be overwritten by a checkpoint: patch features near zero, all
 query tokens equal. A model that starts there does not learn. What follows does.
 """
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import GenerationConfig, PreTrainedTokenizerFast
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 from ..configuration_blip2idc import Blip2IDCConfig
@@ -17,9 +19,13 @@ from ..processing_blip2idc import Blip2IDCProcessor
 from .auxiliary_heads import DifferenceAuxiliary
 
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "\n", "<image>")  # the first four as OPT numbers them
+GEOMETRY = {
+    "patch_size": 16, "width": 128, "heads": 4, "vision_layers": 4, "qformer_layers": 2, "text_layers": 2,
+    "num_query_tokens": 8,
+}  # fmt: skip
 
 
-def sincos_positions(height, width, dim):
+def sincos_positions(height: int, width: int, dim: int) -> torch.Tensor:
     """Two-dimensional sine-cosine position embeddings, `(height * width, dim)`; `dim` is a multiple of four."""
     omega = 1.0 / 100 ** (torch.arange(dim // 4) / (dim / 4))
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -28,8 +34,9 @@ def sincos_positions(height, width, dim):
 
 
 @torch.no_grad()
-def initialize_from_scratch(model, concat_axis="vertical", seed=0):
-    """Initialises a BLIP-2 in place so that it can be trained on stacked pairs without any pretrained part.
+def initialize_from_scratch(model: PreTrainedModel, concat_axis: str = "vertical", seed: int = 0) -> PreTrainedModel:
+    """
+    Initialises a BLIP-2 in place so that it can be trained on stacked pairs without any pretrained part.
 
     - Matrices are drawn from N(0, 1/fan_in), those that write into a residual stream at 0.6 of that.
     - Both halves of the canvas share sine-cosine position embeddings and differ by a constant vector only, and the
@@ -38,12 +45,18 @@ def initialize_from_scratch(model, concat_axis="vertical", seed=0):
     - Query tokens are drawn from N(0, 0.5), so that they differ.
 
     Args:
-        model (`Blip2ForConditionalGeneration`): with an OPT language model.
-        concat_axis (`str`, *optional*, defaults to `"vertical"`): along which the pair is stacked.
-        seed (`int`, *optional*, defaults to 0): of the draw.
+        model (`Blip2ForConditionalGeneration`):
+            With an OPT language model.
+        concat_axis (`str`, *optional*, defaults to `"vertical"`):
+            Along which the pair is stacked.
+        seed (`int`, *optional*, defaults to 0):
+            Of the draw.
 
     Returns:
-        The model.
+        `Blip2ForConditionalGeneration`: the same model.
+
+    Raises:
+        `ValueError`: if the patches cannot be divided into two halves.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -87,90 +100,65 @@ def _shared_positions(embeddings, concat_axis, generator):
     return torch.cat([zero, positions.reshape(grid * grid, dim)])[None]
 
 
-def build_from_scratch(words, canvas_size=128, concat_axis="vertical", seed=0, no_change_captions=None, **geometry):
-    """Builds a small BLIP-2 with OPT, its word tokenizer and its processor, ready to be trained from nothing.
+def build_from_scratch(
+    words: Iterable[str],
+    canvas_size: int = 128,
+    concat_axis: str = "vertical",
+    seed: int = 0,
+    no_change_captions: Sequence[str] | None = None,
+    **geometry: int,
+) -> tuple[Blip2IDCForConditionalGeneration, Blip2IDCProcessor]:
+    """
+    Builds a small BLIP-2 with OPT, its word tokenizer and its processor, ready to be trained from nothing.
 
     Args:
-        words (`Iterable[str]`): every word that captions use; others become `<unk>`.
-        canvas_size (`int`, *optional*, defaults to 128): side of the square canvas, pixels.
-        concat_axis (`str`, *optional*, defaults to `"vertical"`): along which pairs are stacked.
-        seed (`int`, *optional*, defaults to 0): of the initialisation.
-        no_change_captions (`Sequence[str]`, *optional*): captions that mean that nothing changed.
-        geometry: `patch_size` (16), `width` (128), `heads` (4), `vision_layers` (4), `qformer_layers` (2),
-            `text_layers` (2), `num_query_tokens` (8). All three towers are `width` wide and their MLPs four times
-            that; every Q-Former layer has cross-attention.
+        words (`Iterable[str]`):
+            Every word that captions use; others become `<unk>`.
+        canvas_size (`int`, *optional*, defaults to 128):
+            Side of the square canvas, in pixels.
+        concat_axis (`str`, *optional*, defaults to `"vertical"`):
+            Along which pairs are stacked.
+        seed (`int`, *optional*, defaults to 0):
+            Of the initialisation.
+        no_change_captions (`Sequence[str]`, *optional*):
+            Captions that mean that nothing changed.
+        geometry (`int`):
+            Any of `GEOMETRY`. All three towers are `width` wide and their MLPs four times that; every Q-Former layer
+            has cross-attention.
 
     Returns:
-        `tuple[Blip2IDCForConditionalGeneration, Blip2IDCProcessor]`
+        `tuple`: the [`Blip2IDCForConditionalGeneration`] and its [`Blip2IDCProcessor`].
+
+    Raises:
+        `ValueError`: if the geometry has an unknown name.
     """
-    known = {
-        "patch_size": 16,
-        "width": 128,
-        "heads": 4,
-        "vision_layers": 4,
-        "qformer_layers": 2,
-        "text_layers": 2,
-        "num_query_tokens": 8,
-    }
-    if unknown := sorted(set(geometry) - set(known)):
-        raise ValueError(f"unknown geometry {', '.join(unknown)}; known are {', '.join(known)}")
-    g = {**known, **geometry}
-    tokenizer = word_tokenizer(words)
-    tower = {
-        "hidden_size": g["width"],
-        "intermediate_size": 4 * g["width"],
-        "num_attention_heads": g["heads"],
-    }
+    if unknown := sorted(set(geometry) - set(GEOMETRY)):
+        raise ValueError(f"unknown geometry {', '.join(unknown)}; known are {', '.join(GEOMETRY)}")
+    g, tokenizer = {**GEOMETRY, **geometry}, word_tokenizer(words)
+    width, special = g["width"], {"bos_token_id": tokenizer.bos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    special["eos_token_id"] = tokenizer.convert_tokens_to_ids("\n")
+    tower = {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": g["heads"]}
+    qformer = {"encoder_hidden_size": width, "cross_attention_frequency": 1, "vocab_size": len(tokenizer)}
+    qformer |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    text = {"model_type": "opt", "hidden_size": width, "ffn_dim": 4 * width, "num_attention_heads": g["heads"]}
+    text |= {"word_embed_proj_dim": width, "max_position_embeddings": 64, "vocab_size": len(tokenizer), "dropout": 0.0}
     config = Blip2IDCConfig(
-        vision_config={
-            **tower,
-            "num_hidden_layers": g["vision_layers"],
-            "image_size": canvas_size,
-            "patch_size": g["patch_size"],
-        },
-        qformer_config={
-            **tower,
-            "num_hidden_layers": g["qformer_layers"],
-            "encoder_hidden_size": g["width"],
-            "cross_attention_frequency": 1,
-            "hidden_dropout_prob": 0.0,
-            "attention_probs_dropout_prob": 0.0,
-            "vocab_size": len(tokenizer),
-        },
-        text_config={
-            "model_type": "opt",
-            "hidden_size": g["width"],
-            "ffn_dim": 4 * g["width"],
-            "num_attention_heads": g["heads"],
-            "num_hidden_layers": g["text_layers"],
-            "word_embed_proj_dim": g["width"],
-            "max_position_embeddings": 64,
-            "vocab_size": len(tokenizer),
-            "dropout": 0.0,
-            "bos_token_id": tokenizer.bos_token_id,
-            "eos_token_id": tokenizer.convert_tokens_to_ids("\n"),
-            "pad_token_id": tokenizer.pad_token_id,
-        },
+        vision_config={**tower, "num_hidden_layers": g["vision_layers"], "image_size": canvas_size,
+                       "patch_size": g["patch_size"]},
+        qformer_config={**tower, **qformer, "num_hidden_layers": g["qformer_layers"]},
+        text_config={**text, **special, "num_hidden_layers": g["text_layers"]},
         num_query_tokens=g["num_query_tokens"],
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
-    )
+    )  # fmt: skip
     if no_change_captions is not None:
         config.no_change_captions = list(no_change_captions)
     model = initialize_from_scratch(Blip2IDCForConditionalGeneration(config), concat_axis, seed)
-    model.generation_config = GenerationConfig(
-        max_new_tokens=32,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.convert_tokens_to_ids("\n"),
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    size = {"height": canvas_size, "width": canvas_size}
-    processor = Blip2IDCProcessor(
-        BlipImageProcessorPil(size=size), tokenizer, g["num_query_tokens"], concat_axis, stop_token="\n"
-    )
-    return model, processor
+    model.generation_config = GenerationConfig(max_new_tokens=32, **special)
+    images = BlipImageProcessorPil(size={"height": canvas_size, "width": canvas_size})
+    return model, Blip2IDCProcessor(images, tokenizer, g["num_query_tokens"], concat_axis, stop_token="\n")
 
 
-def word_tokenizer(words):
+def word_tokenizer(words: Iterable[str]) -> PreTrainedTokenizerFast:
     """A tokenizer whose tokens are whole words, with OPT's special tokens, a line break and `<image>`."""
     vocabulary = {token: i for i, token in enumerate([*SPECIAL_TOKENS, *sorted(set(words))])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -186,30 +174,33 @@ def word_tokenizer(words):
     )
 
 
-def add_auxiliary(model, patch_classes, pair_classes, class_weights=None):
-    """Hangs [`DifferenceAuxiliary`] heads on a model, as `model.auxiliary`, so that checkpoints of a training run hold
+def add_auxiliary(model: PreTrainedModel, *classes: Mapping) -> PreTrainedModel:
+    """
+    Hangs [`DifferenceAuxiliary`] heads on a model, as `model.auxiliary`, so that checkpoints of a training run hold
     them too. [`remove_auxiliary`] takes them off.
 
     Args:
-        model (`Blip2ForConditionalGeneration`): to be trained.
-        patch_classes, pair_classes, class_weights: as for [`DifferenceAuxiliary`].
+        model (`Blip2ForConditionalGeneration`):
+            To be trained.
+        classes (`dict`):
+            `patch_classes`, `pair_classes` and `class_weights` of [`DifferenceAuxiliary`].
 
     Returns:
-        The model.
+        `Blip2ForConditionalGeneration`: the same model.
     """
     config = model.config
-    model.auxiliary = DifferenceAuxiliary(
-        config.vision_config.hidden_size,
-        config.qformer_config.hidden_size,
-        config.num_query_tokens,
-        patch_classes,
-        pair_classes,
-        class_weights,
-    )
+    sizes = (config.vision_config.hidden_size, config.qformer_config.hidden_size, config.num_query_tokens)
+    model.auxiliary = DifferenceAuxiliary(*sizes, *classes)
     return model
 
 
-def remove_auxiliary(model):
-    """Takes the heads off again: what remains is a plain BLIP-2."""
+def remove_auxiliary(model: PreTrainedModel) -> PreTrainedModel:
+    """Takes the heads off a model again and returns it: a plain BLIP-2."""
     del model.auxiliary
     return model
+
+
+__all__ = [
+    "add_auxiliary", "build_from_scratch", "initialize_from_scratch", "remove_auxiliary", "sincos_positions",
+    "word_tokenizer",
+]  # fmt: skip
