@@ -130,9 +130,22 @@ def test_another_architecture_is_refused(way, tmp_path):
         LOADERS[way](tmp_path / "gpt2")
 
 
+def test_the_folder_of_a_run(tiny_model_dir, tmp_path):
+    shutil.copytree(tiny_model_dir, tmp_path / "final")
+    expected = load_idc(tmp_path / "final")[0].state_dict()
+    for there in ((), ("adapter_config.json", "config.json")):  # which `pipeline` looks for
+        for name in there:
+            (tmp_path / name).write_text("{}")
+        model, processor = load_idc(tmp_path)
+        assert processor.num_query_tokens == 4
+        assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
+    shutil.copytree(tiny_model_dir, tmp_path, dirs_exist_ok=True)  # a model that has such a folder is itself
+    assert load.check_folder(str(tmp_path)) == str(tmp_path)
+
+
 def test_no_model(tmp_path):
-    for name in (tmp_path / "nothing", "./nothing", "a/b/c"):
-        with pytest.raises(FileNotFoundError, match="No such folder.*" + str(name)[-3:]):
+    for name in (tmp_path / "nothing", "./nothing", "a/b/c", "nothing/", "~/nothing", "no thing"):
+        with pytest.raises(FileNotFoundError, match=rf"No such folder: '{name}', which is not a Hub id either\."):
             load_idc(name)
     with pytest.raises(FileNotFoundError, match=f"No model in .*{tmp_path.name}.*config.json"):
         load_idc(tmp_path)

@@ -8,8 +8,8 @@ import torch
 from peft import get_peft_model
 
 from modeling_blip2idc import load_idc, lora_config
-from modeling_blip2idc.hub.compact import name_base
 from modeling_blip2idc.hub.merge import merge
+from modeling_blip2idc.hub.saving import name_base
 from modeling_blip2idc.loading.examples import load_examples
 from modeling_blip2idc.loading.load import EMBEDDED
 from modeling_blip2idc.loading.vocabulary import (
