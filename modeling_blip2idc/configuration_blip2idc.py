@@ -54,10 +54,11 @@ class CanvasConfigMixin:
     def from_dict(cls, config_dict, **kwargs):
         # transformers would take a repository's copy of the pipeline in place of the registered one, and ask for
         # trust_remote_code. The copy of this class that a process without this package gets does read it.
-        if not cls.__module__.startswith("transformers_modules") and config_dict.get("custom_pipelines"):
-            pipelines = dict(config_dict["custom_pipelines"])
+        if not cls.__module__.startswith("transformers_modules"):
+            config_dict = dict(config_dict)
+            pipelines = dict(config_dict.pop("custom_pipelines", None) or {})
             pipelines.pop("image-difference-captioning", None)
-            config_dict = {**config_dict, "custom_pipelines": pipelines}
+            config_dict |= {"custom_pipelines": pipelines} if pipelines else {}
         return super().from_dict(config_dict, **kwargs)
 
 

@@ -28,6 +28,21 @@ def test_auto_config_gives_this_class(tiny_model_dir, caplog):
     assert type(config) is Blip2IDCConfig and caplog.messages == []
 
 
+def test_the_registered_pipeline_wins_over_a_repositorys_copy():
+    """A process without this package reads the copy of this class, which keeps the entry (hub/test_export.py)."""
+    own, other = {"image-difference-captioning": {"impl": "a.B"}}, {"another-task": {"impl": "c.D"}}
+    values = Blip2IDCConfig().to_dict()
+    assert not hasattr(Blip2IDCConfig.from_dict({**values, "custom_pipelines": own}), "custom_pipelines")
+    config = Blip2IDCConfig.from_dict({**values, "custom_pipelines": {**own, **other}})
+    assert config.custom_pipelines == other
+    assert (
+        type("Copy", (Blip2IDCConfig,), {"__module__": "transformers_modules.x"})
+        .from_dict({**values, "custom_pipelines": own})
+        .custom_pipelines
+        == own
+    )
+
+
 def test_no_change_captions_are_saved(tmp_path):
     config = Blip2IDCConfig(no_change_captions=["all is as it was"])
     config.save_pretrained(tmp_path)
