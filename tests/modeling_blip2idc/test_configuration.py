@@ -29,7 +29,7 @@ def test_auto_config_gives_this_class(tiny_model_dir, caplog):
 
 
 def test_the_registered_pipeline_wins_over_a_repositorys_copy():
-    """A process without this package reads the copy of this class, which keeps the entry (hub/test_export.py)."""
+    """A process without this package reads the copy of this class, which keeps the entry (hub/test_saving.py)."""
     own, other = {"image-difference-captioning": {"impl": "a.B"}}, {"another-task": {"impl": "c.D"}}
     values = Blip2IDCConfig().to_dict()
     assert not hasattr(Blip2IDCConfig.from_dict({**values, "custom_pipelines": own}), "custom_pipelines")

@@ -3,7 +3,6 @@
 import base64
 import http.server
 import io
-import os
 import pickle
 import socket
 import threading
@@ -22,8 +21,6 @@ from modeling_blip2idc.image_files_blip2idc import (
 )
 from modeling_blip2idc.image_utils_blip2idc import load_image
 from tests.support.pictures import encode, noise, same
-
-RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
 @pytest.fixture
@@ -134,44 +131,19 @@ def test_missing_file_and_folder(tmp_path):
     for odd in ("", "a\0b.png"):
         with pytest.raises(FileNotFoundError, match="no such file"):
             load_image(odd)
-    with pytest.raises(FileNotFoundError) as caught:
-        load_image("A" * 5000)  # base64 without its data: prefix, for example
-    assert len(str(caught.value)) < 600
-
-
-def test_text_and_empty_files(tmp_path):
     path = tmp_path / "notes.png"
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(ImageLoadError, match="notes.png': starts with b'version https://'"):
         load_image(path)
-    path.write_bytes(b"")
-    with pytest.raises(ImageLoadError, match="notes.png': is empty"):
-        load_image({"path": str(path)})
-
-
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"])
-@pytest.mark.parametrize("draft_size", [None, (8, 8)])
-def test_truncated_file(tmp_path, format, draft_size):
-    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (90, 90, 3), dtype=np.uint8))
-    path = tmp_path / f"cut.{format.lower()}"
-    data = encode(noise, format)
-    path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(ImageLoadError, match=r"images\[1\] before .*cut\.") as caught:
-        load_image(path, "images[1] before", draft_size=draft_size)
-    assert caught.value.__cause__ is not None
+    with pytest.raises(FileNotFoundError) as caught:
+        load_image("A" * 5000)  # base64 without its data: prefix, for example
+    assert len(str(caught.value)) < 600
 
 
 def test_truncated_image_that_was_opened_elsewhere(picture):
     data = encode(picture.resize((300, 300)), "JPEG")
     with pytest.raises(ImageLoadError, match="left: cannot be decoded"):
         load_image(Image.open(io.BytesIO(data[:-600])), "left")
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of Unix")
-def test_named_pipe_is_refused_at_once(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ImageLoadError, match="not a regular file"):
-        load_image(tmp_path / "pipe")
 
 
 def test_decompression_bomb(picture, monkeypatch):

@@ -160,6 +160,10 @@ class TestPrompts:
         with pytest.raises(error, match=message):
             processor(images=random_pairs(2), **options)
 
+    def test_a_stop_token_is_one_token(self, processor):
+        with pytest.raises(ValueError, match="stop_token 'two words' is not one token.*EOS token '</s>'"):
+            Blip2IDCProcessor(IMAGE_PROCESSOR, processor.tokenizer, 4, stop_token="two words")
+
     def test_a_decoder_without_bos(self):
         """As Qwen's: whether there is an encoder is in the config, and only guessed of a tokenizer alone."""
         assert Blip2IDCProcessor(IMAGE_PROCESSOR, bosless_tokenizer(), 4).is_encoder_decoder
@@ -182,7 +186,6 @@ class TestPairs:
         on_disk = [{"path": str(path)} for path in files]
         row = {"id": "1", "before": before, "after": after, "captions": ["x"]}
         expected = processor(images=arrays)["pixel_values"]
-        assert expected.shape == (1, 3, 56, 28)
         for images in (
             *((before, after), [(before, after)], [[before, after]], [before, after], list(arrays)),
             *(row, [row], files, [files], list(files), on_disk, [on_disk]),
@@ -281,10 +284,6 @@ class TestSavedFolders:
         processor = Blip2IDCProcessor.from_pretrained(tmp_path)
         assert (processor.num_query_tokens, processor.stop_token) == (4, "\n")
         assert processor(images=random_pairs(1))["pixel_values"].shape == (1, 3, 56, 28)
-
-    def test_an_unusable_stop_token(self, processor):
-        with pytest.raises(ValueError, match="stop_token 'two words' is not one token.*EOS token '</s>'"):
-            Blip2IDCProcessor(IMAGE_PROCESSOR, processor.tokenizer, 4, stop_token="two words")
 
 
 class TestCaptionsFromIds:

@@ -4,8 +4,8 @@ Where stock transformers goes wrong without a word, and that this package does n
 Where that is possible, a test first shows that the stock class still behaves like that: when one of these assertions
 fails after an upgrade, a precaution of ours can go. Other traps are tested where the thing itself is: rectangular
 `image_size` (test_configuration), labels, stop token and truncation (test_processing), generation settings and
-checkpointing (test_modeling), old adapters (test_peft), code without the package (test_export), lists, datasets,
-default model and adapters in the pipeline (test_pipeline).
+checkpointing (test_modeling), old adapters (test_import_adapter), code without the package (test_saving), lists,
+datasets, default model and adapters in the pipeline (test_pipeline).
 """
 
 import ast
