@@ -30,11 +30,6 @@ class TestParse:
             ("- a\n- b", [], "must hold lines of the form `argument: value`"),
             ("", [], "must hold lines of the form `argument: value`"),
             ({"max_step": 3, "lr": 1}, [], "unknown argument lr, max_step"),
-            ({"help": 3}, [], "unknown argument help"),
-            ({"recipe": 3}, [], "unknown argument recipe"),
-            ({"max_steps": 10.5}, [], "max_steps: 10.5 is not a valid value"),
-            ({"max_steps": "many"}, [], "max_steps: 'many' is not a valid value"),
-            ({"embed": "perhaps"}, [], "embed: 'perhaps' is not a valid value"),
             ({"max_steps": 3}, ["--max_steps", "x"], "argument --max_steps"),
             ({"tuning": "lara"}, [], "tuning: 'lara' is not a valid value: choose from lora, full, qlora"),
             ({"towers": ["vit", "lm"]}, [], "choose from vit, qformer, language"),
@@ -154,10 +149,3 @@ class TestParse:
         assert (args.learning_rate, args.muon_lr, args.warmup_steps, args.seed) == (1e-3, 3e-3, 200, 0)
         assert data.dense_supervision and data.curriculum[0] == [0.15, [1]] and args.auxiliary_weights == [0.5, 0.3]
         assert args.lr_scheduler_kwargs == {"num_decay_steps": 9500, "decay_type": "linear"}
-
-    def test_help_names_the_arguments(self, capsys):
-        with pytest.raises(SystemExit) as exit:
-            train_arguments.parse(["--help"])
-        assert exit.value.code == 0
-        shown = capsys.readouterr().out
-        assert all(f"--{name}" in shown for name in ("towers", "train_data", "muon_lr", "learning_rate"))

@@ -61,13 +61,6 @@ class TestSeeds:
         card = ModelCard.load(folder / "final" / "README.md")
         assert card.data.model_name == folder.name and "Over the seeds 1, 2 CIDEr is" in card.text
 
-    @pytest.mark.slow
-    def test_a_seed_alone_is_the_same_run(self, seeds, recipes, tiny_model_dir, tmp_path):
-        words = ["--seed", 2, "--max_steps", 4, "--eval_steps", 2]
-        train(recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path, *words)
-        name = "final/adapter_model.safetensors"
-        assert (tmp_path / name).read_bytes() == (seeds[0] / "seed-2" / name).read_bytes()
-
 
 class TestEarlyStopping:
     @pytest.mark.parametrize("metric", ["cider", pytest.param("loss", marks=pytest.mark.slow)])
@@ -107,14 +100,6 @@ class TestDryRun:
         assert result["memory_bytes"] > 10**8
         shown = capsys.readouterr().out
         assert "2 pairs a step, canvas 56x28" in shown and "(1,000 steps)" in shown and "trained parameters" in shown
-
-    def test_epochs(self, recipes, tiny_model_dir, tmp_path):
-        result = train(
-            recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path / "run", "--dry_run", "true",
-            "--max_steps", -1, "--num_train_epochs", 3, "--eval_strategy", "epoch", "--save_strategy", "epoch",
-            "--gradient_accumulation_steps", 2,
-        )  # fmt: skip
-        assert result["step_samples"] == 4 and result["steps"] == 9 and result["evaluations"] == 4
 
 
 class TestData:

@@ -7,7 +7,7 @@ from datasets_syned import IDCCollator
 from modeling_blip2idc.training.trainer import IDCTrainer
 from tests.support.tiny_blip2 import CAPTIONS, random_pairs
 
-OURS = ("muon_lr", "auxiliary_weights", "callbacks", "compute_metrics", "compute_loss_func")
+OURS = ("muon_lr", "auxiliary_weights", "callbacks", "compute_metrics", "compute_loss_func", "eval_dataset")
 
 
 def rows_of(count, captions=CAPTIONS):

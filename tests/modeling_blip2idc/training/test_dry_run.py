@@ -1,26 +1,27 @@
 """What a dry run says of the whole run, against what that does; and that nothing of it stays."""
 
 import pytest
-from datasets import Dataset, Features, Image, List, Value
-from transformers import Seq2SeqTrainingArguments
+from datasets import Dataset
+from PIL import Image
 
 from datasets_syned import IDCCollator
 from modeling_blip2idc import load_idc
 from modeling_blip2idc.training.dry_run import describe, dry_run
 from modeling_blip2idc.training.trainer import IDCTrainer
-from tests.support.tiny_blip2 import CAPTIONS, random_pairs
+from tests.support.tiny_blip2 import CAPTIONS
+from tests.support.trainer_rows import arguments as plain
+from tests.support.trainer_rows import rows_of
 
 ROWS = 6
 
 
 @pytest.fixture(scope="module")
 def rows():
-    columns = {"id": Value("string"), "before": Image(), "after": Image(), "captions": List(Value("string"))}
     made = [
-        {"id": str(i), "before": before, "after": after, "captions": [CAPTIONS[i % len(CAPTIONS)]]}
-        for i, (before, after) in enumerate(random_pairs(ROWS))
+        {**row, "before": Image.fromarray(row["before"]), "after": Image.fromarray(row["after"])}
+        for row in rows_of(ROWS)
     ]
-    return Dataset.from_list(made, features=Features(columns))
+    return Dataset.from_list(made)
 
 
 @pytest.fixture
@@ -30,24 +31,16 @@ def make_trainer(tiny_model_dir, rows):
     def make(args):
         make.asked.append(args)
         model, processor = load_idc(tiny_model_dir)
-        return IDCTrainer(
-            model,
-            args,
-            data_collator=IDCCollator(processor),
-            train_dataset=rows,
-            eval_dataset=rows,
-            processing_class=processor,
-        )
+        collator = IDCCollator(processor)
+        data = {"data_collator": collator, "train_dataset": rows, "eval_dataset": rows}
+        return IDCTrainer(model, args, processing_class=processor, **data)
 
     make.asked = []
     return make
 
 
 def arguments(folder, **options):
-    quiet = {"use_cpu": True, "report_to": "none", "disable_tqdm": True, "dataloader_pin_memory": False}
-    sizes = {"per_device_train_batch_size": 2, "per_device_eval_batch_size": 2, "remove_unused_columns": False}
-    steps = {"max_steps": 7, "logging_steps": 1, "save_strategy": "no", "predict_with_generate": True}
-    return Seq2SeqTrainingArguments(str(folder), **{**steps, **sizes, **quiet, **options})
+    return plain(folder, **{"max_steps": 7, "save_strategy": "no", **options})
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 import pytest
 import torch
 from peft import get_peft_model
-from transformers import Blip2ForConditionalGeneration, Seq2SeqTrainer, Seq2SeqTrainingArguments
+from transformers import Seq2SeqTrainer
 
 from datasets_syned import IDCCollator
 from modeling_blip2idc import lora_config
-from modeling_blip2idc.training.trainer import IDCTrainer
-from tests.support.tiny_blip2 import CAPTIONS, random_pairs, tiny_instructblip, tiny_pair
+from tests.support.tiny_blip2 import random_pairs, tiny_instructblip, tiny_pair
+from tests.support.trainer_rows import arguments, rows_of, trainer_of
 
 FAMILIES = {
     "blip2-opt": tiny_pair,
@@ -22,20 +22,6 @@ TEXTS = ["the cube", "the large green rubber cube has been added"]  # of very di
 @pytest.fixture(params=FAMILIES)
 def pair(request):
     return FAMILIES[request.param]()
-
-
-def arguments(folder, **kwargs):
-    options = {"max_steps": 1, "learning_rate": 1e-2, "use_cpu": True, "report_to": "none", "disable_tqdm": True}
-    options |= {"remove_unused_columns": False, "save_strategy": "no", "dataloader_pin_memory": False}
-    return Seq2SeqTrainingArguments(str(folder), **{**options, **kwargs})
-
-
-def rows_of(texts):
-    pairs = random_pairs(len(texts))
-    return [
-        {"id": str(i), "before": before, "after": after, "captions": [text]}
-        for i, ((before, after), text) in enumerate(zip(pairs, texts, strict=True))
-    ]
 
 
 class TestLoss:
@@ -52,24 +38,26 @@ class TestLoss:
         torch.testing.assert_close(sum(shares), mean)
         assert (sum(model(**part).loss for part in parts) / 2 - mean).abs() > 1e-3, "the mean of means is another"
 
-    @torch.no_grad()
-    def test_the_stock_t5_does_not_hear_of_the_step(self):
-        stock, processor = tiny_pair(Blip2ForConditionalGeneration, t5=True, height=28)
-        batch = processor(images=random_pairs(2), captions=TEXTS)
-        assert torch.equal(stock(**batch, num_items_in_batch=torch.tensor(1000)).loss, stock(**batch).loss)
-
     def test_accumulation_in_the_stock_trainer(self, pair, tmp_path):
         model, processor = pair
         start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         after = []
         for batch, steps in ((2, 1), (1, 2)):
             model.load_state_dict(start)
-            sizes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": steps}
+            sizes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": steps, "max_steps": 1}
             Seq2SeqTrainer(
                 model,
-                arguments(tmp_path, **sizes, optim="sgd", max_grad_norm=0.0),
+                arguments(
+                    tmp_path,
+                    **sizes,
+                    max_steps=1,
+                    learning_rate=1e-2,
+                    save_strategy="no",
+                    optim="sgd",
+                    max_grad_norm=0.0,
+                ),
                 data_collator=IDCCollator(processor),
-                train_dataset=rows_of(TEXTS),
+                train_dataset=rows_of(2, TEXTS),
             ).train()
             after.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         assert any(not torch.equal(after[0][name], tensor) for name, tensor in start.items())
@@ -101,16 +89,8 @@ def test_logits_of_the_caption_only(family):
 def test_the_trainer_on_instructblip(family, tmp_path):
     model, processor = FAMILIES[family]()
     adapted = get_peft_model(model, lora_config(r=16, lora_alpha=64, lora_dropout=0.0))
-    collator = IDCCollator(processor)
-    rows = rows_of(CAPTIONS)
-    trainer = IDCTrainer(
-        adapted,
-        arguments(tmp_path, max_steps=60, per_device_train_batch_size=4, predict_with_generate=True, logging_steps=60),
-        data_collator=collator,
-        eval_collator=collator.for_evaluation(),
-        train_dataset=rows,
-        processing_class=processor,
-    )
+    rows, options = rows_of(4), {"learning_rate": 1e-2, "max_steps": 60, "save_strategy": "no"}
+    trainer = trainer_of(adapted, processor, tmp_path, rows, per_device_train_batch_size=4, **options)
     first = trainer.predict(rows, max_new_tokens=24).metrics["test_loss"]
     trainer.train()
     found = trainer.predict(rows, max_new_tokens=24)

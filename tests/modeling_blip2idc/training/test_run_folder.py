@@ -1,17 +1,22 @@
-"""The folder of a run: whose it is, what its log says after any interruption, and its picture."""
+"""The folder of a run: whose it is, what its log says after any interruption, and what a report says of it."""
 
 import json
 
 import pytest
 from PIL import Image
-from transformers import Seq2SeqTrainingArguments, TrainerCallback
+from transformers import TrainerCallback, TrainerState
 
-from datasets_syned import IDCCollator
 from metrics.report import draw_curves
 from modeling_blip2idc import load_idc
-from modeling_blip2idc.training.run_folder import RunLog, claim_run, last_checkpoint
-from modeling_blip2idc.training.trainer import IDCTrainer
-from tests.support.tiny_blip2 import CAPTIONS, random_pairs
+from modeling_blip2idc.training.run_folder import (
+    RunLog,
+    about_run,
+    claim_run,
+    last_checkpoint,
+    public_name,
+    public_spec,
+)  # fmt: skip
+from tests.support.trainer_rows import rows_of, trainer_of
 from train_arguments import DataArguments, IDCTrainingArguments, ModelArguments
 
 DATA = {"path": "syned", "name": "scenes", "split": "train", "num_proc": 2, "token": "hf_secret"}
@@ -153,24 +158,18 @@ class StopAt(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def rows_of(count):
-    sides = [{"before": before, "after": after} for before, after in random_pairs(count)]
-    return [{"id": str(i), "captions": [CAPTIONS[i % len(CAPTIONS)]], **pair} for i, pair in enumerate(sides)]
-
-
 def trainer_in(folder, model_dir, *callbacks, **options):
     """A trainer of 6 steps that evaluates at 2, 4 and 6, and saves at 3 and 6."""
-    model, processor = load_idc(model_dir)
-    steps = {"max_steps": 6, "eval_strategy": "steps", "eval_steps": 2, "save_steps": 3, "logging_steps": 1}
-    sizes = {"per_device_train_batch_size": 2, "per_device_eval_batch_size": 2, "remove_unused_columns": False}
-    quiet = {"use_cpu": True, "report_to": "none", "disable_tqdm": True, "dataloader_pin_memory": False}
-    return IDCTrainer(
-        model,
-        Seq2SeqTrainingArguments(str(folder), **{**steps, **sizes, **quiet, **options}),
-        data_collator=IDCCollator(processor),
-        train_dataset=rows_of(6),
-        eval_dataset=rows_of(2),
-        callbacks=[RunLog(draw_curves), *callbacks],
+    steps = {
+        "max_steps": 6,
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "save_steps": 3,
+        "predict_with_generate": False,
+    }
+    callbacks = [RunLog(draw_curves), *callbacks]
+    return trainer_of(
+        *load_idc(model_dir), folder, callbacks=callbacks, eval_dataset=rows_of(2), **{**steps, **options}
     )
 
 
@@ -218,14 +217,6 @@ class TestRunLog:
         ]
         assert both[0] == both[1]
 
-    def test_a_picture_after_every_evaluation(self, tiny_model_dir, tmp_path):
-        drawn = []
-        trainer = trainer_in(tmp_path, tiny_model_dir)
-        trainer.remove_callback(RunLog)
-        trainer.add_callback(RunLog(lambda history, path: drawn.append((len(history), path)), "picture.png"))
-        trainer.train()
-        assert drawn == [(count, tmp_path / "picture.png") for count in (3, 6, 9, 10)]
-
     def test_another_process_writes_nothing(self, tiny_model_dir, tmp_path):
         trainer = trainer_in(tmp_path, tiny_model_dir, save_strategy="no")
         trainer.state.is_world_process_zero = False
@@ -234,3 +225,71 @@ class TestRunLog:
         for event in (log.on_train_begin, log.on_log, log.on_evaluate, log.on_train_end):
             event(trainer.args, trainer.state, trainer.control)
         assert list(tmp_path.iterdir()) == []
+
+
+TRAIN = {"path": "syned", "name": "scenes", "split": "train"}
+SCORES = [
+    {"step": 5, "loss": 2.0},
+    {"step": 10, "eval_loss": 1.5, "eval_cider": 2.5},
+    {"step": 20, "eval_loss": 1.25, "eval_cider": 2.0},
+    {"step": 20, "train_loss": 1.75},
+]
+BEST = {"load_best_model_at_end": True, "eval_strategy": "steps", "save_strategy": "steps"}
+
+
+def about(folder, model=None, history=SCORES, test=None, **options):
+    state = TrainerState(epoch=1.23456, global_step=20, log_history=history, best_global_step=10, best_metric=2.5)
+    arguments = IDCTrainingArguments(str(folder), report_to="none", bf16=False, use_cpu=True, **options)
+    data = DataArguments(train_data=[TRAIN], test_data=test)
+    return about_run(ModelArguments(**(model or {})), data, arguments, state, {"vit": 8, "total": 8})
+
+
+def test_facts(tmp_path):
+    options = {"per_device_train_batch_size": 3, "gradient_accumulation_steps": 4, "lr_scheduler_type": "cosine"}
+    facts = about(
+        tmp_path / "my_run", {"model": "a/b", "revision": "v1"}, test={**TRAIN, "split": "test[:9]"}, **options
+    )
+    assert json.loads(json.dumps(facts)) == facts
+    expected = {"model": "my_run", "base": "a/b", "revision": "v1", "tuning": "lora", "rank": 8, "scratch": None}
+    expected |= {"towers": ["vit", "qformer", "language"], "targets": "full", "lora_alpha": 16, "lora_dropout": 0.05}
+    expected |= {"train_data": [TRAIN], "test_data": {**TRAIN, "split": "test[:9]"}, "split": "test[:9]"}
+    expected |= {"batch_size": 12, "steps": 20, "epochs": 1.23, "lr_scheduler_type": "cosine", "seed": 42}
+    expected |= {"trainable_parameters": {"vit": 8, "total": 8}, "embed": False, "bf16": False}
+    assert expected.items() <= facts.items()
+
+
+def test_nothing_of_lora_where_there_is_none(tmp_path):
+    for model in ({"tuning": "full"}, {"scratch": {"width": 32}}):
+        facts = about(tmp_path, model)
+        assert not {"rank", "towers", "targets", "lora_alpha"} & set(facts) and facts["base"] is None
+        assert facts["test_data"] is None and facts["split"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "evaluation", "step"),
+    [
+        ({}, 2.0, None),  # the last one: that is kept
+        ({"metric_for_best_model": "loss"}, 1.25, None),
+        ({"metric_for_best_model": "eval_loss"}, 1.25, None),
+        (BEST, 2.5, 10),
+        ({"history": SCORES[:1]}, None, None),
+    ],
+)
+def test_by_which_score_it_is_compared(options, evaluation, step, tmp_path):
+    facts = about(tmp_path, **options)
+    assert (facts["evaluation"], facts["best_step"]) == (evaluation, step)
+
+
+def test_names_of_places(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "base").mkdir(parents=True)
+    (tmp_path / "train").mkdir()
+    for path in (tmp_path / "models" / "base", "models/base", "./models/base/", tmp_path / "gone" / "base"):
+        assert public_name(str(path)) == "base"
+    assert public_name("someone/base") == "someone/base" and public_name(None) is None
+    places = {"data_dir": "/x", "data_files": ["/x/y"], "cache_dir": "/x", "num_proc": 2, "token": "hf_secret"}
+    files = {"path": str(tmp_path / "models"), "references": str(tmp_path / "gt.json"), "splits": "models/base"}
+    kept = {"split": "train", "masks": True, "columns": {"before": "a"}, "streaming": True, "repo": "someone/pairs"}
+    spec = {**files, **places, **kept}
+    assert public_spec(spec) == {"path": "models", "references": "gt.json", "splits": "base", **kept}
+    assert spec["path"] == str(tmp_path / "models")
