@@ -30,7 +30,8 @@ def check_folder(model_id: str, subfolder: str = "") -> str:
             return str(path / "final")
         if not any((path / subfolder / name).is_file() for name in ("config.json", "adapter_config.json")):
             raise FileNotFoundError(
-                f"No model in {str(path / subfolder)!r}: it has neither config.json nor adapter_config.json."
+                f"No model in {str(path / subfolder)!r}: it has neither config.json nor adapter_config.json. (A run "
+                "has its model in final/ when it is done.)"
             )
     elif path.exists():
         raise FileNotFoundError(f"{model_id!r} is a file; name the folder of the model.")

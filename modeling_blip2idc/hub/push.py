@@ -12,6 +12,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ge
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import DEFAULT_IGNORE_PATTERNS, filter_repo_objects, validate_repo_id
 
+from ..loading.load import check_folder
 from .model_card import is_generated, write_published_card
 from .prepare_upload import prepare_upload
 from .private_paths import check_private_paths
@@ -84,7 +85,9 @@ def push(
         `OSError`, `ValueError`: as [`prepare_upload`] and [`publish`] do; a file names a place of this machine.
     """
     validate_repo_id(repo)
-    source = find_source(folder)
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"No such folder: {os.fspath(folder)!r}.")
+    source = Path(check_folder(os.fspath(folder)))
     api, notes = HfApi(token=token), []
     with tempfile.TemporaryDirectory(prefix="blip2idc-push-") as out:
         out = Path(out)
@@ -104,29 +107,6 @@ def push(
             title = message or ("Adapter" if facts["adapter"] else "Model")
             publish(out, repo, token, private, revision, commit_message=title, replace=OWN)
     return Pushed(repo, files, notes)
-
-
-def find_source(folder: str | os.PathLike) -> Path:
-    """
-    The folder of the model: this one, or `final/` in that of a run.
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            As for [`push`].
-
-    Raises:
-        `FileNotFoundError`: there is no model.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"No such folder: {os.fspath(folder)!r}.")
-    for source in (folder, folder / "final"):
-        if any((source / name).is_file() for name in ("adapter_config.json", "config.json")):
-            return source
-    raise FileNotFoundError(
-        f"No model in {os.fspath(folder)!r}: neither it nor its final/ has config.json or adapter_config.json. (A run "
-        "has final/ when it is done.)"
-    )
 
 
 def _card_there(api: HfApi, repo: str, revision: str | None) -> str:
@@ -268,4 +248,4 @@ def hub_errors(api: HfApi, repo: str) -> Iterator[None]:
         raise OSError(f"the connection to {api.endpoint} failed ({type(cause).__name__}); {AGAIN}") from error
 
 
-__all__ = ["Pushed", "claim_repo", "find_source", "hub_errors", "publish", "push"]
+__all__ = ["Pushed", "claim_repo", "hub_errors", "publish", "push"]
