@@ -45,20 +45,8 @@ class TestLoss:
         for batch, steps in ((2, 1), (1, 2)):
             model.load_state_dict(start)
             sizes = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": steps, "max_steps": 1}
-            Seq2SeqTrainer(
-                model,
-                arguments(
-                    tmp_path,
-                    **sizes,
-                    max_steps=1,
-                    learning_rate=1e-2,
-                    save_strategy="no",
-                    optim="sgd",
-                    max_grad_norm=0.0,
-                ),
-                data_collator=IDCCollator(processor),
-                train_dataset=rows_of(2, TEXTS),
-            ).train()
+            args = arguments(tmp_path, **sizes, learning_rate=1e-2, optim="sgd", max_grad_norm=0.0)
+            Seq2SeqTrainer(model, args, data_collator=IDCCollator(processor), train_dataset=rows_of(2, TEXTS)).train()
             after.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         assert any(not torch.equal(after[0][name], tensor) for name, tensor in start.items())
         torch.testing.assert_close(after[1], after[0], rtol=1e-4, atol=1e-5)
