@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from transformers import TrainerCallback
-from transformers.trainer_utils import IntervalStrategy, SaveStrategy
+from transformers.trainer_utils import IntervalStrategy
 
 from ..loading.lora import count_trainable
 from .run_folder import pairs_per_step
@@ -20,8 +20,7 @@ STEPS = 2  # the first one warms up
 
 
 class _Clock(TrainerCallback):
-    def __init__(self):
-        self.began = self.seconds = 0.0
+    """Seconds of the step that was taken last."""
 
     def on_step_begin(self, args, state, control, **kwargs):
         self.began = _now(args.device)
@@ -57,11 +56,7 @@ def dry_run(make_trainer: Callable, args, eval_rows=None) -> dict[str, Any]:
     """
     short = copy.copy(args)
     short.max_steps, short.early_stopping_patience, short.report_to = STEPS, None, []
-    short.eval_strategy, short.save_strategy, short.load_best_model_at_end = (
-        IntervalStrategy.NO,
-        SaveStrategy.NO,
-        False,
-    )
+    short.eval_strategy, short.save_strategy, short.load_best_model_at_end = "no", "no", False
     with tempfile.TemporaryDirectory() as folder:
         short.output_dir = folder
         return _measure(make_trainer(short), args, eval_rows)
@@ -90,8 +85,9 @@ def _measure(trainer, whole, eval_rows):
     }
     if eval_rows is not None and args.predict_with_generate:
         result |= _generate(trainer, eval_rows, _evaluations(whole, steps, epoch) + 1)
-    result["memory_bytes"] = _peak(args.device)
-    return result
+    cuda = args.device.type == "cuda"  # without a GPU this process, in kilobytes on Linux
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return result | {"memory_bytes": torch.cuda.max_memory_allocated(args.device) if cuda else own}
 
 
 def _evaluations(args, steps, epoch):
@@ -120,23 +116,8 @@ def _generate(trainer, rows, evaluations):
     }
 
 
-def _peak(device):
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in kilobytes
-
-
 def describe(result: dict[str, Any]) -> str:
-    """
-    A [`dry_run`]'s result in lines for people.
-
-    Args:
-        result (`dict`):
-            As returned.
-
-    Returns:
-        `str`
-    """
+    """A [`dry_run`]'s result (`dict`) in lines for people."""
     height, width = result["image_size"]
     lines = [
         f"{result['step_samples']} pairs a step, canvas {height}x{width}, {result['tokens_per_sample']:.1f} tokens a "

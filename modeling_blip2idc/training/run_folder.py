@@ -208,10 +208,8 @@ def about_run(
             Of the base on the Hub, as [`commit_of`] finds it.
 
     Returns:
-        `dict`: `model`, the name of the run; `base`, what was tuned, and `base_commit`; arguments by their names;
-        `train_data`, `test_data`; `batch_size` (pairs a step); `steps`, `epochs`, `best_step` (of the checkpoint that
-        was kept, `None` for the last one); `evaluation` (the score of that one by which checkpoints are compared);
-        `trainable_parameters`.
+        `dict`: names of run and base, arguments, `batch_size` (pairs a step), `steps`, `epochs`, `best_step` (of the
+        checkpoint that was kept, `None` for the last one), and its `evaluation`, by which checkpoints are compared.
     """
     lora = OF_LORA if model_args.scratch is None and model_args.tuning != "full" else ()
     metric, best = str(training_args.metric_for_best_model), training_args.load_best_model_at_end

@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from transformers import HfArgumentParser
 
-DEFAULTS = "defaults"  # the key of a recipe that names another one, whose values it takes over
+DEFAULTS = "defaults"  # the key of a recipe that names another one
 
 
 def parse_recipe(
