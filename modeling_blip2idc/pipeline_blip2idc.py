@@ -143,8 +143,7 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
             message = message if row.index is None else f"row {row.index}: {message}"
             if on_error == "raise":
                 raise ImageLoadError(message) from error
-        # A batch needs one shape throughout: a blank pair stands in.
-        blank = Image.new("RGB", (8, 8))
+        blank = Image.new("RGB", (8, 8))  # stands in, as a batch needs one shape throughout
         return {**self._read(Row(None, (blank, blank)), **processor_kwargs), "error": message}
 
     def _read(self, row: "Row", **processor_kwargs) -> dict[str, torch.Tensor]:
@@ -157,8 +156,7 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
         error = model_inputs.pop("error")
         options = dict(generate_kwargs, return_dict_in_generate=True, output_logits=True)
         if generation_config is not None:
-            # `generate` deprecates a configuration with arguments beside it
-            generation_config = copy.deepcopy(generation_config)
+            generation_config = copy.deepcopy(generation_config)  # `generate` deprecates arguments beside it
             options = {"generation_config": generation_config, **generation_config.update(**options)}
         if options.get("eos_token_id", getattr(generation_config, "eos_token_id", None)) is None:
             # The model's own, and what the processor ends captions with: they differ in plain BLIP-2 folders, and a
@@ -166,14 +164,17 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
             own = self.model.generation_config.eos_token_id
             tokens = {*(own if isinstance(own, list) else [own]), self.processor.stop_token_id}
             options["eos_token_id"] = sorted(tokens - {None})
-        # Prompts of unequal length were padded on the tokenizer's side; a decoder goes on from the right end.
-        left = model_inputs["attention_mask"].argsort(dim=1, stable=True)  # padding first, the tokens in their order
-        model_inputs |= {name: model_inputs[name].gather(1, left) for name in ("input_ids", "attention_mask")}
+        # Padded on the tokenizer's side; a decoder goes on from the right end, the Q-Former counts from the left.
+        for prefix, tokens_first in (("", False), ("qformer_", True)):
+            if (mask := model_inputs.get(f"{prefix}attention_mask")) is not None:
+                order = mask.argsort(dim=1, stable=True, descending=tokens_first)
+                names = (f"{prefix}input_ids", f"{prefix}attention_mask")
+                model_inputs |= {name: model_inputs[name].gather(1, order) for name in names}
         output = self.model.generate(**model_inputs, **options)
         ids = output.sequences  # (N R, T), with R return sequences
         if not self.model.config.text_config.is_encoder_decoder:
-            ids = ids[:, left.shape[1] :]  # without the prompt
-        scores, pairs = self.model.sequence_confidence(output), len(left)
+            ids = ids[:, model_inputs["input_ids"].shape[1] :]  # without the prompt
+        scores, pairs = self.model.sequence_confidence(output), len(model_inputs["input_ids"])
         return {"generated_ids": ids.view(pairs, -1, ids.shape[1]), "scores": scores.view(pairs, -1), "error": error}
 
     def postprocess(self, model_outputs: dict, no_change_captions: tuple[str, ...] | None = None) -> list[dict]:

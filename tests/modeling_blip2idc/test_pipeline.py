@@ -1,5 +1,6 @@
 """The pipeline `image-difference-captioning` as its users meet it: what goes in, what comes out."""
 
+from io import BytesIO
 from pathlib import Path
 
 import datasets
@@ -13,7 +14,10 @@ from transformers import (
     set_seed,
 )
 
-from tests.support.pipelines import TASK, texts
+from modeling_blip2idc import ImageDifferenceCaptioningPipeline
+from modeling_blip2idc.image_files_blip2idc import ImageLoadError
+from tests.support.pipelines import TASK, pipeline_of, texts
+from tests.support.tiny_blip2 import tiny_instructblip, tiny_pair
 
 MISSING = "no/such/file.png"
 
@@ -31,15 +35,17 @@ def generated(pipe, pairs, **kwargs) -> tuple[list, list]:
 
 
 class PairDataset(torch.utils.data.Dataset):
-    def __init__(self, pairs, broken=()):
-        self.pairs, self.broken = pairs, broken
+    """Rows that raise what `broken` has for them."""
+
+    def __init__(self, pairs, broken=None):
+        self.pairs, self.broken = pairs, broken or {}
 
     def __len__(self):
         return len(self.pairs)
 
     def __getitem__(self, index):
         if index in self.broken:
-            raise OSError("truncated on disk")
+            raise self.broken[index]
         return self.pairs[index]
 
 
@@ -53,6 +59,8 @@ def test_one_pair_in_every_form(pipe, pairs, tmp_path):
     row = {"id": "x", "before": before, "after": after, "captions": ["a"], "category": "color"}
     for result in (
         pipe(before, after),
+        pipe(before, after=after),
+        pipe(before=before, after=after),
         pipe({"before": before, "after": after}),
         pipe(row),
         pipe(pairs[0]),
@@ -163,15 +171,19 @@ def test_generate_arguments_at_construction_and_in_the_call(tiny_model_dir, pair
 
     pipe = pipeline(TASK, model=str(tiny_model_dir), device="cpu", max_new_tokens=3, eos_token_id=-1)
     assert length(pipe) == 3
-    assert length(pipe, max_new_tokens=5) == 5
+    assert length(pipe, max_new_tokens=5) == length(pipe, generate_kwargs={"max_new_tokens": 5}) == 5
     assert length(pipe) == 3
     del pipe._forward_params["max_new_tokens"]
     assert length(pipe, generation_config=GenerationConfig(max_new_tokens=4)) == 4
-    assert length(pipe, generation_config=GenerationConfig(max_new_tokens=4), max_new_tokens=7) == 7
+    assert (
+        length(pipe, generation_config=GenerationConfig(max_new_tokens=4), generate_kwargs={"max_new_tokens": 7}) == 7
+    )
     pipe.model.generation_config.max_new_tokens = 2
     assert length(pipe) == 2
     with pytest.raises(ValueError, match="max_new_token"):
         pipe(pairs[0], max_new_token=5)  # a slip of the pen
+    pipe = pipeline(TASK, model=str(tiny_model_dir), device="cpu", generate_kwargs={"max_new_tokens": 3})
+    assert length(pipe, eos_token_id=-1) == 3
 
 
 def test_sampling_follows_the_seed(pipe, pairs):
@@ -217,13 +229,49 @@ def test_known_phrases_for_no_change(pipe, text):
     assert pipe.postprocess(output) == [{"generated_text": text, "score": 0.5, "changed": False}]
 
 
+PROMPTS = ["the small", "the large green rubber cube has", None, "the", "the yellow cylinder was moved and"]
+
+
+@pytest.mark.parametrize("family", ["opt", "t5", "instructblip"])
+@pytest.mark.parametrize("options", [{}, {"num_beams": 2, "num_return_sequences": 2}], ids=["greedy", "beams"])
+def test_a_prompt_for_each_pair(family, options, pairs):
+    """Of unequal length in one batch: each caption is that of its pair alone."""
+    model, processor = tiny_instructblip() if family == "instructblip" else tiny_pair(t5=family == "t5")
+    pipe, pairs = pipeline_of(model, processor), pairs[: len(PROMPTS)]
+    alone = [pipe(pair, text=[prompt], **options) for pair, prompt in zip(pairs, PROMPTS, strict=True)]
+    assert alone[0] == pipe(pairs[0], text=PROMPTS[0], **options) != pipe(pairs[0], **options)
+    rows = [{"before": b, "after": a, "prompt": p} for (b, a), p in zip(pairs, PROMPTS, strict=True)]
+    images = [{**row, **{side: Image.fromarray(row[side]) for side in ("before", "after")}} for row in rows]
+    for many, text in (
+        *((pairs, PROMPTS), (iter(pairs), PROMPTS), (PairDataset(pairs), PROMPTS)),
+        *((rows, None), (iter(rows), None), (datasets.Dataset.from_list(images), None)),
+    ):
+        for together, single in zip(pipe(many, text=text, batch_size=3, **options), alone, strict=True):
+            assert [one["generated_text"] for one in together] == [one["generated_text"] for one in single]
+            assert [one["score"] for one in together] == pytest.approx([one["score"] for one in single], rel=1e-4)
+    assert pipe(rows, text="a", **options) == pipe(pairs, text="a", **options)  # the call's wins
+    with_default = ImageDifferenceCaptioningPipeline(model=model, processor=processor, device="cpu", text="a")
+    assert with_default(rows[0], max_new_tokens=6, **options) == alone[0]  # the row's wins
+    assert with_default(pairs[0], max_new_tokens=6, **options) == pipe(pairs[0], text="a", **options)
+
+
+def test_prompts_that_cannot_be_meant(pipe, pairs):
+    for inputs, text in ((pairs[:3], ["a", "b"]), (pairs[0], ["a", "b"]), (PairDataset(pairs[:1]), [])):
+        with pytest.raises(ValueError, match=f"text has {len(text)} prompts for . pairs"):
+            pipe(inputs, text=text)
+    with pytest.raises(ValueError, match="shorter"):
+        list(pipe(iter(pairs[:3]), text=["a", "b"]))
+    with pytest.raises(TypeError, match="prompt= is not an argument.* text="):
+        pipe(pairs[0], prompt="a")
+
+
 def test_prompt_canvas_and_draft_reach_the_processor(pipe, pairs):
-    plain = pipe(pairs[:8])
-    assert texts(pipe(pairs[:8], text="the small")) != texts(plain)
-    assert not any(text.startswith("the small") for (text,) in texts(pipe(pairs[:8], text="the small")))
-    assert texts(pipe(pairs[:8], concat_axis="horizontal")) != texts(plain)
-    assert texts(pipe(pairs[:8], size={"height": 28, "width": 28})) != texts(plain)
-    assert texts(pipe(pairs[:8], draft=False)) == texts(plain)
+    plain = texts(pipe(pairs[:8]))
+    prompted = texts(pipe(pairs[:8], text="the small"))
+    assert prompted != plain and not any(text.startswith("the small") for (text,) in prompted)
+    assert texts(pipe(pairs[:8], concat_axis="horizontal")) != plain
+    assert texts(pipe(pairs[:8], size={"height": 28, "width": 28})) != plain
+    assert texts(pipe(pairs[:8], draft=True)) == plain
 
 
 @pytest.mark.parametrize(
@@ -251,14 +299,58 @@ def test_wrong_inputs_get_one_clear_error(pipe, inputs, error, message):
         pipe(inputs)
 
 
+def damaged_png():
+    file = BytesIO()
+    Image.new("RGB", (64, 64), "red").save(file, "png")
+    return file.getvalue()[:-40]
+
+
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_a_bad_row_is_named(pipe, pairs, batch_size):
-    with pytest.raises(ValueError, match=f"^row 4: after '{MISSING}': no such file"):
+def test_a_bad_row_is_named_with_its_cause(pipe, pairs, batch_size):
+    with pytest.raises(ImageLoadError, match=f"^row 4: after '{MISSING}': no such file") as caught:
         pipe([*pairs[:4], (pairs[4][0], MISSING), *pairs[5:]], batch_size=batch_size)
-    with pytest.raises(ValueError, match="^row 2: .*truncated on disk"):
-        list(pipe(PairDataset(pairs[:4], broken={2}), batch_size=batch_size))
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+    cause = OSError("truncated on disk")
+    with pytest.raises(ImageLoadError, match="^row 2: truncated on disk") as caught:
+        list(pipe(PairDataset(pairs[:4], {2: cause}), batch_size=batch_size))
+    assert caught.value.__cause__ is cause
+    image = {"bytes": damaged_png(), "path": None}
+    dataset = datasets.Dataset.from_dict(
+        {"before": [image], "after": [image]}, datasets.Features({n: datasets.Image() for n in ("before", "after")})
+    )
+    with pytest.raises(ImageLoadError, match="^row 0: ") as caught:
+        list(pipe(dataset, batch_size=batch_size))
+    assert isinstance(caught.value.__cause__, OSError)
     with pytest.raises(ValueError, match="on_error is 'raise' or 'return'"):
         pipe(pairs[0], on_error="ignore")
+
+
+@pytest.mark.parametrize("on_error", ["raise", "return"])
+@pytest.mark.parametrize(
+    "error", [KeyError("no such column"), ValueError("mine"), MemoryError(), torch.OutOfMemoryError("GPU"),
+              KeyboardInterrupt(), RuntimeError("cuDNN")],
+    ids=repr,
+)  # fmt: skip
+def test_other_errors_of_a_dataset_pass(pipe, pairs, error, on_error):
+    def stream():
+        yield pairs[0]
+        raise error
+
+    for many in (PairDataset(pairs[:3], {1: error}), stream()):
+        with pytest.raises(type(error)) as caught:
+            list(pipe(many, on_error=on_error))
+        assert caught.value is error
+
+
+@pytest.mark.parametrize("on_error", ["raise", "return"])
+def test_errors_of_the_model_and_of_the_processor_pass(pipe, pairs, on_error, monkeypatch):
+    with pytest.raises(ValueError, match="^concat_axis"):
+        pipe(pairs[:2], on_error=on_error, concat_axis="diagonal")
+    error = torch.OutOfMemoryError("GPU")
+    monkeypatch.setattr(pipe.model, "generate", lambda **kwargs: (_ for _ in ()).throw(error))
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        pipe(pairs[:2], on_error=on_error)
+    assert caught.value is error
 
 
 @pytest.mark.parametrize("options", [{}, {"num_beams": 2, "num_return_sequences": 2}])
@@ -276,6 +368,7 @@ def test_bad_rows_leave_the_others_as_they_are(pipe, pairs, batch_size, options)
         else:
             assert [c["generated_text"] for c in result] == [c["generated_text"] for c in expected]
             assert [c["score"] for c in result] == pytest.approx([c["score"] for c in expected], rel=1e-4)
-    stored = list(pipe(PairDataset(pairs[:4], broken={0, 1}), batch_size=batch_size, on_error="return"))
+    broken = dict.fromkeys((0, 1), OSError("truncated on disk"))
+    stored = list(pipe(PairDataset(pairs[:4], broken), batch_size=batch_size, on_error="return"))
     assert stored[0] == [{"error": "row 0: truncated on disk"}]
     assert texts(stored[2:]) == texts(pipe(pairs[2:4]))
