@@ -222,6 +222,10 @@ def check(args):
         raise ValueError(f"--confidence {args.confidence} must be between 0 and 1, such as 0.95")
     if args.gallery is not None and args.gallery < 0:
         raise ValueError(f"--gallery {args.gallery} must not be negative")
+    if args.model is not None:
+        from modeling_blip2idc.loading.load import check_folder
+
+        args.model = check_folder(args.model)  # of a run, its result
 
 
 def main(args):

@@ -210,9 +210,8 @@ def preflight(model_args, data_args, training_args):
                 "push_to_hub: the adapter's base is not on the Hub, so that nobody could load it. Publish the base "
                 "and name it by its id, or use tuning full"
             )
-    for spec in (*data_args.train_data, data_args.eval_data, data_args.test_data):
-        if spec is not None:
-            check_files(place_spec(spec, data_args.data_dir))
+    for spec in data_args.specs:
+        check_files(place_spec(spec, data_args.data_dir))
     if training_args.dry_run or training_args.process_index != 0:
         return
     settings = {**asdict(model_args), **asdict(data_args), **training_args.to_dict()}

@@ -1,6 +1,7 @@
 """`evaluate_idc.py` on files of captions, and what it refuses."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -152,6 +153,17 @@ def test_what_is_wrong_is_said_at_once(spot, tmp_path, words, message):
         run(*(places.get(word, word) for word in words), "--out", tmp_path / "out")
     assert message in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_folder_of_a_run(spot, tiny_model_dir, tmp_path):
+    """Its model is what is captioned with, and captions of another one there are not taken for its own."""
+    shutil.copytree(tiny_model_dir, tmp_path / "run" / "final")
+    words = ("--benchmark", "spot_the_diff", "--data_dir", spot, "--max_new_tokens", 3, "--out", tmp_path / "out")
+    about = run("--model", tmp_path / "run", *words)["about"]
+    assert about["model"] == run("--model", tmp_path / "run" / "final", *words)["about"]["model"]
+    (tmp_path / "run" / "final" / "model.safetensors").touch()
+    with pytest.raises(ValueError, match="files"):
+        run("--model", tmp_path / "run", *words)
 
 
 def test_the_command_ends_with_one_line(tmp_path, capsys):

@@ -8,9 +8,11 @@ import sys
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from transformers import pipeline
 
+import datasets_syned
 from modeling_blip2idc import load_idc
 from modeling_blip2idc.hub.merge import merge
 from modeling_blip2idc.loading.vocabulary import UnknownWordsError
@@ -69,6 +71,26 @@ def test_the_error_and_its_remedy(tuning, mine, pairs, cache, tmp_path, capsys):
     assert expected.keys() == again.keys() and all(torch.equal(expected[key], again[key]) for key in expected)
 
 
+def test_the_rows_of_the_docs(tmp_path):
+    """Both tables of docs/recipes.md say the same, and can be read."""
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").split("## Your own pairs")[1]
+    read = []
+    for suffix in ("json", "csv"):
+        folder = tmp_path / suffix
+        table = re.search(rf"```{suffix}\n(.*?)```", text, re.S)[1]
+        for name in set(re.findall(r"shelf/\w+\.jpg", table)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 6), "red").save(folder / name)
+        (folder / f"pairs.{'jsonl' if suffix == 'json' else suffix}").write_text(table, encoding="utf-8")
+        data = datasets_syned.load("folder", data_dir=str(folder), cache_dir=str(tmp_path / "cache"))
+        read.append({split: rows.remove_columns(["before", "after"]).to_list() for split, rows in data.items()})
+    assert read[0] == read[1]
+    assert [rows[0]["captions"] for rows in read[0].values()] == [
+        ["The teapot is gone.", "Somebody took the teapot."], ["Nothing has changed."],
+    ]  # fmt: skip
+    assert read[0]["train"][0]["id"] == "shelf-17" and read[0]["test"][0]["changed"] is False
+
+
 @pytest.mark.slow
 def test_a_whole_run(mine, pairs, tmp_path):
     """From the command line: a low loss, and the captions of the training pairs in a new process."""
@@ -83,7 +105,7 @@ def test_a_whole_run(mine, pairs, tmp_path):
     trained = run(*words, "--extend_vocabulary")
     assert trained.returncode == 0, trained.stderr[-2000:]
     losses = [entry["loss"] for entry in lines_of(tmp_path / "runs/my_pairs/metrics.jsonl") if "loss" in entry]
-    assert losses[0] > 5 and sum(losses[-5:]) / 5 < 0.3
+    assert losses[0] > 5 and sum(losses[-5:]) / 5 < 0.1
     code = (
         "import json, sys, modeling_blip2idc; from transformers import pipeline; "
         "pipe = pipeline('image-difference-captioning', model='runs/my_pairs'); "
@@ -93,4 +115,4 @@ def test_a_whole_run(mine, pairs, tmp_path):
     assert new.returncode == 0, new.stderr[-2000:]
     references = [row["captions"][0] for row in lines_of(mine / "pairs.jsonl")]
     said = json.loads(new.stdout.splitlines()[-1])
-    assert sum(a == b for a, b in zip(said, references, strict=False)) >= 4, said
+    assert sum(a == b for a, b in zip(said, references, strict=False)) >= 5, said
