@@ -28,7 +28,7 @@ from modeling_blip2idc import (
     lora_config,
 )
 from tests.modeling_blip2idc.hub.test_saving import STRANGER
-from tests.support.tiny_blip2 import CAPTIONS, random_pairs, tiny_instructblip
+from tests.support.tiny_blip2 import CAPTIONS, INSTRUCTION, random_pairs, tiny_instructblip
 
 TASK = "image-difference-captioning"
 
@@ -112,50 +112,28 @@ def test_another_model_type_is_refused(instructblip_dir, tiny_model_dir, tmp_pat
         load_idc(tmp_path)
 
 
-class TestPipeline:
-    def captions(self, pipe):
-        return pipe(random_pairs(3), batch_size=2, max_new_tokens=6)
-
-    def expected(self, model, processor):
-        inputs = processor(images=random_pairs(3))
-        output = model.generate(**inputs, max_new_tokens=6, return_dict_in_generate=True, output_logits=True)
-        texts = processor.post_process_captions(output.sequences[:, inputs["input_ids"].shape[1] :])
-        return texts, pytest.approx(model.sequence_confidence(output).tolist(), rel=1e-5)
-
-    def check(self, results, model, processor):
-        found = [result[0]["generated_text"] for result in results], [result[0]["score"] for result in results]
-        assert found == self.expected(model, processor)
-
-    def test_of_a_folder(self, folder):
-        pipe = pipeline(TASK, model=str(folder), device="cpu")
-        assert type(pipe.processor) is InstructBlipIDCProcessor
-        self.check(self.captions(pipe), *load_idc(folder))
-
-    def test_with_another_instruction(self, instructblip_dir):
-        pipe = pipeline(TASK, model=str(instructblip_dir), device="cpu")
-        model, processor = load_idc(instructblip_dir)
-        processor.prompt = "the change:"
-        self.check(pipe(random_pairs(3), text="the change:", max_new_tokens=6), model, processor)
-        assert pipe(random_pairs(3), max_new_tokens=6) != pipe(random_pairs(3), text="what", max_new_tokens=6)
-
-    def test_of_an_adapter(self, folder, tmp_path):
-        model, processor = load_idc(folder)
+@pytest.mark.parametrize("adapter", [False, True])
+def test_the_pipeline(folder, tmp_path, adapter):
+    source = folder
+    if adapter:
         torch.manual_seed(0)
+        model, processor = load_idc(folder)
         adapted = get_peft_model(model, lora_config(init_lora_weights=False)).eval()
         adapted.peft_config["default"].base_model_name_or_path = str(folder)
-        adapted.save_pretrained(tmp_path)
-        processor.prompt = "the change:"
-        processor.save_pretrained(tmp_path)
-
-        again, own = load_idc(tmp_path)
-        assert isinstance(again, PeftModel) and type(own) is InstructBlipIDCProcessor and own.prompt == "the change:"
-        inputs = own(images=random_pairs(2))
-        assert torch.equal(logits(again, inputs), logits(adapted, inputs))
-        assert not torch.equal(logits(again, inputs), logits(load_idc(folder)[0], inputs))
-        self.check(self.captions(pipeline(TASK, model=str(tmp_path), device="cpu")), again, own)
-        merged = again.merge_and_unload()
-        assert type(merged) is InstructBlipIDCForConditionalGeneration
-        torch.testing.assert_close(logits(merged, inputs), logits(adapted, inputs), rtol=1e-3, atol=1e-3)
+        processor.prompt, source = "the change:", tmp_path
+        for part in (adapted, processor):
+            part.save_pretrained(tmp_path)
+    pipe, (model, processor) = pipeline(TASK, model=str(source), device="cpu"), load_idc(source)
+    assert isinstance(model, PeftModel) == adapter and type(pipe.processor) is InstructBlipIDCProcessor
+    assert processor.prompt == ("the change:" if adapter else INSTRUCTION)
+    for text in (None, "what", [None, "what", "the small"]):
+        inputs = processor(images=random_pairs(3), text=text)
+        output = model.generate(**inputs, max_new_tokens=6, return_dict_in_generate=True, output_logits=True)
+        texts = processor.post_process_captions(output.sequences[:, inputs["input_ids"].shape[1] :])
+        results = [result[0] for result in pipe(random_pairs(3), text=text, batch_size=2, max_new_tokens=6)]
+        assert [result["generated_text"] for result in results] == texts
+        scores = pytest.approx(model.sequence_confidence(output).tolist(), rel=1e-5)
+        assert [result["score"] for result in results] == scores
 
 
 def test_in_a_process_without_this_package(instructblip_dir, tmp_path):

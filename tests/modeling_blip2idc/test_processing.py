@@ -274,9 +274,7 @@ class TestSavedFolders:
         assert Blip2IDCProcessor.from_pretrained(tmp_path, num_query_tokens=9).num_query_tokens == 9
 
     def test_a_folder_from_before_processor_config_json(self, plain_dir, tmp_path):
-        for path in plain_dir.iterdir():
-            if path.name != "model.safetensors":
-                shutil.copy(path, tmp_path)
+        shutil.copytree(plain_dir, tmp_path, dirs_exist_ok=True)
         saved = json.loads((tmp_path / "processor_config.json").read_text())
         (tmp_path / "processor_config.json").unlink()
         legacy = {**saved["image_processor"], "processor_class": "Blip2Processor"}

@@ -16,9 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import get_peft_model
 from transformers import (
-    AutoModelForImageTextToText,
     Blip2Config,
     Blip2ForConditionalGeneration,
     Blip2Processor,
@@ -31,7 +29,6 @@ from modeling_blip2idc import (
     Blip2IDCForConditionalGeneration,
     Blip2IDCProcessor,
     load_idc,
-    lora_config,
     make_canvas,
 )
 from tests.support.tiny_blip2 import CAPTIONS, opt_tokenizer, random_pairs, tiny_config, tiny_pair
@@ -97,12 +94,6 @@ class TestImageTokens:
         assert ours.shape == theirs.shape == (1, 9)
         assert torch.equal(ours[:, :8], theirs[:, :8])
         assert ours[0, 8] == processor.stop_token_id != theirs[0, 8]  # without a stop token, captions never end
-
-    def test_the_language_model_sees_the_images(self, ours):
-        """Default initialisers (1e-10 in the ViT, zero queries) make a random model blind; the test model is not."""
-        model, processor = ours
-        first, second = logits(model, **processor(images=random_pairs(2)))
-        assert (first - second).std() > 0.1
 
 
 class TestGenerate:
@@ -216,29 +207,6 @@ class TestCheckpoints:
         saved = json.loads((tiny_model_dir / "processor_config.json").read_text())["image_processor"]
         assert saved["image_processor_type"] == "BlipImageProcessor"
         assert dict(Blip2Processor.from_pretrained(tiny_model_dir).image_processor.size) == {"height": 56, "width": 28}
-
-    def test_a_merged_adapter_is_a_model_of_this_class(self, tiny_model_dir, tmp_path):
-        model, processor = load_idc(tiny_model_dir)
-        config = lora_config(init_lora_weights=False)
-        assert config.task_type is None  # peft has none for images to text
-        adapted = get_peft_model(model, config).eval()
-        inputs = processor(images=random_pairs(2))
-        expected = logits(adapted, **inputs)
-        for part in (adapted.merge_and_unload(), processor):
-            part.save_pretrained(tmp_path)
-        merged, _ = load_idc(tmp_path)
-        assert type(merged) is Blip2IDCForConditionalGeneration
-        torch.testing.assert_close(logits(merged, **inputs), expected, rtol=1e-3, atol=1e-3)
-
-    @pytest.mark.parametrize("auto", [AutoModelForImageTextToText, Blip2IDCForConditionalGeneration])
-    def test_from_pretrained_takes_an_adapter(self, auto, tiny_model_dir, tmp_path):
-        model, processor = load_idc(tiny_model_dir)
-        adapted = get_peft_model(model, lora_config(init_lora_weights=False)).eval()
-        adapted.save_pretrained(tmp_path)
-        inputs = processor(images=random_pairs(2))
-        again = auto.from_pretrained(tmp_path).eval()
-        assert isinstance(again, Blip2IDCForConditionalGeneration)
-        torch.testing.assert_close(logits(again, **inputs), logits(adapted, **inputs))
 
 
 class TestCode:
