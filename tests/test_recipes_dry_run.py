@@ -8,6 +8,7 @@ import yaml
 import datasets_syned
 from datasets_syned.benchmarks import references
 from tests.datasets_syned import layouts
+from tests.support.own_pairs import write_pairs
 from tests.support.source_tree import ROOT
 from tests.support.training_runs import SIZE, train
 
@@ -79,6 +80,7 @@ BENCHMARKS = {
     "clevr_dc": dc,
     "emu_edit": emu_edit,
     "syned": syned,
+    "folder": write_pairs,
 }
 
 
