@@ -211,11 +211,16 @@ def _download(url: str, name: str, max_bytes: int, timeout: float) -> bytes:
             "the path of the file."
         ) from error
     except urllib.error.HTTPError as error:
-        reason = " ".join(str(error.reason).split())
-        raise ImageLoadError(f"{name}: the server answered {error.code} {reason}. Check the URL.") from error
+        reason = f"{error.code} {_printable(error.reason)}"
+        raise ImageLoadError(f"{name}: the server answered {reason}. Check the URL.") from error
     except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
+        reason = _printable(getattr(error, "reason", None) or error)
         raise ImageLoadError(f"{name}: cannot be downloaded ({reason}). Check the URL.") from error
+
+
+def _printable(reason: Any) -> str:
+    """On one line, and without what a server may say to a terminal."""
+    return "".join(letter for letter in " ".join(str(reason).split())[:300] if letter.isprintable())
 
 
 def _fetch(url: str, name: str, max_bytes: int, timeout: float) -> bytes:
