@@ -118,7 +118,7 @@ class PairProcessorMixin:
             raise TypeError("prompt= is not an argument: text= is the prompt, and captions= is what is to be learned.")
         if self.num_query_tokens is None:
             raise ValueError("num_query_tokens is None, so the model would ignore the images: set the model's.")
-        options = self._merge_kwargs(**kwargs)
+        options = self._merge_kwargs(self.valid_processor_kwargs, **kwargs)
         text_options, image_options = options["text_kwargs"], options["images_kwargs"]
         return_tensors = text_options.get("return_tensors", "pt")
         pairs = as_pairs(images)
