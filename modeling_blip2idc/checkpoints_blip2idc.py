@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import is_offline_mode
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from transformers import GenerationConfig
@@ -87,7 +88,13 @@ def find_base(model_id: str, hub: dict[str, Any]) -> tuple[str, dict[str, Any]] 
 
 
 def has_file(model_id: str, name: str, hub: dict[str, Any]) -> bool:
-    return cached_file(model_id, name, **hub, _raise_exceptions_for_missing_entries=False) is not None
+    """Whether a folder or a repository has a file; offline, whether it is in the cache."""
+    online = not (is_offline_mode() or hub.get("local_files_only"))
+    missing_is_fine = {
+        "_raise_exceptions_for_missing_entries": False,
+        "_raise_exceptions_for_connection_errors": online,
+    }
+    return cached_file(model_id, name, **hub, **missing_is_fine) is not None
 
 
 def with_adapter(model, adapter: str, base: str, hub: dict[str, Any]) -> torch.nn.Module:

@@ -99,7 +99,9 @@ def relevance_maps(
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}, it must be 1 or more")
     if unknown := sorted(set(processor_kwargs) - {"size", "concat_axis", "draft"}):
-        raise ValueError(f"{unknown[0]} is not an argument of relevance_maps; it takes size, concat_axis and draft")
+        raise ValueError(
+            f"{unknown[0]} is not an argument of relevance_maps; it takes text, size, concat_axis and draft"
+        )
     model, results = as_captioner(model), []
     modes = {module: module.training for module in model.modules()}  # the pipeline switches to evaluation
     device = None if getattr(model, "hf_device_map", None) else model.device  # the model stays where it is

@@ -13,7 +13,7 @@ import torch
 from peft import get_peft_model
 
 from modeling_blip2idc import ImageDifferenceCaptioningPipeline, load_idc, lora_config
-from modeling_blip2idc.cli.canvas_file import write_canvas
+from modeling_blip2idc.cli.pictures import write_canvas
 from modeling_blip2idc.hub.merge import merge
 from modeling_blip2idc.hub.push import publish, push
 from modeling_blip2idc.hub.saving import name_base
