@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,22 @@ def with_adapter(model, adapter: str, base: str, hub: dict[str, Any]) -> torch.n
     if has_file(adapter, "generation_config.json", hub):  # how its captions were searched when it was scored
         model.generation_config = GenerationConfig.from_pretrained(adapter, **hub)
     return adapted
+
+
+def take_adapter_settings(model, source: str) -> None:
+    """
+    Take over the generation settings saved with an adapter, which transformers does not when it puts one on a stock
+    model. `source` is where the processor comes from. Settings that somebody changed stay.
+    """
+    try:
+        if find_adapter_config_file(source) is None or not has_file(source, "generation_config.json", {}):
+            return
+        has_settings = has_file(model.name_or_path, "generation_config.json", {})
+        base = GenerationConfig.from_pretrained(model.name_or_path) if has_settings else None
+        if model.generation_config == (base or GenerationConfig.from_model_config(model.config)):
+            model.generation_config = GenerationConfig.from_pretrained(source)
+    except OSError as error:  # a private repository, and the token was an argument
+        warnings.warn(f"The generation settings of the adapter {source} are not used: {error}", stacklevel=3)
 
 
 def resize_vocabulary(model, size: int) -> None:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, Pipeline
 
-from .checkpoints_blip2idc import add_image_token, refuse_learned_prompt
+from .checkpoints_blip2idc import add_image_token, refuse_learned_prompt, take_adapter_settings
 from .configuration_blip2idc import NO_CHANGE_CAPTIONS
 from .image_files_blip2idc import ImageLoadError, is_image_error
 from .image_processing_blip2idc import as_pair
@@ -68,8 +68,10 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
         if not isinstance(model, torch.nn.Module):  # with this package, a function that loads model and processor
             model, saved = model()
             processor = saved if processor is None else processor
-        model = as_captioner(model)
+        given, model = model, as_captioner(model)
         processor = as_pair_processor(processor, model)
+        if model is not given and getattr(model, "_hf_peft_config_loaded", False):
+            take_adapter_settings(model, processor.tokenizer.name_or_path)
         add_image_token(model, processor)
         super().__init__(model=model, processor=processor, **kwargs)
         self.model.eval()  # a model fresh from training has dropout on
@@ -111,10 +113,8 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
             `ValueError`, `TypeError`: for something that is neither a pair nor many, or too few or many prompts.
             `FloatingPointError`: if the model's logits are not finite.
         """
-        if before is not None:
-            inputs = before
         if before is not None or after is not None:
-            inputs = (inputs, after)
+            inputs = (inputs if before is None else before, after)
         results = super().__call__(as_rows(inputs, kwargs.pop("text", None)), **kwargs)
         return list(results) if isinstance(inputs, Sequence) and not isinstance(inputs, tuple) else results
 

@@ -13,15 +13,22 @@ import torch
 from peft import get_peft_model
 from transformers import (
     AutoConfig,
+    AutoModelForImageTextToText,
     Blip2ForConditionalGeneration,
     Blip2Processor,
+    GenerationConfig,
     GPT2Config,
     GPT2LMHeadModel,
     pipeline,
 )
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from modeling_blip2idc import Blip2IDCForConditionalGeneration, ImageDifferenceCaptioningPipeline, lora_config
+from modeling_blip2idc import (
+    Blip2IDCForConditionalGeneration,
+    Blip2IDCProcessor,
+    ImageDifferenceCaptioningPipeline,
+    lora_config,
+)
 from modeling_blip2idc.hub.merge import merge
 from tests.support.adapters import adapter_of
 from tests.support.pipelines import TASK, pipeline_of, texts
@@ -77,6 +84,25 @@ def test_a_merged_model_keeps_its_canvas(pairs, tmp_path):
     stock["processor"].image_processor.size = {"height": 28, "width": 28}  # somebody's choice
     own = pipeline(TASK, device="cpu", **stock).processor
     assert own.image_processor is stock["processor"].image_processor
+
+
+def test_generation_settings_of_an_adapter_on_a_stock_model(plain_dir, tmp_path):
+    """As in a process without this package, where transformers puts the adapter on: the processor says where it is."""
+    adapted = get_peft_model(Blip2ForConditionalGeneration.from_pretrained(plain_dir), lora_config())
+    for part in (adapted, Blip2IDCProcessor.from_pretrained(plain_dir), GenerationConfig(max_new_tokens=3)):
+        part.save_pretrained(tmp_path)
+
+    def settings(folder, **changes):
+        model, processor = (
+            AutoModelForImageTextToText.from_pretrained(tmp_path),
+            Blip2IDCProcessor.from_pretrained(folder),
+        )
+        model.generation_config.update(**changes)
+        return pipeline(TASK, model=model, processor=processor, device="cpu").model.generation_config.max_new_tokens
+
+    assert settings(tmp_path) == 3
+    assert settings(tmp_path, max_new_tokens=5) == 5  # somebody's choice
+    assert settings(plain_dir) is None  # those of the base
 
 
 def test_t5(tiny_t5_model, tiny_t5_processor, pairs):
