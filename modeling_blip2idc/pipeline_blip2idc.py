@@ -122,8 +122,7 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
         if "prompt" in kwargs:
             raise TypeError("prompt= is not an argument of the pipeline: give the prompt as text=")
         kwargs = {**(generate_kwargs or {}), **kwargs}
-        ours = {"text", "concat_axis", "draft", "size", "on_error"} & kwargs.keys()
-        preprocess = {name: kwargs.pop(name) for name in ours}
+        preprocess = {n: kwargs.pop(n) for n in ("text", "concat_axis", "draft", "size", "on_error") if n in kwargs}
         if preprocess.get("on_error", "raise") not in ("raise", "return"):
             raise ValueError(f"on_error is 'raise' or 'return', got {preprocess['on_error']!r}")
         if isinstance(no_change_captions, str):
