@@ -64,6 +64,12 @@ class TestParse:
             ({"train_data": [DATA], "seeds": [1, 2, 1]}, [], "seeds [1, 2, 1]: one of them is there twice"),
             ({"train_data": [{**DATA, "streaming": True}]}, [], "train_data is a stream, whose end nobody knows"),
             (
+                {"train_data": [{**DATA, "streaming": True}], "max_steps": 2, "extend_vocabulary": True}, [],
+                "extend_vocabulary reads all captions first: leave out `streaming: true`",
+            ),
+            ({"train_data": [DATA]}, ["--data_dir", "nosuch/"], "data_dir 'nosuch/': there is no folder 'nosuch/'"),
+            ({"train_data": [DATA]}, ["--data_dir", "."], "data_dir '.' is read by no data set of this run"),
+            (
                 {"train_data": [DATA], "test_data": {**DATA, "streaming": True}}, [],
                 "test_data: rows to be scored cannot be a stream",
             ),

@@ -15,6 +15,7 @@ from modeling_blip2idc.training.run_folder import (
     last_checkpoint,
     public_name,
     public_spec,
+    release_run,
 )  # fmt: skip
 from tests.support.trainer_rows import rows_of, trainer_of
 from train_arguments import DataArguments, IDCTrainingArguments, ModelArguments
@@ -96,6 +97,17 @@ class TestClaim:
         claim_run(tmp_path, {**streaming, "dataloader_pin_memory": False})
         with pytest.raises(ValueError, match="dataloader_num_workers 2 there, 1 now"):
             claim_run(tmp_path, {**streaming, "dataloader_num_workers": 1})
+
+    def test_a_run_that_was_given_up(self, tmp_path):
+        """Another may take its folder, unless something has been done in it."""
+        for folder in (tmp_path, tmp_path / "seed-1"):
+            claim_run(folder, SETTINGS)
+        release_run(tmp_path)
+        claim_run(tmp_path / "seed-1", {**SETTINGS, "learning_rate": 5e-4})
+        (tmp_path / "seed-1" / "metrics.jsonl").touch()
+        release_run(tmp_path)
+        with pytest.raises(ValueError, match="other settings"):
+            claim_run(tmp_path / "seed-1", SETTINGS)
 
     def test_checkpoints_of_nobody_knows_which_run(self, tmp_path):
         (tmp_path / "checkpoint-3").mkdir()
