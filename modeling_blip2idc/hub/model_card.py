@@ -69,42 +69,33 @@ def write_card(
     Raises:
         `ValueError`: a value in the report is missing or not as it should be.
     """
+    folder = Path(folder)
     if curves is not None and Path(curves).is_file():
-        shutil.copyfile(curves, Path(folder) / "curves.png")
+        shutil.copyfile(curves, folder / "curves.png")
     try:
-        about = report["about"]
+        about, scored = report["about"], "scores" in report
+        base = about["base"]
         tuned = about.get("scratch") is None and about["tuning"] != "full"
-        scored, adapter = "scores" in report, tuned and not merged
         data = _data(
-            adapter,
-            license="apache-2.0" if about["base"] is None else None,  # that of another base is for its authors to say
-            base_model=about["base"] if about["base"] and "/" in about["base"] else None,
+            tuned and not merged,
+            license="apache-2.0" if base is None else None,  # that of another base is for its authors to say
+            base_model=base if base and "/" in base else None,
             model_name=about["model"] if scored else None,
             eval_results=_eval_results(report) if scored else None,
         )
         _write(
-            Path(folder),
-            "model",
+            folder,
             data,
             about=about,
             report=report,
-            title=_title(about, adapter),
-            adapter=adapter,
-            on_embedded=about["base"] is None,
-            this=name or (None if about.get("embed") else THIS),
-            scratch=about.get("scratch") is not None,
-            tuned=tuned,
-            merged=merged,
-            base="the embedded model" if about["base"] is None else escape(about["base"]),
-            train_data="; ".join(escape(_data_name(spec)) for spec in about["train_data"]),
-            dense=about.get("dense_supervision") or about.get("lessons"),
             scored=scored,
-            test_data=escape(_data_name(about["test_data"])) if scored else None,
-            categories=report.get("by_category") or {},
-            meteor=scored and "meteor" in report["scores"],
+            tuned=tuned,
+            adapter=tuned and not merged,
+            merged=merged,
+            base=base,
+            this=name or (None if about.get("embed") else THIS),
             rounded=rounded,
-            curves=(Path(folder) / "curves.png").is_file(),
-            examples=(Path(folder) / "examples.png").is_file(),
+            pictures=[picture.name for picture in folder.glob("*.png")],
         )
     except Exception as error:  # a value of another kind fails in as many ways
         raise ValueError(f"a value in the report is missing or not as it should be ({error})") from error
@@ -146,18 +137,9 @@ def write_published_card(source: Path, out: Path, name: str, facts: Mapping[str,
             return
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{file} is damaged: {error}") from error
-    adapter = facts["adapter"]
-    _write(
-        out,
-        "model",
-        _data(adapter, base_model=facts["base"] if adapter else None),
-        facts=facts,
-        title=name.rpartition("/")[2],
-        adapter=adapter,
-        on_embedded=adapter and facts["base"] is None,
-        base="the embedded model" if adapter and facts["base"] is None else escape(facts.get("base")),
-        this=name,
-    )
+    adapter, base = facts["adapter"], facts.get("base")
+    title = name.rpartition("/")[2]
+    _write(out, _data(adapter, base_model=base), facts=facts, title=title, adapter=adapter, base=base, this=name)
 
 
 def write_imported_card(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -173,17 +155,11 @@ def write_imported_card(folder: Path, facts: Mapping[str, Any]) -> None:
     targets = facts["targets"]
     if not isinstance(targets, str):  # those that differ by a layer's number as one
         targets = "`, `".join(dict.fromkeys(re.sub(r"\.\d+\.", ".*.", target) for target in targets))
-    _write(
-        folder,
-        "model",
-        _data(True, license="unknown", base_model=facts["base"] if facts["hub"] else None),
-        imported=facts,
-        title=f"An imported adapter: {escape(facts['name'])}",
-        adapter=True,
-        this=THIS,
-        released=RELEASED.get(facts["name"]),
-        targets=f"`{targets}`",
-    )
+    data = _data(True, license="unknown", base_model=facts["base"] if facts["hub"] else None)
+    released = RELEASED.get(facts["name"])
+    title = f"An imported adapter: {escape(facts['name'])}"
+    facts = {**facts, "targets": f"`{targets}`", "released": released}
+    _write(folder, data, imported=facts, title=title, adapter=True, base=facts["base"], this=THIS)
 
 
 def write_merged_card(folder: Path, model, processor, source: str, base: str | None) -> None:
@@ -202,8 +178,6 @@ def write_merged_card(folder: Path, model, processor, source: str, base: str | N
         base (`str`, *optional*):
             Name of the base, if that was an adapter.
     """
-    height, width = (processor.image_processor.size[side] for side in ("height", "width"))
-    size = model.config.vision_config.image_size
     data = ModelCardData(
         language="en",
         library_name="transformers",
@@ -211,19 +185,19 @@ def write_merged_card(folder: Path, model, processor, source: str, base: str | N
         tags=[*TAGS, model.config.model_type],
         base_model=source if "/" in source else None,
     )
+    size, image_size = processor.image_processor.size, model.config.vision_config.image_size
     _write(
         folder,
-        "merged",
         data,
-        title=f"{source}, as stock transformers has it" if base is None else f"{source}, merged",
+        "merged.md",
         model=type(model).__name__,
         processor=type(model).__name__.replace("ForConditionalGeneration", "Processor"),
-        width=width,
-        height=height,
-        layout="before above after" if processor.concat_axis == "vertical" else "before to the left of after",
+        width=size["width"],
+        height=size["height"],
+        vertical=processor.concat_axis == "vertical",
         prompt=repr(processor.prompt or ""),
-        square=(height, width) == (size, size),
-        image_size=size,
+        square=size["width"] == size["height"] == image_size,
+        image_size=image_size,
         encoder_decoder=processor.is_encoder_decoder,
         served=isinstance(model, Blip2ForConditionalGeneration) and not processor.is_encoder_decoder,
         source=source,
@@ -247,21 +221,15 @@ def _data(adapter: bool, **fields) -> ModelCardData:
     )
 
 
-def _write(folder: Path, template: str, data: ModelCardData, **values) -> None:
-    file = str(TEMPLATES / f"{template}.md")
-    card = ModelCard.from_template(data, template_path=file, mark=MARK, escape=escape, **values)
+def _write(folder: Path, data: ModelCardData, template: str = "model.md", **values) -> None:
+    values |= {"mark": MARK, "escape": escape, "data_name": _data_name}
+    card = ModelCard.from_template(data, template_path=str(TEMPLATES / template), **values)
     content = re.sub(r"\n{3,}", "\n\n", str(card))  # paragraphs that were left out
     (folder / "README.md").write_text(content.rstrip("\n") + "\n", encoding="utf-8")
 
 
 def _read(file: Path) -> str:
     return file.read_text(encoding="utf-8") if file.is_file() else ""
-
-
-def _title(about: Mapping[str, Any], adapter: bool) -> str:
-    if about.get("scratch") is not None:
-        return "BLIP2IDC mini: the embedded model" if about.get("embed") else "A small BLIP2IDC, trained from nothing"
-    return "A BLIP2IDC adapter" if adapter else "A fine-tuned BLIP2IDC"
 
 
 def _data_name(spec: Mapping[str, Any]) -> str:
