@@ -19,12 +19,15 @@ from urllib import request
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .image_limits_blip2idc import (
+    BYTES_PER_PIXEL,
     CountedFile,
     LimitError,
     check_before_opening,
     check_exif,
     check_memory,
     check_opened,
+    rgb_bytes,
+    stored_bytes,
 )
 
 MAX_BYTES = 2**29  # of a file, or of the body of an HTTP response
@@ -140,8 +143,9 @@ def orientation(image: Image.Image) -> int:
         raise
     except Exception:  # a damaged EXIF block says nothing about the pixels
         return 1
-    if turned in range(2, 9):  # the image, its RGB form, and that upright
-        check_memory(image.width * image.height * 8)
+    if turned in range(2, 9):  # what is turned is there twice
+        needed = max(rgb_bytes(image), BYTES_PER_PIXEL.get(image.format, 0)) + stored_bytes(image.mode)
+        check_memory(image.width * image.height * needed)
     return turned
 
 

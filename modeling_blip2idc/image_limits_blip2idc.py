@@ -19,7 +19,7 @@ MAX_SEGMENTS = 50_000  # of a JPEG
 MAX_TILES = 4096  # of a JPEG 2000
 MAX_READS = 6_000  # pieces that a file may have in front of its pixels; the pixels may have 50 times as many
 # What decoding takes at its peak, for the formats whose decoders keep copies; measured with Pillow 12.3
-BYTES_PER_PIXEL = {"WEBP": 24, "AVIF": 22, "JPEG2000": 28, "HEIF": 24, "JXL": 24}
+BYTES_PER_PIXEL = {"WEBP": 20, "AVIF": 22, "JPEG2000": 28, "HEIF": 24, "JXL": 24}
 TAG_BYTES = dict(enumerate((0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8)))  # of a value, by a TIFF tag's type
 
 
@@ -56,10 +56,11 @@ class CountedFile(BytesIO):
 
 def check_memory(needed: float) -> None:
     """Refuse what takes more than `MAX_MEMORY` bytes."""
+    needed += 2**27  # for what does not depend on the size: threads, libraries, pieces of images
     if needed > MAX_MEMORY:
         raise LimitError(
-            f"would take {needed / 2**30:.1f} GiB of memory; the limit is {MAX_MEMORY / 2**30:g} GiB. Give a smaller "
-            "image"
+            f"would take {needed / 2**30:.2f} GiB of memory; the limit is {MAX_MEMORY / 2**30:g} GiB. Give a "
+            "smaller image"
         )
 
 
@@ -114,7 +115,7 @@ def check_opened(opened: Image.Image, file: CountedFile) -> None:
         raise LimitError(f"is {opened.width}x{opened.height} pixels; the limit for a side is {MAX_SIDE}. Cut it up")
     if opened.tile and opened.tile[0][0] in Image.DECODERS:  # a decoder written in Python
         _check_slow(pixels)
-    stored = 1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4  # bytes per pixel, in Pillow
+    stored = stored_bytes(mode)
     decoding = BYTES_PER_PIXEL.get(format, stored)
     if format in ("JPEG", "MPO"):
         scans = jpeg_scans(content)
@@ -123,7 +124,8 @@ def check_opened(opened: Image.Image, file: CountedFile) -> None:
     elif format == "TIFF":
         tags = opened.tag_v2
         pixels = max(pixels, tags.get(322, 0) * tags.get(323, 0))  # a tile may be larger than the image
-        decoding += max(4, sum(tags.get(258, (1,))) / 8)
+        if opened.info.get("compression") != "raw":  # the library decodes a strip, which may be the image
+            decoding += max(4, sum(tags.get(258, (1,))) / 8)
         if opened.info.get("compression") in ("jpeg", "tiff_jpeg"):
             starts, sizes = (tags.get(tile) or tags.get(strip) or () for tile, strip in ((324, 273), (325, 279)))
             parts = set(zip(starts, sizes, strict=False))
@@ -140,10 +142,21 @@ def check_opened(opened: Image.Image, file: CountedFile) -> None:
     elif format == "BLP" and opened.tile[0][3][0] == 0:  # a JPEG in two parts
         start, size, header = (struct.unpack_from("<L", content, at)[0] for at in (28, 92, 156))
         _check_nested(content[160 : 160 + header] + content[start : start + size], ("JPEG",))
-    rgb = stored + 4 if mode != "RGB" or "transparency" in opened.info else stored
-    converting = 16 if stored == 2 else 17 if mode in ("I", "F") else rgb  # numpy scales 16 bits and floats
-    check_memory(2 * len(content) + 2 * file.taken + pixels * max(decoding, converting))
-    file.reads, file.most = 50 * MAX_READS + 4 * min(pixels, MAX_SLOW_PIXELS), file.taken + len(content) + 2**24
+    check_memory(len(content) + 2 * file.taken + pixels * max(decoding, rgb_bytes(opened)))
+    file.reads = 50 * MAX_READS + 4 * min(pixels, MAX_SLOW_PIXELS)
+    file.most = 2 * file.taken + len(content) + 2**24
+
+
+def stored_bytes(mode: str) -> int:
+    """Bytes that Pillow keeps for a pixel."""
+    return 1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4
+
+
+def rgb_bytes(image: Image.Image) -> int:
+    """Bytes that a pixel takes while an image is converted to RGB; numpy scales 16 bits and floats."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return 15 if image.mode.startswith("I;16") else 17
+    return stored_bytes(image.mode) + 4 * (image.mode != "RGB" or "transparency" in image.info)
 
 
 def _check_slow(pixels: int) -> None:

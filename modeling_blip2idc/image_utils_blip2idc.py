@@ -138,8 +138,9 @@ def _to_rgb(image: Image.Image, culprit: str) -> Image.Image:
 
 def _over_white(image: Image.Image) -> Image.Image:
     rgb = Image.new("RGB", image.size)
-    for top in range(0, image.height, 256):  # in bands: as a whole it would be in memory four times
-        band = image.crop((0, top, image.width, min(top + 256, image.height))).convert("RGBA")
+    rows = max(2**20 // image.width, 1)  # a megapixel at a time: as a whole it would be in memory four times
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height))).convert("RGBA")
         band = Image.alpha_composite(Image.new("RGBA", band.size, "white"), band)
         rgb.paste(band.convert("RGB"), (0, top))
     return rgb

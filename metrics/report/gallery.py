@@ -94,7 +94,9 @@ def _card(pair, row, place, top):
     for side in ("before", "after"):
         try:
             sides[side], sides[f"{side}_width"], sides[f"{side}_height"] = data_uri(row[side])
-        except (OSError, ValueError, TypeError, SyntaxError) as error:  # Pillow's decoders raise all of these
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow's decoders raise nearly anything
             raise ValueError(f"pair {pair['id']!r}: the image {side!r} cannot be read: {error}") from error
     category = escape(pair.get("category") or "")
     return CARD.substitute(

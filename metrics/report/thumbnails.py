@@ -9,6 +9,18 @@ import numpy as np
 
 LONGEST = 256  # pixels of the longer side
 QUALITY = 86
+FORMATS = (
+    "AVIF",
+    "BMP",
+    "GIF",
+    "JPEG",
+    "JPEG2000",
+    "PNG",
+    "PPM",
+    "TIFF",
+    "WEBP",
+)  # Pillow's others may start programs
+MAX_PIXELS = 50_000_000
 
 
 def data_uri(image: Any) -> tuple[str, int, int]:
@@ -23,14 +35,17 @@ def data_uri(image: Any) -> tuple[str, int, int]:
         `tuple[str, int, int]`: a data URI, width and height in pixels.
 
     Raises:
-        OSError, ValueError, TypeError, SyntaxError: it is no image that Pillow reads.
+        ValueError: it has too many pixels.
+        Exception: it is damaged, or not in one of `FORMATS`; Pillow's decoders raise nearly anything.
     """
     from PIL import Image, ImageOps
 
     if isinstance(image, Mapping):
         image = BytesIO(image["bytes"]) if image.get("bytes") else image["path"]
     if not isinstance(image, Image.Image):
-        image = Image.open(image)
+        image = Image.open(image, formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError(f"it has more than {MAX_PIXELS // 10**6} megapixels")
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # more than 8 bits
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))

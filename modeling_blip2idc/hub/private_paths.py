@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from PIL import Image
+from ..image_files_blip2idc import decoding, open_image
 
 # Homes and temporary folders of any machine, in files where nothing but a leak looks like one.
 _PLACE = re.compile(r"(?<![\w.~:/])(?:/(?:home|Users|root|tmp|private|scratch|mnt)/|[A-Z]:\\{1,2}Users\\)[^\s\"'<>)]+")
@@ -73,7 +73,7 @@ def _text(file: Path) -> str:
         except ValueError:
             return text
     if file.suffix == ".png":
-        with Image.open(file) as image:
+        with open_image(file, str(file)) as image, decoding(str(file)):
             image.load()  # texts may stand behind the pixels
             return text + " ".join(str(value) for value in image.info.values())
     return text

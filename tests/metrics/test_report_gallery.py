@@ -14,6 +14,7 @@ from PIL import Image
 from metrics.report import write_report
 from metrics.report.gallery import gallery_page, shown_places
 from metrics.report.thumbnails import data_uri
+from tests.support.hostile_images import FILES
 
 CAPTIONS = ['</script><b>bold</b> & "quoted" $title', "a red cube was added", "", "nothing changed"]
 REFERENCES = [["a <i>b</i>"], ["A red ball was added", "a cube"], ["c d"], ["nothing changed"]]
@@ -138,6 +139,17 @@ def test_the_two_ends_are_shown():
     assert page.attributes("article", "data-place") == ["2", "0", "3"]
     assert page.texts["p"][0].endswith("Shown are 3 of them: the 2 with the lowest CIDEr and the 1 with the highest.")
     assert page.texts["p"][0].startswith("4 pairs, captions from f.json: CIDEr")
+
+
+@pytest.mark.parametrize(
+    "kind", ["postscript", "png_60000", "png_rgba_13000", "webp_34_bytes", "tga_65535", "png_text_flood"]
+)
+def test_a_hostile_image_is_named(kind):
+    broken = rows()
+    broken[1]["after"] = {"bytes": FILES[kind](), "path": None}
+    with pytest.raises(ValueError, match="pair 'x': the image 'after' cannot be read: ") as caught:
+        gallery_page(report(), broken)
+    assert caught.value.__cause__ is not None
 
 
 def test_what_is_wrong_with_images_is_named(tmp_path):

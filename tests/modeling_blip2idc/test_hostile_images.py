@@ -72,6 +72,19 @@ def test_each_hostile_file_is_one_clear_error(hostile, how):
 
 
 @pytest.mark.slow
+def test_images_just_below_the_limit_fit_into_one_gibibyte(tmp_path):
+    from tests.support.hostile_runs import write_large
+
+    write_large(tmp_path)
+    for path in sorted(tmp_path.iterdir()):  # each in a process of its own: the allocator gives back only some
+        (tmp_path / "one").mkdir(exist_ok=True)
+        assert outcomes("load_image", path.replace(tmp_path / "one" / path.name).parent, os.environ) == {
+            path.stem: "read"
+        }
+        (tmp_path / "one" / path.name).unlink()
+
+
+@pytest.mark.slow
 def test_the_command_goes_on_to_the_next_pair(hostile, tmp_path):
     folder, env = hostile
     noise().save(tmp_path / "good.png")
@@ -106,8 +119,7 @@ SIXTEEN = np.linspace(0, 65535, 30 * 20).reshape(20, 30)
 @pytest.mark.parametrize("format", sorted(set(Image.registered_extensions().values()) & set(Image.SAVE) | {"MPO"}))
 def test_ordinary_files_keep_their_pixels(format):
     """Each format that Pillow writes, in each mode it has, turned and not."""
-    height = 300 if format == "PNG" else 40  # transparency is laid over white 256 rows at a time
-    rgba = Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, 30, 4), dtype=np.uint8))
+    rgba = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 4), dtype=np.uint8))
     read = set()
     for mode in ("RGBA",) if format == "ICNS" else MODES:
         image = rgba.convert("LA").convert(mode) if mode in ("La", "PA") else rgba.convert(mode)
@@ -139,9 +151,15 @@ def test_sixteen_bits_keep_their_pixels(format):
     assert (np.asarray(load_image(encode(image, format)))[..., 0] == expected).all()
 
 
+def test_transparency_over_white_of_more_than_a_megapixel():
+    pixels = np.random.default_rng(0).integers(0, 256, (1100, 1000, 4), dtype=np.uint8)
+    content = encode(Image.fromarray(pixels), "TGA")
+    assert same(load_image(content), reference(content))
+
+
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_large_images_that_fit_are_read():
-    """Just below the limits: 132 megapixels without, 100 with transparency, 30 of WebP, a progressive JPEG."""
+    """Just below the limits: 132 megapixels without transparency, 100 with it."""
     from tests.support.image_bytes import chunk
 
     for width, kind in ((12000, 0), (11000, 3)):

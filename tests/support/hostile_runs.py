@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
+from PIL import Image
+
 from tests.support.hostile_images import FILES
-from tests.support.image_bytes import png
+from tests.support.image_bytes import EXIF, png
 from tests.support.pictures import encode, noise
 
 
@@ -34,6 +36,19 @@ def write_all(folder: Path) -> None:
     """Each of `FILES` and of `damaged()` as a file that says it is a PNG."""
     for name, content in [*((name, make()) for name, make in FILES.items()), *damaged()]:
         (folder / f"{name}.png").write_bytes(content)
+
+
+def write_large(folder: Path) -> None:
+    """Images that take nearly as much memory as one may."""
+    for format, mode, side, options in (
+        ("PNG", "RGBA", 10700, {"compress_level": 1}),
+        ("JPEG", "RGB", 9600, {"progressive": True, "subsampling": 0}),
+        ("JPEG", "RGB", 10700, {"exif": EXIF}),
+        ("WEBP", "RGBA", 6600, {"method": 0}),
+        ("TIFF", "RGB", 9500, {}),
+    ):
+        image = Image.linear_gradient("L").resize((side, side)).convert(mode)
+        image.save(folder / f"{format}_{mode}_{side}", format, **options)
 
 
 def write_special(folder: Path) -> None:
