@@ -118,8 +118,10 @@ def with_adapter(model, adapter: str, base: str, hub: dict[str, Any]) -> torch.n
     config = PeftConfig.from_pretrained(adapter, **hub)
     refuse_learned_prompt(config)
     config.inference_mode = True
-    if isinstance(added := getattr(config, "trainable_token_indices", None), list):
-        resize_vocabulary(model, max(added) + 1)  # words that the base does not know; the adapter has their rows
+    added = getattr(config, "trainable_token_indices", None)
+    grown = isinstance(added, list) and max(added) >= model.get_input_embeddings().num_embeddings
+    if grown or getattr(config, "ensure_weight_tying", False):
+        resize_vocabulary(model, max(added or [0]) + 1)  # the adapter has the rows of words that the base lacks
     misfit = f"The adapter {adapter!r} does not fit its base model {base!r}: "
     try:
         adapted = PeftModel(model, config)

@@ -142,7 +142,9 @@ def load_trainable(
     if tuning == "qlora":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=activation_checkpointing)
     size = {"r": rank, "lora_alpha": lora_alpha, "lora_dropout": lora_dropout}
-    config = lora_config(towers, targets, **size, revision=revision, trainable_token_indices=new or None)
+    config = lora_config(
+        towers, targets, **size, revision=revision, trainable_token_indices=new or None, ensure_weight_tying=bool(new)
+    )
     return get_peft_model(model, config), processor
 
 
