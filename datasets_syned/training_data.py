@@ -127,8 +127,10 @@ def captions_of(parts: Iterable[datasets.Dataset | datasets.IterableDataset], mo
     found = {}
     for part in parts:
         captions = part.select_columns("captions")
-        for row in captions.take(most) if isinstance(part, datasets.IterableDataset) else captions:
-            found |= dict.fromkeys([row["captions"]] if isinstance(row["captions"], str) else row["captions"])
+        captions = captions.take(most) if isinstance(part, datasets.IterableDataset) else captions
+        for batch in captions.iter(1000):
+            for references in batch["captions"]:
+                found |= dict.fromkeys([references] if isinstance(references, str) else references)
     return list(found)
 
 
