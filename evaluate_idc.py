@@ -146,8 +146,7 @@ def read_alone(predicted, path):
 
 def identity(model, revision):
     """What changes when the weights behind a name do: the commit on the Hub, or size and time of local files."""
-    from modeling_blip2idc.loading.load import EMBEDDED
-    from modeling_blip2idc.training.run_folder import commit_of
+    from modeling_blip2idc.loading.load import EMBEDDED, commit_of
 
     folder = EMBEDDED if model is None else Path(model)
     if not folder.is_dir():

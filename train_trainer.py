@@ -33,11 +33,11 @@ from modeling_blip2idc.hub.push import push
 from modeling_blip2idc.hub.saving import name_base, remove_code, save_compact
 from modeling_blip2idc.image_processing_blip2idc import make_canvas
 from modeling_blip2idc.loading import vocabulary
-from modeling_blip2idc.loading.load import EMBEDDED, load_idc
+from modeling_blip2idc.loading.load import EMBEDDED, commit_of, load_idc
 from modeling_blip2idc.loading.lora import count_trainable
 from modeling_blip2idc.loading.trainable import load_trainable
 from modeling_blip2idc.training.dry_run import describe, dry_run
-from modeling_blip2idc.training.run_folder import RunLog, about_run, commit_of, last_checkpoint, release_run
+from modeling_blip2idc.training.run_folder import RunLog, about_run, last_checkpoint, release_run
 from modeling_blip2idc.training.trainer import IDCTrainer
 from train_arguments import parse, preflight, repo_name, runs
 

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from transformers import GenerationConfig, PreTrainedConfig
-from transformers.utils.hub import resolve_revision
 
 from ..checkpoints_blip2idc import with_adapter
-from ..loading.load import base_of, check_folder, load_idc
+from ..loading.load import base_of, check_folder, commit_of, load_idc
 from ..pipeline_blip2idc import CAPTIONERS
 from .model_card import write_imported_card
 from .saving import fresh_folder, name_base, remove_code
@@ -230,11 +229,6 @@ def empty_model(base: str | os.PathLike, revision: str | None = None, token: str
         return model_class(model_class.config_class.from_pretrained(base, **where)), processor_class
 
 
-def commit_of(base: str, revision: str | None = None, token: str | None = None) -> str | None:
-    """The commit that a revision of a model on the Hub is at; the revision as it is where nobody can tell."""
-    return getattr(resolve_revision(base, revision, token=token), "resolved", revision)
-
-
 def dtype_names(weights: dict[str, torch.Tensor]) -> str:
     """The dtypes of tensors, in words."""
     return " and ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in weights.values()}))
@@ -254,7 +248,8 @@ def _base(folder: Path, config, base, revision: str | None) -> tuple[str | os.Pa
         base = RELEASED_BASE
     if os.path.isdir(base):
         return base, None
-    return base, commit_of(base, revision or (RELEASED_REVISION if str(base) == RELEASED_BASE else None))
+    revision = revision or (RELEASED_REVISION if str(base) == RELEASED_BASE else None)
+    return base, commit_of(base, revision) or revision
 
 
 def _processor(folder: Path, processor_class: type, base, revision: str | None):

@@ -11,12 +11,11 @@ from safetensors.torch import save_file
 from transformers import GenerationConfig, PreTrainedConfig
 from transformers.utils import has_file
 
-from ..loading.load import EMBEDDED, base_of, load_idc
+from ..loading.load import EMBEDDED, base_of, commit_of, load_idc
 from ..pipeline_blip2idc import add_image_token
 from .import_adapter import (
     ADAPTER,
     HALVES,
-    commit_of,
     convert,
     dtype_names,
     empty_model,
@@ -133,7 +132,7 @@ def _prepare_adapter(source: Path, out: Path, dtype: str | None, token: str | No
             "the base and name its repository in adapter_config.json (base_model_name_or_path), or push the merged "
             "model with --merge"
         )
-    revision = None if embedded else commit_of(base, revision, token)
+    revision = None if embedded else commit_of(base, revision, token) or revision
     model, processor_class = empty_model(base, revision, token)
     config, weights = read_adapter_config(source), read_adapter(source, model)
     converted = convert(weights, dtype)

@@ -9,6 +9,8 @@ from typing import Any
 
 from safetensors import SafetensorError
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, PreTrainedConfig
+from transformers.utils import cached_file
+from transformers.utils.hub import extract_commit_hash
 
 from ..checkpoints_blip2idc import (
     EMBEDDED,
@@ -128,7 +130,9 @@ class CaptionerLoader:
         if kwargs.get("revision") is not None:
             # `pipeline` has resolved it to a commit, for an adapter to one of the base
             kwargs["revision"] = str(kwargs["revision"])
-        return functools.partial(load_idc, pretrained_model_name_or_path, **kwargs)
+        deferred = functools.partial(load_idc, pretrained_model_name_or_path, **kwargs)
+        deferred.config = kwargs.get("config")  # which `pipeline` of transformers 5.17 asks for
+        return deferred
 
 
 def _classes(model_id: str, hub: dict[str, Any]) -> tuple[type[Captioner], type[Processor]]:
@@ -164,6 +168,18 @@ def _stop_where_captions_do(model, processor: Processor) -> None:
         model.generation_config.eos_token_id = [processor.stop_token_id, *eos]
 
 
+def commit_of(model_id: str | os.PathLike | None, revision: str | None = None, token: str | None = None) -> str | None:
+    """The commit that a revision of a model on the Hub is at; `None` for a folder, and where nobody can tell."""
+    if model_id is None or os.path.isdir(model_id):
+        return None
+    for name in ("adapter_config.json", "config.json"):
+        try:
+            return extract_commit_hash(cached_file(model_id, name, revision=revision, token=token), None)
+        except OSError:  # there is no such file, or the Hub does not answer: loading the model tells why
+            continue
+    return None
+
+
 def public_name(path: str | os.PathLike | None) -> str | None:
     """A Hub id as it is; of a folder on this machine only its name."""
     if path is None or not (os.path.isabs(path) or os.path.exists(path)):
@@ -178,6 +194,7 @@ __all__ = [
     "attention_by_part",
     "base_of",
     "check_folder",
+    "commit_of",
     "load_idc",
     "public_name",
 ]

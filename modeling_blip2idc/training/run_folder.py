@@ -8,8 +8,6 @@ from typing import Any
 
 from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.utils import cached_file
-from transformers.utils.hub import extract_commit_hash
 
 from ..loading.load import public_name
 
@@ -205,7 +203,7 @@ def about_run(
         precision (`dict[str, str]`, *optional*):
             `dtype` of the weights, and of `autocast`, in which the run was trained, validated and tested.
         base_commit (`str`, *optional*):
-            Of the base on the Hub, as [`commit_of`] finds it.
+            Of the base on the Hub, as [`~loading.load.commit_of`] finds it.
 
     Returns:
         `dict`: names of run and base, arguments, `batch_size` (pairs a step), `steps`, `epochs`, `best_step` (of the
@@ -239,18 +237,6 @@ def about_run(
     }
 
 
-def commit_of(model: str | os.PathLike | None, revision: str | None = None) -> str | None:
-    """The commit that a revision of a model on the Hub is at; `None` for a folder, and where nobody can tell."""
-    if model is None or os.path.isdir(model):
-        return None
-    for name in ("adapter_config.json", "config.json"):
-        try:
-            return extract_commit_hash(cached_file(model, name, revision=revision), None)
-        except OSError:  # there is no such file, or the Hub does not answer: loading the model tells why
-            continue
-    return None
-
-
 def pairs_per_step(args) -> int:
     """Pairs between two updates of the weights, on all devices together."""
     return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
@@ -264,6 +250,6 @@ def public_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 __all__ = [
-    "RunLog", "about_run", "claim_run", "commit_of", "is_finished", "last_checkpoint", "pairs_per_step", "public_spec",
+    "RunLog", "about_run", "claim_run", "is_finished", "last_checkpoint", "pairs_per_step", "public_spec",
     "release_run",
 ]  # fmt: skip
