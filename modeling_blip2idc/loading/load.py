@@ -131,7 +131,7 @@ class CaptionerLoader:
             # `pipeline` has resolved it to a commit, for an adapter to one of the base
             kwargs["revision"] = str(kwargs["revision"])
         deferred = functools.partial(load_idc, pretrained_model_name_or_path, **kwargs)
-        deferred.config = kwargs.get("config")  # which `pipeline` of transformers 5.17 asks for
+        deferred.config = kwargs.get("config") or PreTrainedConfig()  # transformers 5.17 reads its commit
         return deferred
 
 
