@@ -63,10 +63,9 @@ class Answer:
 
 class Batches:
     """
-    A function of many, as one of one. What comes while it is at work waits and then goes through it together.
+    A function of many, as one of one. What comes while it is at work waits, and then goes through it together.
 
-    gradio has the like (`batch=True`), which reads and answers the requests of a batch together: one that cannot be
-    read, a file that is none or a choice that is not offered, fails all the others.
+    (gradio's `batch=True` answers the requests of a batch together: one that cannot be read fails all the others.)
 
     Args:
         function (`Callable`):
@@ -151,32 +150,29 @@ class Captioners:
         Raises:
             `ImageLoadError`: if an image cannot be used; [`CaptionError`] if the model cannot.
         """
-        name = name or self.names[0]
-        if name not in self._batches:
-            raise CaptionError(f"There is no model {name} here, only {', '.join(self.names)}.")
-        return self._batches[name]((read_image(before, "before"), read_image(after, "after")))
+        return self._batches[name or self.names[0]]((read_image(before, "before"), read_image(after, "after")))
 
     def _answer(self, name: str, model: str | None, loaded: list, pairs: list) -> list[Answer | CaptionError]:
         """Answers of one model, in its own thread; `loaded` holds its pipeline from the first time on."""
         try:
             if not loaded:
-                loaded.append(_load(model, self._device))
+                part, processor = load_idc(model)
+                loaded.append(ImageDifferenceCaptioningPipeline(part, processor, task=TASK, device=self._device))
         except Exception as error:  # damaged files make the libraries fail in many ways
+            why = f": {_public(error, model, name)}"
             if model is not None and os.path.isdir(model):  # its message may name other places of this machine
                 print(f"{model}: {error!r}", file=sys.stderr)
-                return [CaptionError(f"The model {name} cannot be loaded; the server's log says why.")] * len(pairs)
-            return [CaptionError(f"The model {name} cannot be loaded: {_public(error, model, name)}")] * len(pairs)
+                why = "; the server's log says why."
+            return [CaptionError(f"The model {name} cannot be loaded{why}")] * len(pairs)
         try:
             return describe(loaded[0], pairs, name)
-        except RuntimeError as error:  # such as a GPU without memory for so many
+        except (
+            RuntimeError,
+            ArithmeticError,
+        ) as error:  # no memory for so many, logits not finite
             if len(pairs) == 1:
                 return [CaptionError(f"The model {name} failed: {_public(error, model, name)}")]
             return [self._answer(name, model, loaded, [pair])[0] for pair in pairs]
-
-
-def _load(model: str | None, device: str | None) -> Callable:
-    captioner, processor = load_idc(model)
-    return ImageDifferenceCaptioningPipeline(model=captioner, processor=processor, task=TASK, device=device)
 
 
 def _public(error: Exception, model: str | None, name: str) -> str:

@@ -28,6 +28,8 @@ SESSIONS = 256  # whose components gradio remembers
 SWITCH = 0.0005  # seconds: at Python's 5 ms, the models' threads wait longer for the server's than they compute
 # After each request gradio makes a table of the last 10,000, for a page that is not shown here: 2 to 8 ms of each.
 UNCOUNTED = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(sys.maxsize)}
+SIDES = ("Before", "After")
+FILE = {"_type": "gradio.FileData"}
 BOX = 300  # height of an image in pixels
 TITLE = "What changed? Image difference captioning"
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")  # the reader's own: none is fetched
@@ -79,9 +81,9 @@ def build(
     def drawn(images: Sequence) -> list[str]:
         return write_images(images, Path(folder, "drawn"))
 
-    def say(before: str | None, after: str | None, model: str | None) -> tuple:
+    def say(before: dict | None, after: dict | None, model: str | None) -> tuple:
         try:
-            answer = captioners(before, after, model)
+            answer = captioners(before and before["path"], after and after["path"], model)
         except (ImageLoadError, CaptionError) as error:
             hidden = gr.Column(visible=False)
             return says.error(str(error)), hidden, None, None, hidden, None
@@ -89,9 +91,9 @@ def build(
         where, beside = gr.Column(visible=answer.changed), gr.Column(visible=True)
         return says.answer(answer), where, *heat, beside, tuple(drawn(same_frame(*answer.images)))
 
-    def caption(before: str, after: str, model: str | None = None) -> tuple:
+    def caption(before: dict, after: dict, model: str | None = None) -> tuple:
         try:
-            answer = captioners(before, after, model)
+            answer = captioners(before and before["path"], after and after["path"], model)
         except (ImageLoadError, CaptionError) as error:
             raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from error
         return answer.as_json(), *(drawn(answer.heat()) or [None, None])
@@ -116,7 +118,10 @@ def build(
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.HTML(says.head(), elem_id="head")
         with gr.Row(elem_id="pair", equal_height=True):
-            boxes = [_image_box(gr, side) for side in ("Before", "After")]
+            sources = {"type": "filepath", "image_mode": None, "sources": ["upload", "clipboard"], "buttons": []}
+            boxes = [gr.Image(label=side, elem_id=side.lower(), height=BOX, **sources) for side in SIDES]
+            for box in boxes:  # what the page of the interface shows; gradio's own is a URL, and here none is fetched
+                box.example_payload = lambda box=box: {"path": f"{box.elem_id}.png", "meta": FILE}
         with gr.Row(elem_id="choice", equal_height=True):
             model = gr.Dropdown(names, value=names[0], label="Model", scale=1, visible=len(names) > 1)
             button = gr.Button("Say what changed", variant="primary", size="lg", scale=2, elem_id="say")
@@ -124,18 +129,19 @@ def build(
         with gr.Column(visible=False, elem_id="where-part") as where:
             gr.HTML(says.where(), elem_classes="part")
             with gr.Row(elem_id="where", equal_height=True):
-                heat = [_heat_map(gr, side) for side in ("Before", "After")]
+                shown = {"interactive": False, "height": BOX, "buttons": ["download", "fullscreen"]}
+                heat = [gr.Image(label=side, elem_id=f"heat-{side.lower()}", **shown) for side in SIDES]
         with gr.Column(visible=False, elem_id="beside") as beside:
             gr.HTML(says.swipe(), elem_classes="part")
             swipe = gr.ImageSlider(label="Before and after", interactive=False, max_height=440, elem_id="swipe")
-        shown = gr.HTML(says.examples(_pictures(examples)), js_on_load=CLICKED)
+        clicked = gr.HTML(says.examples(_pictures(examples)), js_on_load=CLICKED)
         gr.HTML(says.about(MAX_BYTES // 10**6, MAX_PIXELS // 10**6), elem_id="about")
         # Both wait for the same models: as many requests at work as one batch, and those that gather for the next.
-        limits = {"concurrency_limit": 2 * max_batch_size, "concurrency_id": "models"}
+        limits = {"concurrency_limit": 2 * max_batch_size, "concurrency_id": "models", "preprocess": False}
         asked = {"fn": say, "inputs": [*boxes, model], "outputs": [result, where, *heat, beside, swipe]}
         asked |= {"show_progress_on": [result], "api_visibility": "private", **limits}
         button.click(**asked)
-        shown.click(choose, None, boxes, queue=False, api_visibility="private").success(**asked)
+        clicked.click(choose, None, boxes, queue=False, api_visibility="private").success(**asked)
         gr.Button(visible=False).click(
             caption, [*boxes, model], [gr.JSON(label="answer", visible=False), *heat], api_name="caption", **limits
         )
@@ -234,24 +240,6 @@ def space_models(default: str = "") -> list[str]:
     """
     names = os.environ.get("BLIP2IDC_MODELS", default).split(",")
     return [name.strip() for name in names if name.strip()]
-
-
-def _image_box(gr: Any, side: str) -> Any:
-    box = gr.Image(
-        label=side, type="filepath", image_mode=None, sources=["upload", "clipboard"], height=BOX, buttons=[],
-        elem_id=side.lower(),
-    )  # fmt: skip
-    # gradio's own opens the file, and says less about a broken one than `read_image`
-    box.preprocess = lambda payload: payload and payload.path
-    # gradio's own is a URL, and here none is fetched
-    box.example_payload = lambda: {"path": f"{side.lower()}.png", "meta": {"_type": "gradio.FileData"}}
-    return box
-
-
-def _heat_map(gr: Any, side: str) -> Any:
-    return gr.Image(
-        label=side, interactive=False, height=BOX, buttons=["download", "fullscreen"], elem_id=f"heat-{side.lower()}"
-    )
 
 
 def parts() -> Any:
