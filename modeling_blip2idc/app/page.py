@@ -34,6 +34,7 @@ BOX = 300  # height of an image in pixels
 TITLE = "What changed? Image difference captioning"
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")  # the reader's own: none is fetched
 MONOSPACE_FONTS = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
+GROUND = {"body_background_fill": "#f5f6f8", "body_background_fill_dark": "#111417"}  # beyond the reach of style.css
 STYLE, ACCESS, PARTS = (Path(__file__).with_name(name) for name in ("style.css", "access.js", "parts.html"))
 API_DESCRIPTION = """\
 Say what changed between two images. Returns the answer, {"caption": what changed, "confidence": how probable the model
@@ -194,7 +195,7 @@ def serve(page: Any, host: str | None = None, port: int | None = None, block: bo
         app,
         page,
         path="/",
-        theme=themes.Base(font=FONTS, font_mono=MONOSPACE_FONTS, radius_size=themes.sizes.radius_lg),
+        theme=themes.Base(font=FONTS, font_mono=MONOSPACE_FONTS, radius_size=themes.sizes.radius_lg).set(**GROUND),
         css=STYLE.read_text(encoding="utf-8"),
         js=ACCESS.read_text(encoding="utf-8"),
         allowed_paths=[str(EXAMPLES)],
