@@ -37,9 +37,9 @@ URL_PREFIXES = ("http://", "https://", "data:image/")
 # What Pillow reads by itself. Left out: EPS starts Ghostscript; IPTC opens what it contains as any format; WMF, BUFR,
 # GRIB, HDF5 and MPEG have no decoder here. The first six are those that Pillow has always imported.
 FORMATS = (
-    *("BMP", "DIB", "GIF", "JPEG", "PPM", "PNG", "AVIF", "BLP", "CUR", "PCX", "DCX", "DDS", "FITS", "FLI", "FTEX"),
+    *("BMP", "DIB", "GIF", "JPEG", "PPM", "PNG", "BLP", "CUR", "PCX", "DCX", "DDS", "FITS", "FLI", "FTEX"),
     *("GBR", "JPEG2000", "ICNS", "ICO", "IM", "IMT", "MCIDAS", "TIFF", "MSP", "PCD", "PIXAR", "PSD", "QOI", "SGI"),
-    *("SPIDER", "SUN", "TGA", "WEBP", "XBM", "XPM", "XVTHUMB"),
+    *("SPIDER", "SUN", "TGA", "WEBP", "XBM", "XPM", "XVTHUMB", "AVIF"),  # AVIF is not in Pillow 11.0
 )
 PLUGINS = ("HEIF", "JXL")  # of pillow-heif and pillow-jxl-plugin, where the user has registered them
 
