@@ -10,7 +10,6 @@ import numpy as np
 LONGEST = 256  # pixels of the longer side
 QUALITY = 86
 FORMATS = (
-    "AVIF",
     "BMP",
     "GIF",
     "JPEG",
@@ -19,6 +18,7 @@ FORMATS = (
     "PPM",
     "TIFF",
     "WEBP",
+    "AVIF",  # last: Pillow 11.0 does not know it, and would stop there
 )  # Pillow's others may start programs
 MAX_PIXELS = 50_000_000
 
