@@ -1,16 +1,15 @@
-"""`make_canvas` against the authors' path: paste, then resize."""
+"""The canvas: `make_canvas` against the authors' path (paste, then resize), and `CanvasGeometry`."""
 
-import io
 import math
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
-from modeling_blip2idc.image_processing_blip2idc import CanvasGeometry, as_pair, make_canvas
-from modeling_blip2idc.image_utils_blip2idc import ImageLoadError
-from tests.support.pictures import photo
+from modeling_blip2idc.image_processing_blip2idc import CanvasGeometry, make_canvas
+from tests.support.pictures import encode, photo
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -70,8 +69,6 @@ def test_odd_canvas_gives_the_rest_to_the_second(axis, box):
     assert canvas.mode == "RGB" and canvas.size == (10, 7)
     assert canvas.tobytes() == expected.tobytes()
     assert geometry.half_box("after") == box
-    assert geometry.half_size("before") == ((3, 10) if axis == "vertical" else (7, 5))
-    assert geometry.seam == (3 if axis == "vertical" else 5)
 
 
 def test_unequal_images_get_one_half_each_as_a_whole():
@@ -104,47 +101,18 @@ def test_inputs_are_not_changed():
     assert image.tobytes() == kept.tobytes() and np.array_equal(array, kept)
 
 
-def jpeg(image: Image.Image, orientation: int = 1) -> bytes:
-    exif, file = Image.Exif(), io.BytesIO()
-    exif[0x0112] = orientation
-    image.save(file, "JPEG", quality=92, exif=exif)
-    return file.getvalue()
-
-
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_draft_of_jpegs_is_close_and_keeps_the_geometry(orientation):
-    before, after = jpeg(photo(1600, 1200, 8), orientation), jpeg(photo(1200, 1600, 9), orientation)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"format": "JPEG", "quality": 92, "exif": exif}
+    before, after = encode(photo(1600, 1200, 8), **options), encode(photo(1200, 1600, 9), **options)
     drafted, geometry = make_canvas(before, after, {"height": 448, "width": 224}, draft=True)
     full, full_geometry = make_canvas(before, after, {"height": 448, "width": 224})
     sizes = ((1200, 1600), (1600, 1200))
     assert geometry == full_geometry == CanvasGeometry(*(sizes if orientation == 1 else sizes[::-1]), (448, 224))
     difference = np.abs(np.asarray(drafted, float) - np.asarray(full, float))
     assert 0 < difference.mean() < 2 and np.percentile(difference, 99) < 12
-
-
-def test_draft_changes_nothing_but_jpegs():
-    before, after = photo(800, 600, 10), np.asarray(photo(400, 300, 11))
-    file = io.BytesIO()
-    before.save(file, "PNG")
-    drafted = make_canvas(file.getvalue(), after, 56, draft=True)[0]
-    assert drafted.tobytes() == make_canvas(file.getvalue(), after, 56)[0].tobytes()
-
-
-# --- errors ----------------------------------------------------------------------------------------------------------
-
-
-def test_errors_say_which_image(tmp_path):
-    good = Image.new("RGB", (4, 4))
-    for before, after, start in [
-        (good, None, "images[3] after: None is not an image"),
-        (np.full((2, 2), np.nan), good, "images[3] before: 4 of 4 values are NaN"),
-        (good, tmp_path / "gone.png", f"images[3] after {str(tmp_path / 'gone.png')!r}: no such file"),
-    ]:
-        with pytest.raises(ImageLoadError) as caught:
-            make_canvas(before, after, 28, name="images[3]")
-        assert str(caught.value).startswith(start)
-    with pytest.raises(ImageLoadError, match="^before: None"):
-        make_canvas(None, good, 28)
 
 
 @pytest.mark.parametrize(
@@ -155,15 +123,57 @@ def test_bad_size(size):
         make_canvas("gone.png", "gone.png", size)  # before any file is opened
 
 
-def test_as_pair():
-    assert as_pair((1, 2)) == as_pair([1, 2]) == as_pair({"after": 2, "before": 1, "id": "x"}) == (1, 2)
-    for pair, message in [
-        ((1,), r"^images\[4\]: a pair is two images, but this one has 1\. Give \(before, after\)"),
-        ([1, 2, 3], "this one has 3"),
-        ({"before": 1}, "the pair has no 'after'"),
-        ({}, "no 'before' and no 'after'"),
-    ]:
-        with pytest.raises(ImageLoadError, match=message):
-            as_pair(pair, "images[4]")
-    with pytest.raises(TypeError, match="got Image where a pair of images is expected"):
-        as_pair(Image.new("L", (1, 1)))
+TALL = CanvasGeometry(before_size=(300, 400), after_size=(50, 100), canvas_size=(101, 200))
+WIDE = CanvasGeometry(before_size=(300, 400), after_size=(50, 100), canvas_size=(200, 101), concat_axis="horizontal")
+
+
+def test_halves():
+    assert (TALL.seam, TALL.half_box("before"), TALL.half_box("after")) == (50, (0, 0, 200, 50), (0, 50, 200, 101))
+    assert (WIDE.seam, WIDE.half_box("before"), WIDE.half_box("after")) == (50, (0, 0, 50, 200), (50, 0, 101, 200))
+    assert [TALL.half_size(which) for which in ("before", "after")] == [(50, 200), (51, 200)]
+    assert [WIDE.half_size(which) for which in ("before", "after")] == [(200, 50), (200, 51)]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TALL.half_box("left"), "must be 'before' or 'after'"),
+        (lambda: CanvasGeometry((3, 3), (3, 3), (28, 28), "diagonal"), "concat_axis is 'diagonal'"),
+        (lambda: CanvasGeometry((3, 3), (0, 3), (28, 28)), "after_size is"),
+        (lambda: CanvasGeometry((3, 3), (3, 3), (1, 9)), "1x9 .height x width. has no room for two images"),
+        *((lambda shape=shape: TALL.split_map(np.zeros(shape)), r"must be \(H', W'\)") for shape in [(0, 4), (3,)]),
+        (lambda: TALL.split_map(np.zeros((2, 3, 4))), r"canvas_map has shape \(2, 3, 4\)"),
+    ],
+)
+def test_what_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("axis", ["vertical", "horizontal"])
+@pytest.mark.parametrize("side", [2, 32, 224])
+def test_split_map_keeps_the_halves_apart(axis, side):
+    geometry = CanvasGeometry((30, 40), (57, 13), (224, 224), axis)
+    canvas_map = np.zeros((side, side), np.float32)
+    (canvas_map if axis == "vertical" else canvas_map.T)[side // 2 :] = 1
+    before, after = geometry.split_map(canvas_map)
+    assert before.shape == (30, 40) and after.shape == (57, 13)
+    assert before.dtype == after.dtype == np.float32
+    assert before.max() == 0 and after.min() == after.max() == 1
+
+
+def test_split_map_values():
+    geometry = CanvasGeometry((2, 4), (2, 2), (28, 28))
+    heat = np.array([[1, 2], [3, 4], [5, 6], [7, 8]])
+    before, after = geometry.split_map(heat, Image.Resampling.NEAREST)
+    assert before.tolist() == [[1, 1, 2, 2], [3, 3, 4, 4]] and after.tolist() == [[5, 6], [7, 8]]
+    before, _ = geometry.split_map(torch.tensor(heat, dtype=torch.bfloat16, requires_grad=False))
+    assert before.tolist() == [[1, 1.25, 1.75, 2], [3, 3.25, 3.75, 4]]
+    assert geometry.split_map(heat > 5, Image.Resampling.NEAREST)[1].tolist() == [[0, 1], [1, 1]]
+
+
+def test_split_map_with_the_seam_inside_a_row():
+    geometry = CanvasGeometry((3, 1), (3, 1), (28, 28))
+    before, after = geometry.split_map(np.array([[0], [10], [20.0]]), Image.Resampling.BOX)
+    # each half is one and a half rows: a full row over two pixels, half a row over one
+    assert before[:, 0].tolist() == [0, 0, 10] and after[:, 0].tolist() == [10, 20, 20]

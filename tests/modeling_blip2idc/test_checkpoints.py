@@ -1,67 +1,41 @@
-"""Folders of models: interchangeable with the stock classes, dtypes, and whole weights."""
+"""Configs and folders of models: which are taken, what they add, and that the stock classes read them, too."""
 
-import logging
+import json
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForImageTextToText, Blip2ForConditionalGeneration
+from transformers import AutoModelForImageTextToText
 
-from modeling_blip2idc import Blip2IDCForConditionalGeneration
-from tests.support.tiny_blip2 import FAMILIES, logits, random_pairs, stock_of, tiny, tiny_pair
-
-
-@pytest.fixture(params=FAMILIES)
-def pair(request):
-    """Model and processor."""
-    return tiny(request.param)
+from modeling_blip2idc import Blip2IDCConfig, InstructBlipIDCConfig, load_idc
+from tests.support.tiny_blip2 import FAMILIES, logits, random_pairs, stock_of, tiny
 
 
-def test_a_plain_blip2_loads_without_a_warning(plain_dir, caplog):
-    with caplog.at_level(logging.WARNING):
-        model = Blip2IDCForConditionalGeneration.from_pretrained(plain_dir).eval()
-    assert caplog.messages == []
-    inputs = tiny_pair()[1](images=random_pairs(2))
-    stock = Blip2ForConditionalGeneration.from_pretrained(plain_dir).eval()
-    assert torch.equal(logits(model, inputs), logits(stock, inputs, interpolate_pos_encoding=True))
-
-
-def test_the_stock_class_and_the_auto_class_load_ours(pair, tmp_path):
-    model, processor = pair
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_stock_class_and_the_auto_class_load_ours(family, tmp_path):
+    model, processor = tiny(family)
     model.save_pretrained(tmp_path)
     inputs = processor(images=random_pairs(2), size={"height": 28, "width": 28})
-    ours = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
-    stock = type(stock_of(model)).from_pretrained(tmp_path).eval()
-    assert type(ours) is type(model)
-    for each in (ours, stock):
-        assert torch.equal(logits(each, inputs), logits(model, inputs))
+    ours, info = AutoModelForImageTextToText.from_pretrained(tmp_path, output_loading_info=True)
+    assert type(ours) is type(model) and not info["missing_keys"]  # of OPT, lm_head is tied
+    for each in (ours, type(stock_of(model)).from_pretrained(tmp_path)):
+        assert torch.equal(logits(each.eval(), inputs), logits(model, inputs))
 
 
-def test_bfloat16_comes_back_as_bfloat16(tiny_model, tmp_path):
-    tiny_model.to(torch.bfloat16).save_pretrained(tmp_path)
-    model = Blip2IDCForConditionalGeneration.from_pretrained(tmp_path).eval()
-    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
-    pixels = torch.randn(2, 3, 56, 28)
-    assert torch.equal(model.generate(pixels), tiny_model.generate(pixels))
+def test_no_change_captions_are_saved(tmp_path):
+    Blip2IDCConfig(no_change_captions=["all is as it was"]).save_pretrained(tmp_path)
+    assert list(Blip2IDCConfig.from_pretrained(tmp_path).no_change_captions) == ["all is as it was"]
+    assert "the scene is the same as before" in Blip2IDCConfig().no_change_captions
+    with pytest.raises(Exception, match="no_change_captions"):
+        Blip2IDCConfig(no_change_captions="there is no change")
 
 
-@pytest.mark.parametrize("part", ["qformer.", "language_projection.", "query_tokens"])
-def test_missing_weights_are_refused(pair, tmp_path, part):
-    """Stock classes give them random values, and warn."""
-    model, _ = pair
-    model.save_pretrained(tmp_path)
-    weights = load_file(tmp_path / "model.safetensors")
-    kept = {name: tensor for name, tensor in weights.items() if not name.startswith(part)}
-    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    for load in (type(model).from_pretrained, AutoModelForImageTextToText.from_pretrained):
-        with pytest.raises(ValueError, match=f"lacks {len(weights) - len(kept)} of the weights.*'{part}"):
-            load(tmp_path)
-
-
-def test_arguments_of_from_pretrained(tiny_model_dir):
-    model, info = Blip2IDCForConditionalGeneration.from_pretrained(
-        tiny_model_dir, dtype="bfloat16", attn_implementation="eager", output_loading_info=True
-    )
-    assert not info["missing_keys"]  # of OPT, lm_head is tied
-    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
-    assert model.config.text_config._attn_implementation == "eager"
+def test_another_model_type_is_refused(instructblip_dir, tiny_model_dir, tmp_path):
+    with pytest.raises(ValueError, match="not a BLIP-2 model.*'instructblipidc', it must be 'blip-2' or 'blip2idc'"):
+        Blip2IDCConfig.from_pretrained(instructblip_dir)
+    with pytest.raises(ValueError, match="not an InstructBLIP.*'blip2idc', it must be 'instructblip' or"):
+        InstructBlipIDCConfig.from_pretrained(tiny_model_dir)
+    for config in ({"model_type": "git"}, {"hidden_size": 3}):
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        message = f"{tmp_path.name}' is neither .* InstructBLIP model.*{config.get('model_type')}.*one of 'blip-2'"
+        with pytest.raises(ValueError, match=message):
+            load_idc(tmp_path)

@@ -34,13 +34,6 @@ def test_alpha_goes_over_white():
         assert np.asarray(load_image(image)).tolist() == [[list(WHITE), list(opaque), list(half)]]
 
 
-@pytest.mark.parametrize("mode", ["RGBa", "La"])
-def test_premultiplied_alpha(mode):
-    image = Image.new(mode[:-1] + "A", (2, 1), (0,) * len(mode)).convert(mode)
-    image.putpixel((1, 0), (0,) * (len(mode) - 1) + (255,))
-    assert np.asarray(load_image(image)).tolist() == [[list(WHITE), [0, 0, 0]]]
-
-
 def test_transparent_palette_and_colour_keys(tmp_path):
     palette = Image.new("P", (2, 1))
     palette.putpalette([255, 0, 0, 0, 0, 255])
@@ -68,10 +61,6 @@ def test_sixteen_bit_is_divided_by_257(mode):
     assert np.asarray(load_image(image))[0, :, 1].tolist() == EIGHT
 
 
-def test_a_dark_sixteen_bit_image_stays_dark():
-    assert np.asarray(load_image(Image.fromarray(np.full((2, 2), 255, np.uint16)))).max() == 1
-
-
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_wide_modes_with_eight_bit_values(mode):
     gradient = Image.linear_gradient("L").resize((8, 8))
@@ -95,12 +84,10 @@ def test_array_types():
     for array in (
         levels,
         levels.astype(np.int64),
-        levels.astype(np.int16),
         levels.astype(np.uint16) * 257,
         levels.astype(">u2") * 257,
         levels / 255,
         (levels / 255).astype(np.float32),
-        (levels / 255).astype(np.float16),
         levels / 255 * (1 + 1e-6),
         grey[:, ::-1][:, ::-1],
     ):
@@ -119,7 +106,6 @@ def test_array_shapes(picture):
     for array, expected in [
         (hwc.transpose(2, 0, 1), hwc),
         (grey, np.stack([grey] * 3, 2)),
-        (grey[None], np.stack([grey] * 3, 2)),
         (grey[..., None], np.stack([grey] * 3, 2)),
         (np.dstack([hwc, np.zeros_like(grey)]), np.full_like(hwc, 255)),
         (np.dstack([grey, np.full_like(grey, 255)]), np.stack([grey] * 3, 2)),
@@ -131,14 +117,6 @@ def test_array_shapes(picture):
     assert same(load_image(torch.from_numpy(both_ways)), both_ways.transpose(1, 2, 0))
 
 
-def test_arrays_of_other_libraries(picture):
-    class Array:
-        def __array__(self, dtype=None, copy=None):
-            return np.asarray(picture)
-
-    assert same(load_image(Array()), picture)
-
-
 NAN = np.zeros((2, 2))
 NAN[0, 0], NAN[1, 1] = np.nan, np.inf
 
@@ -147,31 +125,23 @@ NAN[0, 0], NAN[1, 1] = np.nan, np.inf
     ("image", "kind", "message"),
     [
         (None, TypeError, "None is not an image. Give a PIL image, a path"),
-        (3, TypeError, "a int is not an image"),
         ([[0, 1], [2, 3]], TypeError, "a list is not an image"),
-        (("a.png", "b.png"), TypeError, "a tuple is not an image"),
         ({"before": 1, "after": 2}, TypeError, "a pair where one image is expected"),
         ({"bytes": None, "path": None}, ValueError, "neither 'bytes' nor 'path'"),
         pytest.param(io.StringIO("x"), TypeError, "text mode", id="text"),
         (b"", ValueError, "is empty"),
         (b"hello, I am a text", ValueError, r"starts with b'hello, I am a te'"),
-        (np.zeros((0, 0)), ValueError, r"shape \(0, 0\) holds no pixels"),
         (np.zeros((0, 0, 3), np.uint8), ValueError, r"shape \(0, 0, 3\) holds no pixels"),
         (Image.new("RGB", (0, 0)), ValueError, r"is empty \(0x0 pixels\)"),
         (np.zeros(5), ValueError, r"shape \(5,\) is not an image"),
-        (np.zeros((5, 6, 7)), ValueError, r"shape \(5, 6, 7\) is not an image"),
-        (np.float32(1), ValueError, r"shape \(\) is not an image"),
         (torch.zeros(2, 5, 7), ValueError, r"shape \(2, 5, 7\) is not an image"),
         (torch.zeros(8, 3, 5, 7), ValueError, r"shape \(8, 3, 5, 7\) .* looks like a batch"),
         (torch.zeros(3, 5, 7, device="meta"), TypeError, "cannot be read as an array"),
         (NAN, ValueError, "2 of 4 values are NaN or infinite"),
-        (torch.tensor([[float("-inf")]]), ValueError, "1 of 1 values are NaN or infinite"),
         (np.array([[-2.1, 2.6]]), ValueError, r"from -2.1 to 2.6, they must lie in \[0, 1\]"),
         (np.array([[0.0, 255.0]]), ValueError, "give uint8"),
-        (np.array([[1e300]]), ValueError, "1e.300, they must lie"),
         (np.array([[-1, 5]]), ValueError, "int64 values go from -1 to 5"),
         (np.array([[0, 256]]), ValueError, "16-bit images are uint16"),
-        (np.array([["a"]]), TypeError, "holds no pixels"),
         (np.array([[1j]]), TypeError, "complex128 holds no pixels"),
     ],
     ids=lambda value: None if isinstance(value, type) else repr(value)[:30].replace("\n", " "),
@@ -256,23 +226,11 @@ def test_jpeg_is_decoded_no_smaller_than_needed(picture, draft_size, decoded):
     assert image.size == decoded and size == (600, 800)
 
 
-def test_draft_of_a_turned_jpeg(picture):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # stored 800 x 400, upright 400 x 800
-    data = encode(picture.resize((800, 400), Image.Resampling.BICUBIC), "JPEG", exif=exif)
-    image, size = load_image_and_size(data, draft_size=(200, 50))  # upright: 8 times and 4 times
-    assert image.size == (100, 200) and size == (800, 400)  # (height, width)
-
-
-@pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_draft_of_other_jpegs(mode):
-    gradient = Image.linear_gradient("L").resize((400, 400)).convert(mode)
-    image, size = load_image_and_size(encode(gradient, "JPEG"), draft_size=(50, 50))
+@pytest.mark.parametrize("kind", ["L", "CMYK", "a phone's, with a second picture"])
+def test_draft_of_other_jpegs(kind):
+    gradient, options = Image.linear_gradient("L").resize((400, 400)), {"format": "JPEG"}
+    if len(kind) > 4:
+        kind, options = "RGB", {"format": "MPO", "save_all": True, "append_images": [noise()]}
+    image, size = load_image_and_size(encode(gradient.convert(kind), **options), draft_size=(50, 50))
     assert image.size == (50, 50) and size == (400, 400)
     assert np.abs(np.asarray(image, float) - np.asarray(gradient.convert("RGB").reduce(8), float)).max() < 6
-
-
-def test_draft_of_a_phone_jpeg_with_a_second_picture(picture):
-    data = encode(picture.resize((800, 400)), "MPO", save_all=True, append_images=[picture])
-    image, size = load_image_and_size(data, draft_size=(50, 100))
-    assert image.size == (100, 50) and size == (400, 800)

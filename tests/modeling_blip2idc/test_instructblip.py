@@ -1,12 +1,28 @@
-"""InstructBLIP: its processor against the stock one, and what the Q-Former reads."""
+"""InstructBLIP: its processor against the stock one, what the Q-Former reads, its folders and pipeline."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel, get_peft_model
 from tokenizers import normalizers, pre_tokenizers
-from transformers import InstructBlipProcessor
+from transformers import AutoProcessor, InstructBlipForConditionalGeneration, InstructBlipProcessor, pipeline
 
-from modeling_blip2idc import make_canvas
+from modeling_blip2idc import (
+    ImageDifferenceCaptioningPipeline,
+    InstructBlipIDCProcessor,
+    export_remote_code,
+    load_idc,
+    lora_config,
+    make_canvas,
+)
+from tests.modeling_blip2idc.hub.test_saving import STRANGER
+from tests.support.pipelines import TASK
 from tests.support.tiny_blip2 import CAPTIONS, INSTRUCTION, QUERIES, random_pairs, tiny, tiny_instructblip
 
 
@@ -62,8 +78,6 @@ def test_llama_learns_the_caption_and_one_stop_token(llama):
     assert batch["attention_mask"].sum(1).tolist() == [len(prefix) + len(target) for target in targets]
     assert batch["qformer_input_ids"].tolist() == [processor.qformer_tokenizer(INSTRUCTION)["input_ids"]] * 2
     assert batch["qformer_attention_mask"].all()
-    whole = ids_of(processor, f"{INSTRUCTION} {texts[0]}</s>")
-    assert batch["input_ids"][0].tolist() == prefix[: QUERIES + 1] + whole
 
 
 def test_a_caption_has_one_space_before_it(llama):
@@ -76,26 +90,6 @@ def test_a_caption_has_one_space_before_it(llama):
     batch = processor(images=random_pairs(1), captions=CAPTIONS[0])
     learned = batch["labels"][0][batch["labels"][0] != -100].tolist()
     assert learned == ids_of(processor, CAPTIONS[0]) + [processor.stop_token_id]
-
-
-def test_t5_reads_the_instruction_and_learns_the_caption():
-    _, processor = tiny_instructblip(t5=True)
-    batch = processor(images=random_pairs(2), captions=CAPTIONS[:2])
-    image = [processor.image_token_id] * QUERIES
-    assert batch["input_ids"].tolist() == [image + processor.tokenizer(INSTRUCTION)["input_ids"]] * 2
-    labels = processor.tokenizer(CAPTIONS[:2], padding=True, return_tensors="pt")
-    expected = labels["input_ids"].masked_fill(labels["attention_mask"] == 0, -100)
-    assert torch.equal(batch["labels"], expected)
-    assert ((batch["labels"] == processor.stop_token_id).sum(1) == 1).all()
-
-
-def test_max_length_counts_the_instruction(llama):
-    _, processor = llama
-    taken = QUERIES + 1 + len(ids_of(processor, INSTRUCTION)) + 1
-    batch = processor(images=random_pairs(1), captions=CAPTIONS[0], max_length=taken + 2)
-    assert batch["labels"][0, taken - 1 :].tolist() == ids_of(processor, CAPTIONS[0])[:2] + [2]
-    with pytest.raises(ValueError, match=f"max_length={taken} leaves no room.*takes {taken}"):
-        processor(images=random_pairs(1), captions=CAPTIONS[0], max_length=taken)
 
 
 def test_its_instruction_is_saved(pair, tmp_path):
@@ -118,3 +112,94 @@ def test_the_qformer_reads_the_instruction(pair):
     with torch.no_grad():
         first, second = (model(**some, **options).logits for some in (inputs, mixed))
     assert (first - second).abs().max() > 0.1
+
+
+@pytest.fixture(params=["ours", "plain"])
+def folder(request, instructblip_dir, plain_instructblip_dir):
+    return instructblip_dir if request.param == "ours" else plain_instructblip_dir
+
+
+def test_the_released_vicuna_checkpoints_of_2023(plain_instructblip_dir, tmp_path):
+    """Their config has neither the image token nor the tokenizer's ids, and -1 for padding (transformers #25426)."""
+    folder = shutil.copytree(plain_instructblip_dir, tmp_path / "copy")
+    stock = InstructBlipForConditionalGeneration.from_pretrained(folder)
+    size = stock.config.text_config.vocab_size
+    stock.resize_token_embeddings(size - 1, mean_resizing=False)
+    stock.config.image_token_index = None
+    for ids in (stock.config.text_config, stock.generation_config):
+        ids.bos_token_id, ids.eos_token_id = 0, 1
+    stock.config.text_config.pad_token_id = -1
+    stock.save_pretrained(folder)
+    for file, changes in (
+        ("generation_config", {"pad_token_id": -1}),
+        ("processor_config", {"num_query_tokens": None}),
+    ):
+        path = folder / f"{file}.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    model, processor = load_idc(folder)
+    assert processor.num_query_tokens == 4 and processor.stop_token_id == 2
+    assert model.config.image_token_index == processor.image_token_id == size - 1
+    assert model.get_input_embeddings().weight.shape == (size, 32)
+    inputs = processor(images=random_pairs(2))
+    expected = tiny_instructblip()[0].generate(**inputs, max_new_tokens=8, eos_token_id=2)
+    assert torch.equal(model.generate(**inputs, max_new_tokens=8), expected)
+    # one row ends before the other and is filled up
+    prompt = inputs["input_ids"].shape[1]
+    stop = int(expected[0, prompt + 1])
+    assert stop not in expected[1, prompt:]
+    sequences = model.generate(**inputs, max_new_tokens=8, eos_token_id=stop)
+    assert sequences[0, prompt + 1 :].tolist() == [stop] * 7
+    assert torch.equal(sequences[1], expected[1])
+
+
+def test_the_stock_processor_and_the_auto_class_load_ours(instructblip_dir):
+    processor = InstructBlipProcessor.from_pretrained(instructblip_dir)
+    assert type(processor) is InstructBlipProcessor and processor.num_query_tokens == 4
+    assert type(AutoProcessor.from_pretrained(instructblip_dir)) is InstructBlipIDCProcessor
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_the_pipeline(folder, tmp_path, adapter):
+    source = folder
+    if adapter:
+        torch.manual_seed(0)
+        model, processor = load_idc(folder)
+        adapted = get_peft_model(model, lora_config(init_lora_weights=False)).eval()
+        adapted.peft_config["default"].base_model_name_or_path = str(folder)
+        processor.prompt, source = "the change:", tmp_path
+        for part in (adapted, processor):
+            part.save_pretrained(tmp_path)
+    pipe, (model, processor) = pipeline(TASK, model=str(source), device="cpu"), load_idc(source)
+    assert isinstance(model, PeftModel) == adapter and type(pipe.processor) is InstructBlipIDCProcessor
+    assert processor.prompt == ("the change:" if adapter else INSTRUCTION)
+    for text in (None, "what", [None, "what", "the small"]):
+        inputs = processor(images=random_pairs(3), text=text)
+        output = model.generate(**inputs, max_new_tokens=6, return_dict_in_generate=True, output_logits=True)
+        texts = processor.post_process_captions(output.sequences[:, inputs["input_ids"].shape[1] :])
+        results = [result[0] for result in pipe(random_pairs(3), text=text, batch_size=2, max_new_tokens=6)]
+        assert [result["generated_text"] for result in results] == texts
+        scores = pytest.approx(model.sequence_confidence(output).tolist(), rel=1e-5)
+        assert [result["score"] for result in results] == scores
+
+
+def test_in_a_process_without_this_package(instructblip_dir, tmp_path):
+    model, processor = load_idc(instructblip_dir)
+    export_remote_code(model, processor, tmp_path / "exported")
+    (tmp_path / "stranger").mkdir()
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", STRANGER, str(tmp_path / "exported"), str(tmp_path / "again")],
+        cwd=tmp_path / "stranger", env=env, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    pipe = ImageDifferenceCaptioningPipeline(model=model, processor=processor, device="cpu")
+    expected = pipe(random_pairs(3), max_new_tokens=6)
+    captions = [result[0]["generated_text"] for result in expected]
+    scores = pytest.approx([result[0]["score"] for result in expected], rel=1e-5)
+    assert found["loaded"] == found["saved again"] == [captions, scores]
+    assert [result[0]["generated_text"] for result in found[f"pipeline {TASK}"]] == captions
+    names = ["InstructBlipIDCForConditionalGeneration", "InstructBlipIDCProcessor", "transformers_modules"]
+    assert found["classes"] == names and found["model_type"] == "instructblipidc"

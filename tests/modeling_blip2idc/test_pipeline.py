@@ -11,7 +11,6 @@ from PIL import Image
 from transformers import (
     GenerationConfig,
     pipeline,
-    set_seed,
 )
 
 from modeling_blip2idc import ImageDifferenceCaptioningPipeline
@@ -133,38 +132,6 @@ def test_a_caption_does_not_depend_on_its_batch(pipe, pairs, options):
         assert [c["changed"] for c in a] == [c["changed"] for c in b]
 
 
-@pytest.mark.parametrize(
-    ("options", "count"),
-    [
-        ({}, 1),
-        ({"num_beams": 4, "num_return_sequences": 4}, 4),
-        ({"num_beams": 4, "num_return_sequences": 2, "length_penalty": -3.0, "eos_token_id": [2, 300]}, 2),
-        ({"do_sample": True, "num_return_sequences": 3, "temperature": 3.0}, 3),
-    ],
-)
-def test_the_score_is_the_models_own_probability(pipe, pairs, options, count):
-    """Against the log-probabilities of a second pass over the finished captions."""
-    pairs = pairs[:6]
-    set_seed(0)
-    # an image token among the new ones, which a random model may well sample, could not be fed back
-    options = {**options, "max_new_tokens": 8, "suppress_tokens": [pipe.processor.image_token_id]}
-    results, outputs = generated(pipe, pairs, batch_size=3, **options)
-    stops = options.get("eos_token_id", pipe.model.generation_config.eos_token_id)
-    stops = stops if isinstance(stops, list) else [stops]
-    for pair, ids_of_pair, captions in zip(pairs, outputs, results, strict=True):
-        assert len(captions) == count
-        prompt = pipe.processor(images=pair)
-        for ids, caption in zip(ids_of_pair[0].tolist(), captions, strict=True):
-            length = next((i + 1 for i, token in enumerate(ids) if token in stops), len(ids))
-            new = torch.tensor([ids[:length]])
-            everything = torch.cat([prompt["input_ids"], new], dim=1)
-            with torch.no_grad():
-                logits = pipe.model(pixel_values=prompt["pixel_values"], input_ids=everything).logits
-            log_p = logits[:, -length - 1 : -1].log_softmax(-1).gather(2, new[..., None]).mean()
-            assert 0 < caption["score"] <= 1
-            assert caption["score"] == pytest.approx(log_p.exp().item(), rel=1e-3)
-
-
 def test_generate_arguments_at_construction_and_in_the_call(tiny_model_dir, pairs):
     def length(pipe, **kwargs):
         return generated(pipe, pairs[:1], **kwargs)[1][0].shape[-1]
@@ -184,14 +151,6 @@ def test_generate_arguments_at_construction_and_in_the_call(tiny_model_dir, pair
         pipe(pairs[0], max_new_token=5)  # a slip of the pen
     pipe = pipeline(TASK, model=str(tiny_model_dir), device="cpu", generate_kwargs={"max_new_tokens": 3})
     assert length(pipe, eos_token_id=-1) == 3
-
-
-def test_sampling_follows_the_seed(pipe, pairs):
-    def sample(seed):
-        set_seed(seed)
-        return texts(pipe(pairs[:2], do_sample=True, temperature=5.0, num_return_sequences=4))
-
-    assert sample(0) == sample(0) != sample(1)
 
 
 def test_captions_end_with_the_processors_stop_token(tiny_model_dir, pairs):
@@ -220,13 +179,6 @@ def test_changed_is_read_from_the_caption(pipe, pairs):
         pipe.model.config.no_change_captions = before
     with pytest.raises(TypeError, match="list of captions"):
         pipe(pairs[0], no_change_captions="there is no change")
-
-
-@pytest.mark.parametrize("text", ["There is no change.", "there is  no change", "The two scenes seem identical!"])
-def test_known_phrases_for_no_change(pipe, text):
-    ids = torch.tensor([[pipe.tokenizer(text, add_special_tokens=False)["input_ids"]]])
-    output = {"generated_ids": ids, "scores": torch.tensor([[0.5]]), "error": None}
-    assert pipe.postprocess(output) == [{"generated_text": text, "score": 0.5, "changed": False}]
 
 
 PROMPTS = ["the small", "the large green rubber cube has", None, "the", "the yellow cylinder was moved and"]

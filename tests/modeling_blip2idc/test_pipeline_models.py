@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from transformers import (
     GPT2LMHeadModel,
     pipeline,
 )
-from transformers.pipelines import PIPELINE_REGISTRY
 
 from modeling_blip2idc import (
     Blip2IDCForConditionalGeneration,
@@ -105,21 +103,6 @@ def test_generation_settings_of_an_adapter_on_a_stock_model(plain_dir, tmp_path)
     assert settings(plain_dir) is None  # those of the base
 
 
-def test_t5(tiny_t5_model, tiny_t5_processor, pairs):
-    pipe = pipeline_of(tiny_t5_model, tiny_t5_processor)
-    one, many = pipe(pairs[:8]), pipe(pairs[:8], batch_size=5)
-    assert texts(one) == texts(many) and len({text for (text,) in texts(one)}) > 1
-    assert all(0 < captions[0]["score"] <= 1 for captions in one)
-    ids = tiny_t5_model.generate(**tiny_t5_processor(images=pairs[:8]), max_new_tokens=6)
-    assert tiny_t5_processor.post_process_captions(ids) == [text for (text,) in texts(one)]
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision(tiny_model_dir, pairs, dtype):
-    pipe = pipeline(TASK, model=str(tiny_model_dir), device="cpu", dtype=dtype, max_new_tokens=6)
-    assert all(0 < captions[0]["score"] <= 1 for captions in pipe(pairs[:4], batch_size=2))
-
-
 @pytest.mark.parametrize("on_error", ["raise", "return"])
 def test_logits_that_are_not_finite_are_an_error(pairs, on_error):
     """float16 overflows, as Flan-T5 is known for; an empty caption would look like an answer."""
@@ -146,16 +129,6 @@ def test_other_models_and_processors_are_refused(tiny_model, tiny_processor):
         pipeline(TASK, model=tiny_model)
     with pytest.raises(ValueError, match="needs processor=, the BLIP-2 processor of the model; got "):
         ImageDifferenceCaptioningPipeline(model=tiny_model, processor=tiny_processor.tokenizer)
-
-
-def test_a_processor_by_name(tiny_model_dir, instructblip_dir, pairs):
-    pipe = pipeline(TASK, model=str(tiny_model_dir), processor=str(tiny_model_dir), device="cpu", max_new_tokens=6)
-    assert pipe(pairs[0]) == pipeline(TASK, model=str(tiny_model_dir), device="cpu", max_new_tokens=6)(pairs[0])
-
-
-def test_the_default_model_is_the_embedded_one():
-    folder, revision = PIPELINE_REGISTRY.check_task(TASK)[1]["default"]["model"]
-    assert Path(folder).name == "mini" and Path(folder).parent.name == "modeling_blip2idc" and revision is None
 
 
 def test_a_saved_pipeline_names_no_path_and_loads_again(pipe, pairs, tmp_path):

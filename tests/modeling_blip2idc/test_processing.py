@@ -1,7 +1,6 @@
 """The processor against the stock one, ids and labels to the last one, prompts, and what it refuses."""
 
 import json
-import logging
 import shutil
 
 import numpy as np
@@ -253,12 +252,6 @@ class TestSavedFolders:
         assert type(plain) is Blip2Processor and type(ours) is Blip2IDCProcessor
         canvas, _ = make_canvas(*random_pairs(1)[0], ours.image_processor.size)
         assert equal(ours(images=random_pairs(1)), plain(images=canvas, text="", return_tensors="pt"))
-
-    def test_a_plain_folder(self, plain_dir, caplog):
-        with caplog.at_level(logging.WARNING):
-            processor = Blip2IDCProcessor.from_pretrained(plain_dir)
-        assert caplog.messages == []
-        assert (processor.num_query_tokens, processor.stop_token_id, processor.is_encoder_decoder) == (4, BREAK, False)
 
     @pytest.mark.parametrize("eos, stop", [(1, "</s>"), (203, None), ([1, 5], "</s>")])
     def test_the_config_of_a_folder_wins_over_guesses(self, tmp_path, eos, stop):

@@ -1,18 +1,11 @@
 """
-Where stock transformers goes wrong without a word, and that this package does not.
-
-Where that is possible, a test first shows that the stock class still behaves like that: when one of these assertions
-fails after an upgrade, a precaution of ours can go. Other traps are tested where the thing itself is: rectangular
-`image_size` (test_configuration), labels, stop token and truncation (test_processing), generation settings and
-checkpointing (test_modeling), old adapters (test_import_adapter), code without the package (test_saving), lists,
-datasets, default model and adapters in the pipeline (test_pipeline).
+Where stock transformers goes wrong without a word, and this package does not. When the half about the stock class
+fails after an upgrade, a precaution of ours can go.
 """
 
-import ast
 import json
 import logging
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
@@ -24,16 +17,14 @@ from transformers import (
     GenerationConfig,
 )
 
-import modeling_blip2idc
 from modeling_blip2idc import (
+    Blip2IDCConfig,
     Blip2IDCForConditionalGeneration,
     Blip2IDCProcessor,
     load_idc,
     make_canvas,
 )
 from tests.support.tiny_blip2 import CAPTIONS, opt_tokenizer, random_pairs, tiny_config, tiny_pair
-
-PACKAGE = Path(modeling_blip2idc.__file__).parent
 
 
 @pytest.fixture
@@ -57,8 +48,6 @@ def logits(model, **inputs):
 
 
 class TestImageTokens:
-    """Section 1: image tokens."""
-
     def test_without_num_query_tokens_the_image_is_ignored(self, stock, ours):
         _, processor = ours
         plain = Blip2Processor(processor.image_processor, processor.tokenizer)
@@ -75,40 +64,8 @@ class TestImageTokens:
         with pytest.raises(ValueError, match="num_query_tokens is None"):
             processor(images=random_pairs(1))
 
-    def test_too_few_drop_features_of_the_image(self, stock, ours):
-        model, processor = ours
-        processor.num_query_tokens = 3
-        inputs = processor(images=random_pairs(2))
-        assert logits(stock, **inputs).shape[:2] == (2, 4)  # runs, on 3 of 4 features
-        for call in (model, model.generate):
-            with pytest.raises(ValueError, match="3 image tokens.*num_query_tokens=4"):
-                call(**inputs)
-
-    def test_max_length_counts_them(self):
-        _, processor = tiny_pair()
-        plain = Blip2Processor(processor.image_processor, processor.tokenizer, num_query_tokens=4)
-        options = {"max_length": 9, "padding": "max_length"}
-        canvas = make_canvas(*random_pairs(1)[0], (28, 28))[0]
-        theirs = plain(images=canvas, text=CAPTIONS[0], truncation=True, return_tensors="pt", **options)["input_ids"]
-        ours = processor(images=random_pairs(1), captions=CAPTIONS[0], **options)["input_ids"]
-        assert ours.shape == theirs.shape == (1, 9)
-        assert torch.equal(ours[:, :8], theirs[:, :8])
-        assert ours[0, 8] == processor.stop_token_id != theirs[0, 8]  # without a stop token, captions never end
-
 
 class TestGenerate:
-    """Section 1: generate."""
-
-    def test_the_prompt_comes_back_with_the_caption(self, ours):
-        model, processor = ours
-        inputs = processor(images=random_pairs(2), text="the change:")
-        ids = model.generate(**inputs, max_new_tokens=3)
-        length = inputs["input_ids"].shape[1]
-        assert torch.equal(ids[:, :length], inputs["input_ids"])
-        for whole, new in zip(ids, processor.post_process_captions(ids[:, length:]), strict=True):
-            assert "the change:" in processor.tokenizer.decode(whole, skip_special_tokens=True)
-            assert "the change:" not in new
-
     def test_the_top_level_generation_config_is_ignored(self, stock, ours):
         for model in (stock, ours[0]):
             model.generation_config = GenerationConfig(max_new_tokens=3)
@@ -135,22 +92,11 @@ class TestGenerate:
 
 
 class TestCanvasSize:
-    """Section 1: input sizes."""
-
     def test_a_smaller_canvas_gets_the_first_position_embeddings(self, stock, ours):
         inputs = {"pixel_values": pixels(14, 28), "input_ids": ours[0]._prompt(None, pixels())}
         right = logits(stock, **inputs, interpolate_pos_encoding=True)
         assert not torch.allclose(logits(stock, **inputs), right, atol=1e-3)
         assert torch.equal(logits(ours[0], **inputs), right)
-
-    def test_what_is_no_multiple_of_the_patch_is_cut_off(self, stock, ours):
-        model, _ = ours
-        image = pixels(37, 28)
-        inputs = {"input_ids": model._prompt(None, image)}
-        cut = logits(stock, pixel_values=image[:, :, :28], **inputs)
-        assert torch.equal(logits(stock, pixel_values=image, **inputs), cut)
-        with pytest.raises(ValueError, match="37x28.*patch size 14"):
-            model(pixel_values=image, **inputs)
 
     def test_a_bare_image_processor_is_384_pixels_wide(self, ours):
         model, _ = ours
@@ -163,11 +109,11 @@ class TestCanvasSize:
         config.vision_config.image_size = [56, 28]
         with pytest.raises(TypeError):
             Blip2ForConditionalGeneration(config)
+        with pytest.raises(ValueError, match="image_size.*one integer"):
+            Blip2IDCConfig(vision_config=config.vision_config.to_dict())
 
 
 class TestCheckpoints:
-    """Sections 1 and 2: what is saved and loaded."""
-
     def test_half_precision_is_saved_as_float32(self, tiny_model_dir, tmp_path):
         """The Q-Former stays in float32; loading needs the dtype again, and then gives the same weights."""
         half = Blip2IDCForConditionalGeneration.from_pretrained(tiny_model_dir, dtype=torch.float16)
@@ -180,20 +126,6 @@ class TestCheckpoints:
         for name, p in half.named_parameters():
             assert model.get_parameter(name).dtype == p.dtype and torch.equal(model.get_parameter(name), p)
 
-    def test_an_image_token_beyond_the_vocabulary(self, plain_dir, tmp_path):
-        """The processor adds <image> to a tokenizer that lacks it; the embeddings of an older model do not have it."""
-        for path in plain_dir.iterdir():
-            (tmp_path / path.name).write_bytes(path.read_bytes())
-        stock = Blip2ForConditionalGeneration.from_pretrained(plain_dir)
-        stock.resize_token_embeddings(340, mean_resizing=False)
-        stock.config.image_token_index = None
-        stock.save_pretrained(tmp_path)
-        model, processor = load_idc(tmp_path)
-        reference, _ = load_idc(plain_dir)
-        inputs = processor(images=random_pairs(2))
-        expected = logits(reference, **inputs)[..., :340]
-        assert torch.equal(logits(model, **inputs)[..., :340], expected)
-
     def test_stock_warns_about_a_model_type_that_it_can_read(self, plain_dir, tiny_model_dir, caplog):
         with caplog.at_level(logging.WARNING):
             Blip2ForConditionalGeneration.from_pretrained(tiny_model_dir)
@@ -203,44 +135,14 @@ class TestCheckpoints:
             Blip2IDCForConditionalGeneration.from_pretrained(plain_dir)
         assert caplog.messages == []
 
-    def test_the_saved_image_processor_is_of_either_backend(self, tiny_model_dir):
-        saved = json.loads((tiny_model_dir / "processor_config.json").read_text())["image_processor"]
-        assert saved["image_processor_type"] == "BlipImageProcessor"
-        assert dict(Blip2Processor.from_pretrained(tiny_model_dir).image_processor.size) == {"height": 56, "width": 28}
 
-
-class TestCode:
-    """Section 2: what the processor's keywords and the files of the package must look like."""
-
-    def test_options_are_flat_keywords(self, ours):
-        _, processor = ours
-        pair = random_pairs(1)
-        with pytest.raises(TypeError, match="concat_axis"):
-            processor(images=pair, images_kwargs={"concat_axis": "horizontal"})
-        flat = processor(images=pair, concat_axis="horizontal")["pixel_values"]
-        assert not torch.equal(flat, processor(images=pair)["pixel_values"])
-
-    def test_nothing_deprecated_is_called(self, ours, tmp_path):
-        model, processor = ours
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)
-            warnings.simplefilter("error", FutureWarning)
-            model(**processor(images=random_pairs(2), captions=CAPTIONS[:2])).loss.backward()
-            model.generate(**processor(images=random_pairs(2)), max_new_tokens=2)
-            for part in (model, processor):
-                part.save_pretrained(tmp_path)
-            load_idc(tmp_path)
-
-    def test_no_future_annotations_in_the_processing_file(self):
-        tree = ast.parse((PACKAGE / "processing_blip2idc.py").read_text(encoding="utf-8"))
-        assert not [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
-
-    def test_no_file_asks_for_the_class_of_a_config(self):
-        """From a local folder, AutoConfig and the model each import their own copy of the configuration file."""
-        asked = []
-        for path in PACKAGE.glob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "isinstance":
-                    if "Config" in ast.unparse(node.args[1]):
-                        asked.append(f"{path.name}:{node.lineno}")
-        assert asked == []
+def test_nothing_deprecated_is_called(ours, tmp_path):
+    model, processor = ours
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        warnings.simplefilter("error", FutureWarning)
+        model(**processor(images=random_pairs(2), captions=CAPTIONS[:2])).loss.backward()
+        model.generate(**processor(images=random_pairs(2)), max_new_tokens=2)
+        for part in (model, processor):
+            part.save_pretrained(tmp_path)
+        load_idc(tmp_path)

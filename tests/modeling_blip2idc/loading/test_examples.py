@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import re
 from html.parser import HTMLParser
 
@@ -150,10 +149,3 @@ def test_a_page_that_cannot_be_written_is_told_before_the_work(tmp_path, capsys,
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--out", out, "--model", "no/such/model/here"]) == 2
     assert capsys.readouterr().err.startswith(f"blip2idc: error: --out {out.split('/')[0]}")
-
-
-def test_examples_read_from_another_folder(tmp_path):
-    row = {"id": "1", "category": "add", "changed": True, "before": "x.png", "after": "y.png", "captions": ["é"]}
-    (tmp_path / "references.jsonl").write_text(json.dumps(row) + "\n\n", encoding="utf-8")
-    (example,) = load_examples(tmp_path)
-    assert example == {**row, "before": str(tmp_path / "x.png"), "after": str(tmp_path / "y.png")}

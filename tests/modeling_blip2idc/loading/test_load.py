@@ -18,7 +18,13 @@ from transformers import (
     pipeline,
 )
 
-from modeling_blip2idc import Blip2IDCForConditionalGeneration, Blip2IDCProcessor, load_idc
+from modeling_blip2idc import (
+    Blip2IDCForConditionalGeneration,
+    Blip2IDCProcessor,
+    InstructBlipIDCForConditionalGeneration,
+    InstructBlipIDCProcessor,
+    load_idc,
+)
 from modeling_blip2idc.loading import load
 from tests.support.pipelines import LOADERS, TASK
 from tests.support.tiny_blip2 import random_pairs
@@ -34,19 +40,21 @@ def without(file, *names):
     file.write_text(json.dumps({name: value for name, value in values.items() if name not in names}))
 
 
-@pytest.mark.parametrize("kind", ["tiny_model_dir", "plain_dir", "tiny_t5_dir"])
+@pytest.mark.parametrize("kind", ["tiny_model_dir", "tiny_t5_dir", "instructblip_dir", *STOCK])
 def test_full_models(kind, request, caplog):
     folder = request.getfixturevalue(kind)
     with caplog.at_level(logging.WARNING):
         model, processor = load_idc(folder)
     assert caplog.messages == []
-    assert type(model) is Blip2IDCForConditionalGeneration and type(processor) is Blip2IDCProcessor
-    assert not model.training
+    instruct = "instructblip" in kind
+    assert type(model) is (InstructBlipIDCForConditionalGeneration if instruct else Blip2IDCForConditionalGeneration)
+    assert type(processor) is (InstructBlipIDCProcessor if instruct else Blip2IDCProcessor) and not model.training
+    assert processor.stop_token == ("</s>" if instruct or "t5" in kind else "\n")
     assert processor.num_query_tokens == model.config.num_query_tokens == 4
     assert processor.image_token_id == model.config.image_token_index
     assert model.generation_config.eos_token_id == processor.stop_token_id
     assert len(processor.post_process_captions(model.generate(**processor(images=random_pairs(2))))) == 2
-    for name, way in LOADERS.items():
+    for name, way in (LOADERS | {"from_pretrained": type(model).from_pretrained}).items():
         again = way(folder)
         assert type(again) is type(model), name
         assert all(torch.equal(tensor, again.state_dict()[key]) for key, tensor in model.state_dict().items()), name
@@ -96,7 +104,7 @@ def test_nothing_is_the_embedded_model(tmp_path, monkeypatch):
         load_idc()
 
 
-@pytest.fixture(params=["no Q-Former", "retrieval", "truncated"])
+@pytest.fixture(params=["qformer.", "query_tokens", "retrieval", "truncated"])
 def broken(request, plain_dir, tmp_path):
     """Folders whose weights are not those of a captioner, and what is said of them."""
     folder = shutil.copytree(plain_dir, tmp_path / "model")
@@ -108,9 +116,9 @@ def broken(request, plain_dir, tmp_path):
         stock = Blip2ForConditionalGeneration.from_pretrained(plain_dir)
         Blip2ForImageTextRetrieval(stock.config).save_pretrained(folder)
         return folder, "model' lacks .* of the weights.*'language_"
-    kept = {name: tensor for name, tensor in load_file(weights).items() if not name.startswith("qformer")}
+    kept = {name: tensor for name, tensor in load_file(weights).items() if not name.startswith(request.param)}
     save_file(kept, weights, metadata={"format": "pt"})
-    return folder, "model' lacks 44 of the weights.*'qformer"
+    return folder, f"model' lacks {44 if 'qformer' in request.param else 1} of the weights.*'{request.param}"
 
 
 @pytest.mark.parametrize("way", LOADERS)

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from transformers import BitsAndBytesConfig, PreTrainedModel
-from transformers.utils import is_bitsandbytes_available, is_flash_attn_2_available
 
 from modeling_blip2idc import load_idc
 from tests.support.tiny_blip2 import random_pairs, tiny_instructblip
@@ -65,21 +64,9 @@ def test_flash_attention_leaves_out_what_has_none(folder, asked):
     assert asked["attn_implementation"] == dict(zip(PARTS, ("flash_attention_2", "sdpa", text), strict=True))
 
 
-@pytest.mark.skipif(is_flash_attn_2_available(), reason="flash-attn is installed")
-def test_flash_attention_fails_only_where_it_is_not_installed(folder):
-    with pytest.raises(ImportError, match="FlashAttention2"):
-        load_idc(folder, attn_implementation="flash_attention_2")
-
-
 def test_a_quantized_model_is_put_where_it_stays(folder, asked):
     config = BitsAndBytesConfig(load_in_4bit=True)
     with pytest.raises(InterruptedError):
         load_idc(folder, dtype="bfloat16", device_map={"": "cuda:1"}, quantization_config=config)
     assert asked["quantization_config"] is config
     assert (asked["dtype"], asked["device_map"]) == ("bfloat16", {"": "cuda:1"})
-
-
-@pytest.mark.skipif(is_bitsandbytes_available(), reason="bitsandbytes is installed")
-def test_quantization_needs_its_library(tiny_model_dir):
-    with pytest.raises(ImportError, match="bitsandbytes"):
-        load_idc(tiny_model_dir, quantization_config=BitsAndBytesConfig(load_in_4bit=True))
