@@ -4,7 +4,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any, TextIO
 
 from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars, tqdm
@@ -13,17 +13,13 @@ from transformers.utils import logging
 from ..loading.load import load_idc
 from ..pipeline_blip2idc import TASK, ImageDifferenceCaptioningPipeline
 from .pairs import WrongUse
-from .pictures import write_heatmap
+from .pictures import replacing, write_heatmap
 
 COLUMNS = ("id", "before", "after", "generated_text", "score", "changed", "error")
 
 
 def load_pipeline(
-    model: str | None,
-    revision: str | None,
-    device: str | None,
-    dtype: str | None,
-    **options: Any,
+    model: str | None, revision: str | None, device: str | None, dtype: str | None, **options: Any
 ) -> ImageDifferenceCaptioningPipeline:
     """
     The pipeline that the options ask for, of which `None` is the default.
@@ -66,7 +62,8 @@ def caption_pairs(
         pairs, problems, single: from [`~cli.pairs.collect_pairs`].
         batch_size (`int`): pairs at a time.
         as_json (`bool`): write JSON, a line per pair.
-        output (`str`, *optional*): the file to write; by default stdout.
+        output (`str`, *optional*):
+            The file to write; by default stdout. Until the end, or if there is none, it is NAME.partial.EXT.
         heatmap (`str`, *optional*): the picture to draw of a single pair.
 
     Returns:
@@ -74,7 +71,11 @@ def caption_pairs(
     """
     inputs = ({key: pair[key] for key in ("before", "after", "prompt") if key in pair} for pair in pairs)
     results = pipe(inputs, batch_size=batch_size, on_error="return") if pairs else ()
-    with nullcontext(sys.stdout) if output is None else open(output, "w", encoding="utf-8", newline="") as file:
+    with ExitStack() as stack:
+        file = sys.stdout
+        if output is not None:
+            beside = stack.enter_context(replacing(output, keep=True))
+            file = stack.enter_context(beside.open("w", encoding="utf-8", newline=""))
         write, failed = _writer(file, as_json, output or "", single, pairs), len(problems)
         for problem in problems:
             _complain(problem)

@@ -12,6 +12,7 @@ from ..hub.contact_sheet import contact_sheet
 from ..image_utils_blip2idc import load_image
 from ..loading.examples import caption_examples, load_examples, table
 from .pairs import WrongUse
+from .pictures import replacing
 
 TEMPLATE = Path(__file__).with_name("demo_page.html")
 
@@ -45,9 +46,11 @@ def run_demo(pipe: Any, model: str, out: str, picture: str | None) -> None:
         f"Captions by {model}, each beside what a person could have said. {exact} of {len(rows)} captions equal one "
         "of their references word for word; others may be right in other words, or wrong."
     )
-    Path(out).write_text(render_page(rows, "What changed?", subtitle), encoding="utf-8")
+    with replacing(out) as beside:
+        beside.write_text(render_page(rows, "What changed?", subtitle), encoding="utf-8")
     if picture:
-        contact_sheet(rows).save(picture)
+        with replacing(picture) as beside:
+            contact_sheet(rows).save(beside)
     print(f"\n{exact} of {len(rows)} captions equal a reference; the pairs are shown in {out}")
 
 
@@ -56,21 +59,16 @@ def render_page(rows: Sequence[dict], title: str, subtitle: str) -> str:
     Pairs, captions and references as one HTML page with the images inside.
 
     Args:
-        rows (`Sequence[dict]`):
-            Pairs as from [`~loading.examples.caption_examples`]: `before` and `after` (anything that `load_image`
-            takes), `generated_text`, `score`, `category`, `captions` (the references), `exact_reference` (that
-            the caption equals, or `None`).
-        title (`str`):
-            Heading and title of the page.
-        subtitle (`str`):
-            The line below it.
+        rows (`Sequence[dict]`): pairs as from [`~loading.examples.caption_examples`].
+        title (`str`): heading and title of the page.
+        subtitle (`str`): the line below it.
 
     Returns:
         `str`: the page. It follows the reader's light or dark setting, and loads nothing.
     """
+    shown = [row | {side: _shown(row[side], side) for side in ("before", "after")} for row in rows]
     environment = Environment(autoescape=True, trim_blocks=True, keep_trailing_newline=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    shown = [row | {side: _shown(row[side], side) for side in ("before", "after")} for row in rows]
     return template.render(rows=shown, title=title, subtitle=subtitle)
 
 

@@ -1,6 +1,8 @@
-"""Pictures that the command writes: the canvas of a pair, and where it changed."""
+"""What the command writes: a file as a whole or not at all, the canvas of a pair, and where it changed."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,24 @@ from ..processing_blip2idc import Blip2IDCProcessor
 from .pairs import WrongUse
 
 GAP = 4  # pixels between the two images of a heat map
-FORMATS = (".png", ".jpg", ".jpeg", ".webp")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike, keep: bool = False) -> Iterator[Path]:
+    """A file beside `path` to write to, which replaces it at the end; after an error it stays only with `keep`."""
+    path = Path(path)
+    if path.exists() and not path.is_file():  # a device or a pipe
+        yield path
+        return
+    path = path.resolve()
+    beside = path.with_stem(f"{path.stem}.partial")
+    try:
+        yield beside
+        beside.replace(path)
+    except BaseException:
+        if not keep:
+            beside.unlink(missing_ok=True)
+        raise
 
 
 def write_canvas(
@@ -33,15 +52,12 @@ def write_canvas(
     normalises: a stock BLIP-2 processor, which finds nothing to resize, makes the same `pixel_values` of it.
 
     Args:
-        before, after (image):
-            Anything that `load_image` reads.
-        out (`str` or `os.PathLike`):
-            The picture, `.png`; one that is there is replaced.
+        before, after (image): anything that `load_image` reads.
+        out (`str` or `os.PathLike`): the picture, `.png`; one that is there is replaced.
         model_id (`str` or `os.PathLike`, *optional*):
             Hub id or folder of the model or adapter whose canvas it is, by default the embedded model's. Its weights
             are not read.
-        revision (`str`, *optional*):
-            Of it on the Hub.
+        revision (`str`, *optional*): branch, tag or commit on the Hub.
 
     Returns:
         `tuple`: the canvas, and its axis, `"vertical"` or `"horizontal"`.
@@ -61,7 +77,8 @@ def write_canvas(
     options, _ = Blip2IDCProcessor.get_processor_dict(model_id, revision=revision or "main")
     axis, draft = options.get("concat_axis", "vertical"), options.get("draft", False)
     canvas, _ = make_canvas(before, after, image_processor.size, axis, draft, image_processor.resample)
-    canvas.save(out)
+    with replacing(out) as beside:
+        canvas.save(beside)
     return canvas, axis
 
 
@@ -71,14 +88,10 @@ def write_heatmap(pipe: Any, before: Any, after: Any, said: dict[str, Any], out:
     did, the images are drawn as they are: a map has a highest point even where next to nothing is relevant.
 
     Args:
-        pipe ([`ImageDifferenceCaptioningPipeline`]):
-            With the model.
-        before, after (image):
-            Anything that `load_image` reads.
-        said (`dict`):
-            What the pipeline says of them.
-        out (`str` or `os.PathLike`):
-            The picture: .png, .jpg or .webp.
+        pipe ([`ImageDifferenceCaptioningPipeline`]): with the model.
+        before, after (image): anything that `load_image` reads.
+        said (`dict`): what the pipeline says of them.
+        out (`str` or `os.PathLike`): the picture: .png, .jpg or .webp.
     """
     images = tuple(load_image(image) for image in (before, after))
     if said["changed"]:
@@ -88,4 +101,5 @@ def write_heatmap(pipe: Any, before: Any, after: Any, said: dict[str, Any], out:
     sheet = Image.new("RGB", (width, height), "white")
     sheet.paste(images[0], (0, 0))
     sheet.paste(images[1], (images[0].width + GAP, 0))
-    sheet.save(out)
+    with replacing(out) as beside:
+        sheet.save(beside)

@@ -22,7 +22,6 @@ from blip2idc_cli import main
 status = main(sys.argv[1:])
 print(json.dumps([status, sorted({"torch", "transformers", "gradio", "rich"} & set(sys.modules)), dict(os.environ)]))
 """
-COMMANDS = ("caption", "demo", "serve", "push", "push-space", "merge", "import-adapter", "canvas")
 
 
 def watched(*arguments, **environment):
@@ -34,10 +33,11 @@ def watched(*arguments, **environment):
 
 
 def test_help_loads_nothing():
+    commands = ["caption", "demo", "serve", "push", "push-space", "merge", "import-adapter", "canvas"]
     said, errors, status, loaded, environment = watched("--help")
     assert (errors, status, loaded) == ("", 0, [])
     listed = [line.split()[0] for line in said[said.index("Commands:") + 1 :] if line.strip()]
-    assert tuple(listed[: len(COMMANDS)]) == COMMANDS
+    assert listed[: len(commands)] == commands
     assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
     assert watched("--help", OMP_WAIT_POLICY="ACTIVE")[-1]["OMP_WAIT_POLICY"] == "ACTIVE"
 
@@ -46,12 +46,6 @@ def test_help_loads_nothing():
 def test_wrong_use_loads_nothing(arguments, ends):
     said, errors, status, loaded, _ = watched(*arguments)
     assert (len(said), errors.count("\n"), status, loaded) == (not ends, bool(ends), ends, [])
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_has_help(command, capsys):
-    assert main([command, "--help"]) == 0
-    assert capsys.readouterr().out.startswith(f"Usage: blip2idc {command} ")
 
 
 def test_completion_of_options():
@@ -76,8 +70,9 @@ def test_logits_that_are_not_finite(tmp_path, capsys):
     model, processor = tiny_pair(t5=True)
     with torch.no_grad():
         model.language_projection.weight.mul_(3e4)
-    for part in (model.half(), processor):
-        part.save_pretrained(tmp_path / "half")
-    assert main([*PAIR, "--json", "--model", str(tmp_path / "half"), "--device", "cpu", "--dtype", "float16"]) == 1
+    for part in (model, processor):
+        part.save_pretrained(tmp_path)
+    command = [*PAIR, "--json", "--model", str(tmp_path), "--device", "cpu"]
+    assert main(command) == 0 and main([*command, "--dtype", "float16"]) == 1
     said, errors = capsys.readouterr()
-    assert "float16" in json.loads(said)["error"] and errors.count("\n") == 1
+    assert "float16" in json.loads(said.splitlines()[1])["error"] and errors.count("\n") == 1
