@@ -1,7 +1,6 @@
 """`evaluate_idc.py` with models: the embedded one on scenes, killed and continued, and folders of other runs."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -159,12 +158,3 @@ def test_captions_of_other_pairs_are_refused(whole, tmp_path):
     path.write_text(path.read_text().replace("test-000002", "test-000020"))
     with pytest.raises(ValueError, match="predictions.jsonl: its ids are not those of the first 12 pairs"):
         run(*words(out))
-
-
-def test_other_weights_of_the_same_name_are_refused(tiny_model_dir, tmp_path):
-    model = shutil.copytree(tiny_model_dir, tmp_path / "model")
-    again = (*words(tmp_path / "out", 6), "--model", model, "--max_new_tokens", 3)
-    run(*again)
-    os.utime(model / "model.safetensors", (1, 1))
-    with pytest.raises(ValueError, match="holds captions of another run, with files"):
-        run(*again)

@@ -93,7 +93,7 @@ def fewer(specs):
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_dry_run(recipe, tiny_model_dir, tmp_path, monkeypatch):
+def test_dry_run(recipe, tiny_model_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     words = ["--dry_run", "true", "--use_cpu", "true", "--disable_tqdm", "true", "--output_dir", tmp_path / "run"]
     words += ["--per_device_train_batch_size", 2]
@@ -111,4 +111,4 @@ def test_dry_run(recipe, tiny_model_dir, tmp_path, monkeypatch):
     result = train(recipe, *words)
     assert result["steps"] > 0 and result["step_samples"] == 2 and result["captions"]
     assert result["trainable_parameters"]["vit"] and result["trainable_parameters"]["qformer"]
-    assert not (tmp_path / "run").exists()
+    assert "2 pairs a step, canvas " in capsys.readouterr().out and not (tmp_path / "run").exists()

@@ -87,21 +87,6 @@ class TestEarlyStopping:
         assert len(evaluations) == 3 and report["about"]["evaluation"] == evaluations[0][f"eval_{metric}"]
 
 
-class TestDryRun:
-    def test_what_it_says_and_leaves(self, recipes, tiny_model_dir, tmp_path, capsys):
-        result = train(
-            recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path / "run", "--dry_run", "true",
-            "--max_steps", 1000, "--eval_steps", 100,
-        )  # fmt: skip
-        assert not (tmp_path / "run").exists()
-        assert result["steps"] == 1000 and result["step_samples"] == 2 and result["evaluations"] == 11
-        assert result["training_seconds"] == pytest.approx(1000 * result["seconds_per_step"])
-        assert len(result["captions"]) == 5 and result["image_size"] == (56, 28)
-        assert result["memory_bytes"] > 10**8
-        shown = capsys.readouterr().out
-        assert "2 pairs a step, canvas 56x28" in shown and "(1,000 steps)" in shown and "trained parameters" in shown
-
-
 class TestData:
     def test_a_stream(self, recipes, scenes, tiny_model_dir, tmp_path):
         data = json.dumps([scenes("train", 10, streaming=True)])
@@ -172,18 +157,6 @@ class TestRefusals:
             train(recipes / "lora.yaml", *words, "--data_dir", root)
         with pytest.raises(ValueError, match="give data_dir=<the folder that holds them>"):
             train(recipes / "lora.yaml", *words)
-
-    def test_a_column_that_is_missing(self, recipes, tiny_model_dir, tmp_path):
-        (tmp_path / "rows.jsonl").write_text('{"id": "1", "captions": ["a car left"]}\n')
-        data = json.dumps([{"path": "json", "data_files": str(tmp_path / "rows.jsonl"), "split": "train"}])
-        words = ["--model", tiny_model_dir, "--output_dir", tmp_path / "run", "--train_data", data]
-        with pytest.raises(ValueError, match="no column before, after; it has id, captions"):
-            train(recipes / "lora.yaml", *words)
-
-    def test_a_folder_of_another_run(self, seeds, recipes, tiny_model_dir):
-        folder = seeds[0] / "seed-1"
-        with pytest.raises(ValueError, match=r"learning_rate 0.01 there, 0.5 now"):
-            train(recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", folder, "--learning_rate", 0.5)
 
 
 class TestPublishing:

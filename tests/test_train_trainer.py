@@ -1,13 +1,8 @@
 """`train_trainer.py` from a recipe to a folder that loads: from nothing, LoRA, all weights; killed and continued."""
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -88,10 +83,6 @@ class TestFromNothing:
         _, info = Blip2ForConditionalGeneration.from_pretrained(folder / "final", output_loading_info=True)
         assert not info["missing_keys"] and not info["unexpected_keys"]
 
-    def test_the_same_captions_everywhere(self, toy, scenes):
-        evaluated, piped, generated = captions_everywhere(toy[0], scenes, 12)
-        assert evaluated == piped == generated
-
     def test_a_finished_run_is_not_trained_again(self, toy, recipes, tmp_path, monkeypatch):
         folder = shutil.copytree(toy[0], tmp_path / toy[0].name)
         shutil.rmtree(folder / "final")
@@ -103,32 +94,6 @@ class TestFromNothing:
         assert train(recipes / "toy.yaml", "--output_dir", folder) == toy[1]
         for name in ("final/model.safetensors", "predictions.jsonl"):
             assert (folder / name).read_bytes() == (toy[0] / name).read_bytes()
-
-    @pytest.mark.slow
-    def test_killed_and_continued(self, toy, recipes, tmp_path):
-        """A real process, killed when its first checkpoint appears; then the same command again."""
-        command = ["train_trainer.py", recipes / "toy.yaml", "--output_dir", tmp_path / "run"]
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-        with subprocess.Popen([sys.executable, *command], cwd=ROOT, env=env, stderr=subprocess.PIPE) as process:
-            try:
-                while process.poll() is None and not list((tmp_path / "run").glob("checkpoint-*")):
-                    time.sleep(0.002)
-            finally:
-                process.kill()
-            errors = process.stderr.read().decode()
-        assert process.returncode == -signal.SIGKILL, errors
-        assert not (tmp_path / "run" / "final").exists()
-        before = last_checkpoint(tmp_path / "run")
-        train(*command[1:])
-        assert before is None or before.endswith(("checkpoint-2", "checkpoint-4"))
-        for name in ("final/model.safetensors", "predictions.jsonl", "final/config.json"):
-            assert (tmp_path / "run" / name).read_bytes() == (toy[0] / name).read_bytes(), name
-        steps = [line["step"] for line in lines_of(tmp_path / "run" / "metrics.jsonl")]
-        assert steps == [line["step"] for line in lines_of(toy[0] / "metrics.jsonl")]
-
-    def test_geometry(self, recipes, tmp_path):
-        with pytest.raises(ValueError, match="unknown geometry depth"):
-            train(recipes / "toy.yaml", "--scratch", '{"depth": 3}', "--output_dir", tmp_path)
 
     def test_embed(self, toy, recipes, tmp_path, monkeypatch):
         monkeypatch.setattr(train_trainer, "EMBEDDED", tmp_path / "mini")
@@ -162,30 +127,6 @@ class TestLoRA:
         base = load_idc(tiny_model_dir)[0].state_dict()
         inner = load_idc(lora[0] / "final")[0].unload().state_dict()
         assert all(torch.equal(base[name], tensor) for name, tensor in inner.items())
-
-    def test_the_same_captions_everywhere(self, lora, scenes, monkeypatch, tmp_path):
-        monkeypatch.chdir(tmp_path)  # the base is found from anywhere
-        evaluated, piped, generated = captions_everywhere(lora[0], scenes, 6)
-        assert evaluated == piped == generated
-        assert len(set(evaluated)) > 1
-
-    def test_interrupted_and_continued(self, lora, recipes, tiny_model_dir, tmp_path, monkeypatch):
-        step = IDCTrainer.training_step
-
-        def interrupted(self, *args, **kwargs):
-            if self.state.global_step == 7:  # in the second epoch, after checkpoint-6
-                raise KeyboardInterrupt
-            return step(self, *args, **kwargs)
-
-        command = [recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path]
-        with monkeypatch.context() as patch:
-            patch.setattr(IDCTrainer, "training_step", interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                train(*command)
-        assert last_checkpoint(tmp_path).endswith("checkpoint-6")
-        assert train(*command)["scores"] == lora[1]["scores"]
-        name = "adapter_model.safetensors"
-        assert (tmp_path / "final" / name).read_bytes() == (lora[0] / "final" / name).read_bytes()
 
     def test_a_finished_run_is_extended(self, lora, recipes, tiny_model_dir, tmp_path):
         """By more steps, and by nothing else; the schedule is that of the new length, from the second step on."""
@@ -261,11 +202,41 @@ class TestFull:
         assert_nothing_of_this_machine(folder / "final")
         assert "All weights of" in (folder / "final" / "README.md").read_text()
 
-    def test_the_same_captions_everywhere(self, full, scenes):
-        evaluated, piped, generated = captions_everywhere(full[0], scenes, 6)
-        assert evaluated == piped == generated
-
 
 def test_the_docstring_names_recipes_that_are_there():
     for recipe in re.findall(r"recipes/\w+\.yaml", train_trainer.__doc__):
         assert Path(ROOT, recipe).is_file()
+
+
+@pytest.mark.parametrize(("run", "rows"), [("toy", 12), ("lora", 6), ("full", 6)])
+def test_the_same_captions_everywhere(run, rows, scenes, monkeypatch, tmp_path, request):
+    folder, _ = request.getfixturevalue(run)
+    monkeypatch.chdir(tmp_path)  # the base of an adapter is found from anywhere
+    evaluated, piped, generated = captions_everywhere(folder, scenes, rows)
+    assert evaluated == piped == generated
+    assert run != "lora" or len(set(evaluated)) > 1
+
+
+@pytest.mark.parametrize(("run", "step", "checkpoint"), [("toy", 5, 4), ("lora", 7, 6)])
+def test_interrupted_and_continued(run, step, checkpoint, recipes, tiny_model_dir, tmp_path, monkeypatch, request):
+    """Weights, captions and log are those of an uninterrupted run: dense supervision under Muon, and LoRA."""
+    whole, _ = request.getfixturevalue(run)
+    model = ["--model", tiny_model_dir] if run == "lora" else []
+    command = [recipes / f"{run}.yaml", *model, "--output_dir", tmp_path]
+    training_step = IDCTrainer.training_step
+
+    def interrupted(self, *args, **kwargs):
+        if self.state.global_step == step:
+            raise KeyboardInterrupt
+        return training_step(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(IDCTrainer, "training_step", interrupted)
+        train(*command)
+    assert last_checkpoint(tmp_path).endswith(f"checkpoint-{checkpoint}") and not (tmp_path / "final").exists()
+    train(*command)
+    weights = "adapter_model.safetensors" if run == "lora" else "model.safetensors"
+    for name in (f"final/{weights}", "predictions.jsonl"):
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes(), name
+    logs = ([line["step"] for line in lines_of(folder / "metrics.jsonl")] for folder in (tmp_path, whole))
+    assert next(logs) == next(logs)

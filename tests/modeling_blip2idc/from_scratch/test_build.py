@@ -9,7 +9,6 @@ from modeling_blip2idc.from_scratch.build import (
     add_auxiliary,
     build_from_scratch,
     remove_auxiliary,
-    sincos_positions,
     word_tokenizer,
 )
 
@@ -135,14 +134,6 @@ class TestInitialisation:
         assert between[0].abs().sum() > 1
         within = first.flatten(0, 1)
         assert torch.pdist(within).min() > 0.1
-
-
-def test_sincos_positions():
-    positions = sincos_positions(2, 3, 8)
-    assert positions.shape == (6, 8)
-    assert torch.equal(positions[0], torch.tensor([0.0, 0, 1, 1, 0, 0, 1, 1]))
-    assert torch.allclose(positions[1, :4], positions[0, :4]) and torch.allclose(positions[3, 4:], positions[0, 4:])
-    assert positions[1, 4].item() == pytest.approx(0.841471, abs=1e-6)  # sin(x = 1)
 
 
 def test_auxiliary_heads_come_and_go():

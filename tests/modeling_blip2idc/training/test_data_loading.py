@@ -13,7 +13,7 @@ from transformers import GenerationConfig
 
 from datasets_syned import IDCCollator, training_data
 from modeling_blip2idc import load_idc
-from modeling_blip2idc.training.data_loading import CollatedBatches, EndlessStream, SeededLengthGroups
+from modeling_blip2idc.training.data_loading import EndlessStream, SeededLengthGroups
 from modeling_blip2idc.training.run_folder import last_checkpoint
 from tests.support.tiny_blip2 import CAPTIONS
 from tests.support.trainer_rows import arguments, rows_of, trainer_of, weights_of
@@ -142,16 +142,6 @@ class TestLengthGroups:
         assert sorted(order) == list(range(320))
         assert padding(order) < 0.2 * padding(list(range(320)))
 
-    def test_the_order_is_that_of_seed_and_epoch(self):
-        sampler, other = (SeededLengthGroups(8, self.LENGTHS, seed=1) for _ in range(2))
-        first = list(sampler)
-        torch.manual_seed(7)
-        assert list(other) == first
-        sampler.set_epoch(1)
-        assert list(sampler) != first
-        other.set_epoch(1)
-        assert list(other) == list(sampler) and list(SeededLengthGroups(8, self.LENGTHS, seed=2)) != first
-
     def rows(self, count=12):
         rows = [{**row, "before": row["before"].tolist(), "after": row["after"].tolist()} for row in rows_of(count)]
         rows = datasets.Dataset.from_list(rows)
@@ -232,19 +222,3 @@ class TestRefused:
         monkeypatch.setattr(type(arguments(tmp_path)), "n_gpu", 2)
         with pytest.raises(ValueError, match=r"2 GPUs: start one for each \(torchrun --nproc_per_node 2\)"):
             trainer_of(tiny_model, tiny_processor, tmp_path)
-
-
-class TestCollatedBatches:
-    def batches(self, processor, **kwargs):
-        return CollatedBatches(IDCCollator(processor), decoder_only=not processor.is_encoder_decoder, **kwargs)
-
-    def test_where_captions_begin(self, tiny_processor, tiny_t5_processor):
-        batch = self.batches(tiny_processor)(rows_of(4))
-        assert batch["caption_start"] == tiny_processor.num_query_tokens + 1 and "row_ids" not in batch
-        assert self.batches(tiny_processor, training=True)(rows_of(2))["row_ids"] == ["row-0", "row-1"]
-        assert "caption_start" not in self.batches(tiny_t5_processor)(rows_of(2))
-
-    def test_batches_that_are_passed_by(self, tiny_processor):
-        batches = self.batches(tiny_processor)
-        batches.skip_first(2)
-        assert [bool(batches(rows_of(1))) for _ in range(3)] == [False, False, True]

@@ -25,19 +25,6 @@ def pair(request):
 
 
 class TestLoss:
-    @torch.no_grad()
-    def test_parts_of_a_step_add_up(self, pair):
-        model, processor = pair
-        pairs = random_pairs(2)
-        whole = processor(images=pairs, captions=TEXTS)
-        count = (whole["labels"] != -100).sum()
-        parts = [processor(images=images, captions=text) for images, text in zip(pairs, TEXTS, strict=True)]
-        mean = model(**whole).loss
-        torch.testing.assert_close(model(**whole, num_items_in_batch=count).loss, mean)
-        shares = [model(**part, num_items_in_batch=count).loss for part in parts]
-        torch.testing.assert_close(sum(shares), mean)
-        assert (sum(model(**part).loss for part in parts) / 2 - mean).abs() > 1e-3, "the mean of means is another"
-
     def test_accumulation_in_the_stock_trainer(self, pair, tmp_path):
         model, processor = pair
         start = {name: tensor.clone() for name, tensor in model.state_dict().items()}

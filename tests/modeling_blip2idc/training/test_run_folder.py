@@ -148,16 +148,6 @@ class TestClaim:
         ):
             claim_run(tmp_path, SETTINGS)
 
-    def test_of_the_real_arguments(self, tmp_path):
-        """All that the script has can be written, read back, and is the same then."""
-        groups = [ModelArguments(scratch={}), DataArguments(train_data=[DATA]), IDCTrainingArguments(str(tmp_path))]
-        settings = {name: value for group in groups[:2] for name, value in vars(group).items()}
-        settings |= groups[2].to_dict()
-        claim_run(tmp_path, settings)
-        claim_run(tmp_path, settings)
-        decides = {"tuning", "rank", "augment", "max_steps", "learning_rate", "bf16", "metric_for_best_model", "seed"}
-        assert decides <= set(kept(tmp_path)) and not {"output_dir", "data_dir", "hub_token"} & set(kept(tmp_path))
-
 
 class StopAt(TrainerCallback):
     """An interruption at the end of a step."""

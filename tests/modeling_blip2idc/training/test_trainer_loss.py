@@ -4,11 +4,10 @@ import copy
 
 import pytest
 import torch
-from peft import get_peft_model
 from torch.nn import functional as F
 
 from datasets_syned import IDCCollator
-from modeling_blip2idc import load_idc, lora_config
+from modeling_blip2idc import load_idc
 from modeling_blip2idc.from_scratch.build import add_auxiliary, build_from_scratch
 from tests.support.tiny_blip2 import CAPTIONS
 from tests.support.trainer_rows import rows_of, trainer_of, weights_of
@@ -46,16 +45,6 @@ class TestCaptions:
         if not processor.is_encoder_decoder:
             tokens = batch["input_ids"].shape[1] - (processor.num_query_tokens + 1)
             assert ours.logits.shape[1] == tokens + 1 < outputs.logits.shape[1], "from BOS on"
-
-    def test_through_an_adapter_and_a_prompt(self, tiny_model, tiny_processor, tmp_path):
-        tiny_processor.prompt = "the small"
-        model = get_peft_model(tiny_model, lora_config(lora_dropout=0.0)).train()
-        batch = IDCCollator(tiny_processor)(rows_of(4))
-        expected = model(**batch).loss
-        trainer = trainer_of(model, tiny_processor, tmp_path, rows_of(4), per_device_train_batch_size=4,
-                             train_sampling_strategy="sequential")  # fmt: skip
-        loss = trainer.compute_loss(model, batches_of(trainer)[0])
-        assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
 
     def test_label_smoothing(self, tiny_model, tiny_processor, tmp_path):
         trainer = trainer_of(tiny_model.train(), tiny_processor, tmp_path, label_smoothing_factor=0.1)

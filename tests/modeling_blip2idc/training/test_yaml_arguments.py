@@ -119,13 +119,3 @@ def test_json_on_the_command_line(words, message, capsys):
     with pytest.raises(SystemExit):
         parse(words)
     assert message in capsys.readouterr().err.strip().splitlines()[-1]
-
-
-@pytest.mark.parametrize("error", [ValueError("no such thing"), ImportError("no such thing")])
-def test_what_the_check_says(error, capsys):
-    def check(arguments):
-        raise error
-
-    with pytest.raises(SystemExit):
-        parse([], check)
-    assert capsys.readouterr().err.strip().endswith("error: no such thing")
