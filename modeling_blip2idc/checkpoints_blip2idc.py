@@ -47,14 +47,11 @@ def check_folder(model_id: str, subfolder: str = "") -> str:
 
 def base_of(adapter: str, adapter_file: str) -> tuple[str, str | None]:
     """
-    The base model that an adapter names.
+    Hub id or folder of the base model that an adapter names, and its revision.
 
     Args:
         adapter (`str`): Hub id or folder of the adapter.
         adapter_file (`str`): path of its `adapter_config.json`.
-
-    Returns:
-        `tuple[str, str or None]`: Hub id or folder of the base, and its revision.
 
     Raises:
         `ValueError`: if the file names no base. `FileNotFoundError`: if the base is a folder that is missing.
@@ -91,24 +88,15 @@ def find_base(model_id: str, hub: dict[str, Any]) -> tuple[str, dict[str, Any]] 
 def has_file(model_id: str, name: str, hub: dict[str, Any]) -> bool:
     """Whether a folder or a repository has a file; offline, whether it is in the cache."""
     online = not (is_offline_mode() or hub.get("local_files_only"))
-    missing_is_fine = {
-        "_raise_exceptions_for_missing_entries": False,
-        "_raise_exceptions_for_connection_errors": online,
-    }
-    return cached_file(model_id, name, **hub, **missing_is_fine) is not None
+    raises = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": online}
+    return cached_file(model_id, name, **hub, **raises) is not None
 
 
 def with_adapter(model, adapter: str, base: str, hub: dict[str, Any]) -> torch.nn.Module:
     """
     Put an adapter on its base model, and take over the generation settings that were saved with it.
 
-    Args:
-        model ([`Blip2IDCForConditionalGeneration`] or [`InstructBlipIDCForConditionalGeneration`]): the base.
-        adapter (`str`), base (`str`): Hub ids or folders of the two.
-        hub (`dict`): keywords that find the adapter on the Hub.
-
-    Returns:
-        `PeftModel`
+    `adapter` and `base` are the Hub ids or folders of the two, `hub` the keywords that find the adapter on the Hub.
 
     Raises:
         `ValueError`: if the adapter does not fit, or is a learned prompt.

@@ -54,14 +54,7 @@ class CanvasGeometry:
         return self.canvas_size[0 if self.concat_axis == "vertical" else 1] // 2
 
     def half_box(self, which: str) -> tuple[int, int, int, int]:
-        """
-        Args:
-            which (`str`): `"before"` or `"after"`.
-
-        Returns:
-            `tuple[int, int, int, int]`: left, top, right and bottom of that image on the canvas, as for PIL:
-            `canvas.crop(box)` is the half.
-        """
+        """Left, top, right and bottom of the `"before"` or `"after"` image, so that `canvas.crop(box)` is the half."""
         height, width = self.canvas_size
         if which not in HALVES:
             raise ValueError(f"which is {which!r}, it must be 'before' or 'after'.")
@@ -183,17 +176,11 @@ def _resize(image: Image.Image, half: tuple[int, int], resample: Image.Resamplin
 
 def as_pair(pair: Any, name: str = "images") -> tuple[Any, Any]:
     """
-    Take a pair apart without loading it.
-
-    Args:
-        pair (`tuple`, `list` or `dict`): two images, or `{"before": ..., "after": ...}` (other keys are ignored).
-        name (`str`, *optional*, defaults to `"images"`): what messages call the pair, for example `"images[3]"`.
-
-    Returns:
-        `tuple[Any, Any]`: before and after, untouched.
+    Before and after of a pair, `(before, after)` or `{"before": ..., "after": ...}`; they are not loaded.
 
     Raises:
-        `ImageLoadError`: not exactly two images, or a key is missing. `ImageTypeError`: not a pair.
+        `ImageLoadError`: not exactly two images, or a key is missing; it begins with `name`. `ImageTypeError`: not a
+            pair.
     """
     right = "Give (before, after) or {'before': ..., 'after': ...}."
     if isinstance(pair, Mapping):
@@ -209,14 +196,8 @@ def as_pair(pair: Any, name: str = "images") -> tuple[Any, Any]:
 
 def as_pairs(images: Any) -> dict[str, tuple[Any, Any]]:
     """
-    Sort out one pair from many, without loading anything.
-
-    Args:
-        images (`tuple`, `dict` or `list`):
-            A pair, as for [`as_pair`]; a list of two images, which is one, too; or a list of pairs.
-
-    Returns:
-        `dict[str, tuple[Any, Any]]`: the pairs, by what messages call them: `""` for one pair, else `"images[i]"`.
+    The pairs in `images`, by what messages call them: `""` for one pair (also a list of two images), `"images[i]"` for
+    each pair of a list. Nothing is loaded.
 
     Raises:
         `ValueError`: `images` is missing, empty or something else. `ImageLoadError`: as for [`as_pair`].

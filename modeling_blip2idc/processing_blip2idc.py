@@ -3,6 +3,7 @@
 from transformers import BatchFeature, Blip2Processor, InstructBlipProcessor
 from transformers.processing_utils import ProcessingKwargs, Unpack
 
+from .checkpoints_blip2idc import HUB_KEYWORDS
 from .configuration_blip2idc import Blip2IDCConfig, InstructBlipIDCConfig
 from .image_processing_blip2idc import as_pairs, make_canvas
 
@@ -16,7 +17,6 @@ CHAT_TEMPLATE = (
     "{%- if part['type'] == 'text' and part['text'] -%}{{ part['text'] + ' ' }}{%- endif -%}"
     "{%- endfor -%}{%- endfor -%}"
 )
-_LOADING_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "revision", "subfolder")
 
 
 class PairProcessorMixin:
@@ -36,7 +36,7 @@ class PairProcessorMixin:
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
         processor = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        loading = {name: value for name, value in kwargs.items() if name in _LOADING_ARGUMENTS}
+        loading = {name: value for name, value in kwargs.items() if name in HUB_KEYWORDS}
         try:
             config = cls._config_class.from_pretrained(pretrained_model_name_or_path, **loading)
         except (OSError, ValueError):

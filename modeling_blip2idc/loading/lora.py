@@ -22,18 +22,11 @@ _LANGUAGE = (
     r"language_model\.(model\.)?(decoder\.)?layers\.\d+\.self_attn\.(q_proj|k_proj|v_proj)"  # OPT, LLaMA
     r"|language_model\.(encoder|decoder)\.block\.\d+\.layer\.\d+\.(SelfAttention|EncDecAttention)\.(q|k|v)"  # T5
 )
-_PATTERNS = {
-    "full": {"vit": _VIT, "qformer": _QFORMER, "language": _LANGUAGE},
-    "authors": {"vit": _VIT, "qformer": _QFORMER_AUTHORS, "language": _LANGUAGE},
-}
+_FULL = {"vit": _VIT, "qformer": _QFORMER, "language": _LANGUAGE}
+_PATTERNS = {"full": _FULL, "authors": {**_FULL, "qformer": _QFORMER_AUTHORS}}
 # Top-level modules and parameters of both models, by the name that `count_trainable` gives them.
-_PARTS = {
-    "vision_model": "vit",
-    "qformer": "qformer",
-    "query_tokens": "query_tokens",
-    "language_projection": "language_projection",
-    "language_model": "language",
-}
+_PARTS = {"vision_model": "vit", "qformer": "qformer", "query_tokens": "query_tokens"}
+_PARTS |= {"language_projection": "language_projection", "language_model": "language"}
 
 
 class PortableLoraConfig(LoraConfig):
@@ -102,9 +95,7 @@ def check_towers(model_or_config, towers: str | Iterable[str] = TOWERS, targets:
             model = CAPTIONERS[model.model_type][0](model)
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     names = [name for name, _ in base.named_modules()]
-    counts = {
-        tower: sum(re.fullmatch(p, name) is not None for name in names) for tower, p in _PATTERNS[targets].items()
-    }
+    counts = {tower: len([*filter(re.compile(p).fullmatch, names)]) for tower, p in _PATTERNS[targets].items()}
     if missing := [tower for tower in patterns if not counts[tower]]:
         has = ", ".join(repr(tower) for tower in TOWERS if counts[tower]) or "none"
         language_model = getattr(getattr(base.config, "text_config", base.config), "model_type", None)

@@ -19,13 +19,8 @@ class UnknownWordsError(ValueError):
 
 def unknown_words(processor, captions: Iterable[str]) -> tuple[float, Counter]:
     """
-    The words of captions that the tokenizer replaces by its unknown token, so that no model can learn to write them.
-
-    Args:
-        processor ([`Blip2IDCProcessor`]):
-            Whose tokenizer is asked. A byte-level one (OPT) spells every word.
-        captions (`Iterable[str]`):
-            Any number of them.
+    The words of captions that the processor's tokenizer replaces by its unknown token, so that no model can learn to
+    write them. A byte-level tokenizer (OPT) spells every word.
 
     Returns:
         `tuple[float, Counter]`: the share of unknown tokens, and how often each word is there.
@@ -69,13 +64,10 @@ def extend_vocabulary(model, processor, captions: Iterable[str]) -> list[int]:
     greedy captions stay the same. What is added does not depend on the order of the captions.
 
     Args:
-        model ([`Blip2IDCForConditionalGeneration`]):
-            Is changed in place. Not a `PeftModel`: extend the base, and let `trainable_token_indices` of its
+        model ([`Blip2IDCForConditionalGeneration`]), processor ([`Blip2IDCProcessor`]):
+            Both are changed in place. Not a `PeftModel`: extend the base, and let `trainable_token_indices` of its
             `LoraConfig` be what this function returns.
-        processor ([`Blip2IDCProcessor`]):
-            Its processor, whose tokenizer is changed in place.
-        captions (`Iterable[str]`):
-            As for [`unknown_words`].
+        captions (`Iterable[str]`): as for [`unknown_words`].
 
     Returns:
         `list[int]`: ids of the new words; none if all are known.
@@ -107,11 +99,4 @@ def extend_vocabulary(model, processor, captions: Iterable[str]) -> list[int]:
     return list(new.values())
 
 
-__all__ = [
-    "MOST_UNKNOWN",
-    "UnknownWordsError",
-    "check_vocabulary",
-    "extend_vocabulary",
-    "some_of",
-    "unknown_words",
-]
+__all__ = ["UnknownWordsError", "check_vocabulary", "extend_vocabulary", "some_of", "unknown_words"]

@@ -1,10 +1,8 @@
 """The pipeline `image-difference-captioning` as its users meet it: what goes in, what comes out."""
 
-from io import BytesIO
 from pathlib import Path
 
 import datasets
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -15,6 +13,7 @@ from transformers import (
 
 from modeling_blip2idc import ImageDifferenceCaptioningPipeline
 from modeling_blip2idc.image_files_blip2idc import ImageLoadError
+from tests.support.pictures import encode, noise
 from tests.support.pipelines import TASK, pipeline_of, texts
 from tests.support.tiny_blip2 import tiny_instructblip, tiny_pair
 
@@ -230,31 +229,21 @@ def test_prompt_canvas_and_draft_reach_the_processor(pipe, pairs):
     ("inputs", "error", "message"),
     [
         (["a.png", "b.png"], ValueError, r"tuple: \(before, after\)"),
-        (["a.png", "b.png", "c.png"], ValueError, "3 bare images"),
         ("a.png", TypeError, r"one str; give a pair as \(before, after\)"),
-        (np.zeros((4, 4, 3), np.uint8), TypeError, "one ndarray"),
         (Image.new("RGB", (4, 4)), TypeError, "one Image"),
         ((MISSING, MISSING), FileNotFoundError, f"before '{MISSING}': no such file"),
         ((Image.new("RGB", (4, 4)),), ValueError, "two images"),
         ({"before": Image.new("RGB", (4, 4))}, ValueError, "'after'"),
-        ((Image.new("RGB", (4, 4)), None), ValueError, "after"),
         (
             datasets.DatasetDict(test=datasets.Dataset.from_dict({"before": []})),
             ValueError,
             "no 'before' and no 'after'",
         ),
-        (datasets.Dataset.from_dict({"image_1": [1], "after": [2]}), ValueError, "before"),
     ],
 )
 def test_wrong_inputs_get_one_clear_error(pipe, inputs, error, message):
     with pytest.raises(error, match=message):
         pipe(inputs)
-
-
-def damaged_png():
-    file = BytesIO()
-    Image.new("RGB", (64, 64), "red").save(file, "png")
-    return file.getvalue()[:-40]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
@@ -266,7 +255,7 @@ def test_a_bad_row_is_named_with_its_cause(pipe, pairs, batch_size):
     with pytest.raises(ImageLoadError, match="^row 2: truncated on disk") as caught:
         list(pipe(PairDataset(pairs[:4], {2: cause}), batch_size=batch_size))
     assert caught.value.__cause__ is cause
-    image = {"bytes": damaged_png(), "path": None}
+    image = {"bytes": encode(noise(64, 64))[:-40], "path": None}
     dataset = datasets.Dataset.from_dict(
         {"before": [image], "after": [image]}, datasets.Features({n: datasets.Image() for n in ("before", "after")})
     )

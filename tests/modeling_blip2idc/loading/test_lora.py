@@ -83,7 +83,6 @@ FULL_SIZE = {
     "blip2-opt-2.7b": (Blip2Config, OPT_27B, 32 * 3, 3_932_160),
     "blip2-flan-t5-xl": (Blip2Config, FLAN_T5_XL, (24 + 2 * 24) * 3, 7_077_888),
     "instructblip-vicuna-7b": (InstructBlipConfig, VICUNA_7B, 32 * 3, 6_291_456),
-    "instructblip-flan-t5-xl": (InstructBlipConfig, FLAN_T5_XL, (24 + 2 * 24) * 3, 7_077_888),
 }
 
 
