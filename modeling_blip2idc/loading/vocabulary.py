@@ -89,7 +89,7 @@ def extend_vocabulary(model, processor, captions: Iterable[str]) -> list[int]:
     known = backend.get_vocab(with_added_tokens=False)
     new = {word: len(tokenizer) + i for i, word in enumerate(words)}
     resize_vocabulary(model, len(tokenizer) + len(new))
-    plain = [i for i in known.values() if i not in tokenizer.added_tokens_decoder]
+    plain = sorted(set(known.values()) - tokenizer.added_tokens_decoder.keys())  # one order, so one mean
     for weight in {model.get_input_embeddings().weight, model.get_output_embeddings().weight}:  # one, if they are tied
         mean = weight[plain].mean(dim=0)
         for word, i in new.items():
