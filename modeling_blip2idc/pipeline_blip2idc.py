@@ -255,7 +255,7 @@ class RowDataset(torch.utils.data.Dataset):
     """Pairs that have a length as [`Row`]s. The row of an image that their dataset cannot decode has the `error`."""
 
     def __init__(self, pairs, text: str | list[str] | None):
-        self.pairs, self.prompts = pairs, _prompts(text, len(pairs))
+        self.pairs, self.prompts = pairs, prompt_per_pair(text, len(pairs))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -272,7 +272,7 @@ class RowDataset(torch.utils.data.Dataset):
 def as_rows(inputs: Any, text: str | list[str] | None = None) -> Row | RowDataset | Iterator[Row]:
     """One pair becomes a [`Row`], many with a length a [`RowDataset`], others a generator."""
     if isinstance(inputs, tuple | Mapping):
-        return Row(None, inputs, *_prompts(text, 1))
+        return Row(None, inputs, *prompt_per_pair(text, 1))
     is_list = isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes | bytearray)
     if is_list and inputs and not any(isinstance(pair, tuple | list | Mapping) or pair is None for pair in inputs):
         hint = "for one pair, use a tuple: (before, after)" if len(inputs) == 2 else "each must be (before, after)"
@@ -292,7 +292,8 @@ def as_rows(inputs: Any, text: str | list[str] | None = None) -> Row | RowDatase
     )
 
 
-def _prompts(text: str | list[str] | None, count: int) -> list[str | None]:
+def prompt_per_pair(text: str | list[str] | None, count: int) -> list[str | None]:
+    """The prompt of each of `count` pairs."""
     prompts = [text] * count if text is None or isinstance(text, str) else list(text)
     if len(prompts) != count:
         raise ValueError(f"text has {len(prompts)} prompts for {count} pairs; give one prompt, or one for each pair")

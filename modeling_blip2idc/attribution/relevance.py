@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ..configuration_blip2idc import NO_CHANGE_CAPTIONS
 from ..image_processing_blip2idc import HALVES, CanvasGeometry, as_pair, make_canvas
-from ..pipeline_blip2idc import ImageDifferenceCaptioningPipeline, as_captioner, normalize_caption
+from ..pipeline_blip2idc import ImageDifferenceCaptioningPipeline, as_captioner, normalize_caption, prompt_per_pair
 
 # Chosen on the validation split of the rendered scenes (docs/attribution.md), in patches.
 SHIFT = 0.3
@@ -92,9 +92,7 @@ def relevance_maps(
             raise ValueError(f"captions[{i}] is {caption!r}, it must be a string with at least one word")
     if text is None:
         text = [pair.get("prompt") if isinstance(pair, Mapping) else None for pair in pairs]
-    prompts = [text] * len(pairs) if isinstance(text, str) else list(text)
-    if len(prompts) != len(pairs):
-        raise ValueError(f"text has {len(prompts)} prompts for {len(pairs)} pairs; give one for each pair")
+    prompts = prompt_per_pair(text, len(pairs))
     pairs = [as_pair(pair, f"pairs[{i}]") for i, pair in enumerate(pairs)]
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}, it must be 1 or more")
