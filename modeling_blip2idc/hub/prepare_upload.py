@@ -22,7 +22,7 @@ from .import_adapter import (
     read_adapter,
     read_adapter_config,
 )
-from .merge import load_merged
+from .merge import check_logits, load_merged, probe_logits
 from .saving import export_remote_code, name_base
 
 EXTRAS = ("report.json", "curves.png", "examples.png", "LICENSE")
@@ -113,7 +113,7 @@ def _prepare_model(source: Path, out: Path, dtype: str | None, merge: bool, toke
         if bad := [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]:
             raise ValueError(f"{source}: {len(bad)} weights are not finite in {model.dtype}, such as {bad[0]!r}")
         export_remote_code(model, processor, out)
-    return {
+    facts = {
         "adapter": False,
         "merged": merge,
         "model": type(model).__name__,
@@ -121,6 +121,11 @@ def _prepare_model(source: Path, out: Path, dtype: str | None, merge: bool, toke
         "dtype": str(model.dtype).removeprefix("torch."),
         "rounded": loaded not in HALVES and model.dtype in HALVES,
     }
+    if merge:
+        expected = probe_logits(model, processor)
+        del model  # there may not be room for two
+        check_logits(expected, *load_idc(out), "the saved model")
+    return facts
 
 
 def _prepare_adapter(source: Path, out: Path, dtype: str | None, token: str | None) -> dict[str, Any]:

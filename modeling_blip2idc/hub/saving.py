@@ -7,16 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from transformers import Blip2ForConditionalGeneration, InstructBlipForConditionalGeneration
-
 from ..loading.load import EMBEDDED, EMBEDDED_NAME
-from ..pipeline_blip2idc import ImageDifferenceCaptioningPipeline
+from ..loading.lora import stock_mapping
+from ..pipeline_blip2idc import CAPTIONERS, ImageDifferenceCaptioningPipeline
 
 CODE_KEYS = ("auto_map", "custom_pipelines")
-STOCK_CLASSES = {
-    "Blip2IDCForConditionalGeneration": Blip2ForConditionalGeneration,
-    "InstructBlipIDCForConditionalGeneration": InstructBlipForConditionalGeneration,
-}
 
 
 def export_remote_code(model, processor, folder: str | os.PathLike, **kwargs) -> None:
@@ -40,7 +35,7 @@ def export_remote_code(model, processor, folder: str | os.PathLike, **kwargs) ->
     """
     if hasattr(model, "merge_and_unload"):
         raise ValueError("The model has an adapter: export model.merge_and_unload(), or save the adapter on its own.")
-    if type(model).__name__ not in STOCK_CLASSES:
+    if type(model).__name__ not in {ours.__name__ for ours, _ in CAPTIONERS.values()}:
         raise ValueError(f"A {type(model).__name__} has no code to export: load it again with load_idc.")
     pipe = ImageDifferenceCaptioningPipeline(model=model, processor=processor, device=model.device)
     pipe.save_pretrained(folder, **kwargs)
@@ -124,8 +119,7 @@ def name_base(folder: str | os.PathLike, base: str | os.PathLike, revision: str 
     elif revision is not None:
         values["revision"] = revision
     values["base_model_name_or_path"] = os.fspath(base)
-    if stock := STOCK_CLASSES.get((values.get("auto_mapping") or {}).get("base_model_class")):
-        values["auto_mapping"] = {"base_model_class": stock.__name__, "parent_library": stock.__module__}
+    values["auto_mapping"] = stock_mapping(values.get("auto_mapping"))
     if isinstance(values.get("target_modules"), list):
         values["target_modules"].sort()  # peft has a set; the file is the same every time
     _write_json(file, values)

@@ -33,10 +33,15 @@ class PortableLoraConfig(LoraConfig):
     """A `LoraConfig` whose file names the stock model class, which `AutoPeftModel` can import everywhere."""
 
     def save_pretrained(self, save_directory, auto_mapping_dict: dict | None = None, **kwargs):
-        stock = {ours.__name__: ours.__bases__[-1] for ours, _ in CAPTIONERS.values()}
-        if auto_mapping_dict is not None and (base := stock.get(auto_mapping_dict["base_model_class"])):
-            auto_mapping_dict = {"base_model_class": base.__name__, "parent_library": base.__module__}
-        super().save_pretrained(save_directory, auto_mapping_dict=auto_mapping_dict, **kwargs)
+        super().save_pretrained(save_directory, auto_mapping_dict=stock_mapping(auto_mapping_dict), **kwargs)
+
+
+def stock_mapping(auto_mapping: dict | None) -> dict | None:
+    """An adapter's `auto_mapping` with the stock class in place of ours; another one as it is."""
+    stock = {ours.__name__: ours.__bases__[-1] for ours, _ in CAPTIONERS.values()}
+    if base := stock.get((auto_mapping or {}).get("base_model_class")):
+        return {"base_model_class": base.__name__, "parent_library": base.__module__}
+    return auto_mapping
 
 
 def lora_config(
@@ -130,4 +135,4 @@ def _patterns(towers: str | Iterable[str], targets: str) -> dict[str, str]:
     return {tower: _PATTERNS[targets][tower] for tower in TOWERS if tower in towers}
 
 
-__all__ = ["TARGETS", "TOWERS", "check_towers", "count_trainable", "lora_config"]
+__all__ = ["TARGETS", "TOWERS", "check_towers", "count_trainable", "lora_config", "stock_mapping"]

@@ -316,6 +316,21 @@ def test_a_merge_that_changes_the_logits_is_refused(adapter, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_in_16_bits_a_lost_matrix_is_seen(tmp_path, monkeypatch):
+    """All is compared in float32, where rounding hides nothing."""
+    model, processor = tiny_pair()
+    folder, *_ = adapter_of(tmp_path, (model.bfloat16(), processor))
+    weights = load_file(merge(folder, tmp_path / "merged") / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
+
+    def lose(model):
+        next(p for name, p in model.named_parameters() if "lora_B" in name).data.zero_()
+
+    monkeypatch.setattr(merging, "_untie", lose)
+    with pytest.raises(ValueError, match="the merged model has other logits"):
+        merge(folder, tmp_path / "out")
+
+
 def _spoil(folder):
     weights = load_file(folder / "model.safetensors")
     save_file({name: 1.1 * weights[name] for name in weights}, folder / "model.safetensors", {"format": "pt"})
