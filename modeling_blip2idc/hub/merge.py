@@ -31,8 +31,8 @@ NOT_STOCK = ("model_type", "no_change_captions", "auto_map", "custom_pipelines",
 # A stock processor does not read these and `load_idc` does, so that a merged model comes back with its canvas.
 CANVAS_OPTIONS = ("concat_axis", "draft", "stop_token", "prompt")
 # The largest difference of a logit, in standard deviations of the logits, that is put down to rounding. Measured in
-# float32 with random models of 2 and 16 layers: 1e-6 to 6e-4 of a merge of LoRA and DoRA, 3.8e-3 and more where one
-# lora_B of an adapter was lost. In bfloat16 a merge makes 0.01 to 1.5, and hides a loss; so nothing is compared there.
+# float32 with random models of 2 and 16 layers: 1e-6 to 6e-4 of a merge of LoRA and DoRA (6e-6 at the size of
+# OPT-2.7b), 3.8e-3 and more where one lora_B was lost. In bfloat16 a merge makes 0.01 to 1.5, which hides a loss.
 TOLERANCE = 1e-3
 
 # For servers that speak chat: BOS and what the user wrote, which is nothing. (Theirs for BLIP-2 writes
@@ -58,7 +58,7 @@ def merge(
     its base, with a card. Then reads it back with the stock class, and compares the logits of one fixed input with
     those from before. `out` is complete or not there.
 
-    All is computed on the CPU in float32 (15 GB of memory for OPT-2.7b), and rounded to `dtype` at the end.
+    All is computed on the CPU in float32 (19 GB of memory for OPT-2.7b), and rounded to `dtype` at the end.
 
     Args:
         model_id (`str` or `os.PathLike`):

@@ -1,5 +1,6 @@
 """What is published is put together in a folder of its own: files are written anew, and only named ones are copied."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -61,7 +62,7 @@ def prepare_upload(
     adapter = (source / "adapter_config.json").is_file()
     if merge and not adapter:
         raise ValueError(f"{source} has no adapter to merge: it is a whole model already")
-    check_weights(source)
+    check_files(source)
     facts = _prepare_adapter(source, out, dtype, token) if adapter and not merge else _prepare_model(
         source, out, dtype, merge, token
     )  # fmt: skip
@@ -71,9 +72,10 @@ def prepare_upload(
     return facts
 
 
-def check_weights(folder: Path) -> None:
+def check_files(folder: Path) -> None:
     """
-    Refuses files of weights that are pickles, or that are shorter or longer than their header says.
+    Refuses files of weights that are pickles, or that are shorter or longer than their header says; and configurations
+    that are damaged, of which most errors of transformers do not name the file.
 
     Args:
         folder (`pathlib.Path`):
@@ -94,6 +96,12 @@ def check_weights(folder: Path) -> None:
                 pass
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{file} is damaged, or not whole ({error})") from error
+    for file in sorted([*folder.glob("*config.json"), *folder.glob("tokenizer.json")]):
+        try:
+            if not isinstance(json.loads(file.read_text(encoding="utf-8")), dict):
+                raise ValueError("it is not a JSON object")
+        except ValueError as error:
+            raise ValueError(f"{file} is damaged ({error})") from error
 
 
 def _prepare_model(source: Path, out: Path, dtype: str | None, merge: bool, token: str | None) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def refusals(folders):
         "No such folder: ": [folders / "nowhere", "ann/no"],
         "the token may not write there": [folders / "ours", "bob/theirs"],
         "report.json is damaged: a value in the report": [report, "ann/bad"],
-        "config.json' is not a valid JSON file": [no_config, "ann/bad"],
+        "config.json is damaged (": [no_config, "ann/bad"],
         "maximum length is 96: 'ann/bad name'": [folders / "ours", "ann/bad name", "--dry_run"],
         "with HTTP status 500": [folders / "ours", "ann/down"],
         "model.safetensors is damaged, or not whole": [cut, "ann/bad"],

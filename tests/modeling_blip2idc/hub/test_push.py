@@ -293,6 +293,15 @@ def test_damaged_weights_are_named(folders, tmp_path, kind):
         push_folder(folder, "ann/x", token="ann-write", dry_run=True)
 
 
+@pytest.mark.parametrize("name", ["config", "generation_config", "processor_config", "tokenizer", "tokenizer_config"])
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_damaged_configurations_are_named(folders, tmp_path, name, text):
+    folder = shutil.copytree(folders / "ours", tmp_path / "ours")
+    (folder / f"{name}.json").write_text(text)
+    with pytest.raises(ValueError, match=f"ours/{name}.json is damaged"):
+        push_folder(folder, "ann/x", token="ann-write", dry_run=True)
+
+
 @pytest.mark.parametrize(("key", "value"), [("about", 3), ("scores", []), ("about", {"train_data": 3})])
 def test_values_of_a_report(folders, tmp_path, key, value):
     folder = shutil.copytree(folders / "ours", tmp_path / "ours")
