@@ -1,13 +1,69 @@
 """Muon for the matrices, AdamW for the rest, as one optimizer: for training a small model from scratch."""
 
+import math
+import time
 from collections.abc import Callable, Iterable
+from functools import cache
 
 import torch
+
+STEPS, COEFFICIENTS = 5, (3.4445, -4.7750, 2.0315)  # of Newton and Schulz's iteration, as in `torch.optim.Muon`
+
+
+@cache
+def bfloat16_is_fast() -> bool:
+    """Whether this CPU multiplies matrices faster in bfloat16, which it may have to emulate, than in float32."""
+
+    def seconds(dtype):
+        matrix, taken = torch.ones(128, 128, dtype=dtype), []
+        for _ in range(5):  # the first one warms up
+            began = time.perf_counter()
+            matrix @ matrix
+            taken.append(time.perf_counter() - began)
+        return min(taken)
+
+    return seconds(torch.bfloat16) < seconds(torch.float32)
+
+
+class Muon(torch.optim.Muon):
+    """
+    `torch.optim.Muon` with `adjust_lr_fn="match_rms_adamw"` that orthogonalises in float32 on a CPU on which bfloat16
+    is slower. A resumed run keeps the dtype that its first part had.
+    """
+
+    def __init__(self, params, lr: float, weight_decay: float):
+        super().__init__(params, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+        (group,) = self.param_groups
+        group["float32"] = group["params"][0].device.type == "cpu" and not bfloat16_is_fast()
+
+    @torch.no_grad()
+    def step(self):
+        (group,) = self.param_groups
+        if not group["float32"]:
+            return super().step()
+        for parameter in group["params"]:
+            if (gradient := parameter.grad) is None:
+                continue
+            state, momentum = self.state[parameter], group["momentum"]
+            average = state.setdefault("momentum_buffer", torch.zeros_like(gradient)).lerp_(gradient, 1 - momentum)
+            update = orthogonalised(gradient.lerp(average, momentum).float())
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
+            parameter.add_(update, alpha=-0.2 * math.sqrt(max(parameter.shape)) * group["lr"])
+
+
+def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
+    """The orthogonal matrix near a matrix (`torch.Tensor` of shape `(rows, columns)`), in the matrix's dtype."""
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    wide, (a, b, c) = wide / wide.norm().clamp(min=1e-7), COEFFICIENTS
+    for _ in range(STEPS):
+        gram = wide @ wide.T
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return wide.T if matrix.shape[0] > matrix.shape[1] else wide
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
     """
-    Steps the hidden matrices with `torch.optim.Muon` and every other parameter with `torch.optim.AdamW`.
+    Steps the hidden matrices with [`Muon`] and every other parameter with `torch.optim.AdamW`.
 
     Muon (Jordan et al., 2024) orthogonalises the momentum of a matrix. On the embedded model it learns as much in two
     minutes as AdamW in five (`docs/mini.md`). A scheduler scales both learning rates alike.
@@ -18,7 +74,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         lr (`float`):
             Of AdamW.
         muon_lr (`float`):
-            Of Muon, with `adjust_lr_fn="match_rms_adamw"`.
+            Of Muon.
         weight_decay (`float`, *optional*, defaults to 0.05):
             Of matrices, in both.
         betas (`tuple[float, float]`, *optional*, defaults to `(0.9, 0.98)`):
@@ -51,9 +107,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
         self.parts = []
         if muon:
-            self.parts.append(
-                torch.optim.Muon(muon, lr=muon_lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
-            )
+            self.parts.append(Muon(muon, lr=muon_lr, weight_decay=weight_decay))
         if decayed or free:
             self.parts.append(
                 torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, eps=eps)
@@ -84,4 +138,4 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self._share_groups()
 
 
-__all__ = ["MuonWithAdamW"]
+__all__ = ["Muon", "MuonWithAdamW"]
