@@ -122,10 +122,6 @@ class TestResult:
         assert own.concat_axis == "horizontal" and own.stop_token == "\n"
         assert (again.generation_config.max_new_tokens, again.generation_config.num_beams) == (9, 2)
 
-    def test_an_empty_folder_is_filled(self, old, base, tmp_path):
-        (tmp_path / "new").mkdir()
-        assert load_idc(import_adapter(old, tmp_path / "new", base)[0])
-
 
 class TestBase:
     def test_the_released_one_is_the_default(self, old, tmp_path, monkeypatch):
@@ -330,15 +326,6 @@ class TestRefused:
         (tmp_path / "bert").mkdir()
         (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
         self.refused(old, tmp_path / "bert", "is a 'bert', neither BLIP-2 nor InstructBLIP")
-
-    def test_a_folder_with_something_in_it(self, old, base, tmp_path):
-        (tmp_path / "full").mkdir()
-        (tmp_path / "full" / "mine.txt").write_text("kept")
-        with pytest.raises(FileExistsError, match="full is not empty"):
-            import_adapter(old, tmp_path / "full", base)
-        assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
-        with pytest.raises(FileExistsError, match="mine.txt is a file"):
-            import_adapter(old, tmp_path / "full" / "mine.txt", base)
 
     def test_errors_are_one_line_and_status_1(self, old, base, tmp_path, weights, capsys):
         torch.save({**weights, "x": Runs(tmp_path / "executed")}, old / "adapter_model.bin")

@@ -7,18 +7,14 @@ import struct
 import numpy as np
 import pytest
 import torch
-from peft import get_peft_model, get_peft_model_state_dict
+from peft import get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import Blip2Config, OPTConfig
 
 from modeling_blip2idc import (
-    Blip2IDCConfig,
-    Blip2IDCForConditionalGeneration,
     ImageDifferenceCaptioningPipeline,
     load_idc,
     lora_config,
 )
-from modeling_blip2idc.hub.import_adapter import convert, empty_model, read_adapter
 from modeling_blip2idc.hub.merge import merge
 from modeling_blip2idc.hub.model_card import is_generated
 from modeling_blip2idc.hub.push import push as push_folder
@@ -309,32 +305,3 @@ def test_values_of_a_report(folders, tmp_path, key, value):
     (folder / "report.json").write_text(json.dumps({**report, key: value}))
     with pytest.raises(ValueError, match="report.json is damaged"):
         push_folder(folder, "ann/x", token="ann-write", dry_run=True)
-
-
-def test_the_size_at_the_released_geometry(tmp_path):
-    """Below 13 MB: rank 8 on every Q, K and V of the BLIP-2 with OPT-2.7b, whose weights are nowhere needed."""
-    text = OPTConfig(
-        vocab_size=50304, hidden_size=2560, num_hidden_layers=32, ffn_dim=10240, num_attention_heads=32,
-        word_embed_proj_dim=2560,
-    )  # fmt: skip
-    _, processor = tiny_pair()
-    config = Blip2Config(text_config=text.to_dict(), image_token_index=processor.image_token_id)
-    for part in (config, processor):
-        part.save_pretrained(tmp_path / "base")
-    with torch.device("meta"):
-        model = get_peft_model(Blip2IDCForConditionalGeneration(Blip2IDCConfig(**config.to_dict())), lora_config())
-    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
-    (tmp_path / "adapter").mkdir()
-    model.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
-    model.peft_config["default"].save_pretrained(str(tmp_path / "adapter"))
-    save_file(
-        {name: torch.rand(tensor.shape) for name, tensor in weights.items()},
-        tmp_path / "adapter" / "adapter_model.safetensors",
-        metadata={"format": "pt"},
-    )
-    weights = read_adapter(tmp_path / "adapter", empty_model(tmp_path / "base")[0])
-    rounded = convert(weights, None)
-    assert sum(tensor.numel() for tensor in rounded.values()) == 6_414_336
-    assert {tensor.dtype for tensor in rounded.values()} == {torch.bfloat16}
-    save_file(rounded, tmp_path / "rounded.safetensors")
-    assert 2 * 6_414_336 < (tmp_path / "rounded.safetensors").stat().st_size < 12.9e6
