@@ -176,9 +176,8 @@ def push(
         print(*(f"{size:>14,}  {name}" for name, size in done.files.items()), sep="\n")
         print(f"{total:>14,}  bytes in {len(done.files)} files would go to {done.repo}")
     else:
-        print(
-            *done.notes, f"{constants.ENDPOINT}/{done.repo}: {len(done.files)} files, {total / 1e6:.2f} MB", sep="\n"
-        )
+        where = f"{constants.ENDPOINT}/{done.repo}"
+        print(*done.notes, f"{where}: {len(done.files)} files, {total / 1e6:.2f} MB", sep="\n")
 
 
 @app.command("push-space")
@@ -258,16 +257,7 @@ def canvas(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """
-    Run the command.
-
-    Args:
-        argv (`list[str]`, *optional*, defaults to `sys.argv[1:]`):
-            Its arguments.
-
-    Returns:
-        `int`: the exit status. What goes wrong is one line on stderr; with `--json`, also one of stdout.
-    """
+    """Run the command; returns the exit status. What goes wrong is a line on stderr and, with `--json`, on stdout."""
     argv = sys.argv[1:] if argv is None else argv
     # By default torch's threads spin while they wait, on cores that others need; settled when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

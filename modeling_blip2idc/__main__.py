@@ -1,6 +1,4 @@
-"""
-`python -m modeling_blip2idc` is `blip2idc`, some seconds slower: Python imports the package, and with it torch, first.
-"""
+"""`python -m modeling_blip2idc` is `blip2idc`, some seconds slower: Python imports the package, and torch, first."""
 
 import os
 import sys

@@ -71,8 +71,7 @@ class Batches:
         function (`Callable`):
             Takes a list of items and returns as many results. A result that is an exception is raised to the one
             who asked. Only one thread of this object's own calls it.
-        max_batch_size (`int`):
-            Most items of a call.
+        max_batch_size (`int`): most items of a call.
     """
 
     def __init__(self, function: Callable[[list], Sequence], max_batch_size: int):
@@ -113,10 +112,8 @@ class Captioners:
     Args:
         models (`Iterable[str]`, *optional*, defaults to `()`):
             Hub ids or folders of models or adapters. The embedded model is offered behind them.
-        device (`str`, *optional*):
-            Where they run; by default a GPU if there is one.
-        max_batch_size (`int`, *optional*, defaults to 32):
-            Pairs at a time.
+        device (`str`, *optional*): where they run; by default a GPU if there is one.
+        max_batch_size (`int`, *optional*, defaults to 32): pairs at a time.
     """
 
     def __init__(self, models: Iterable[str] = (), device: str | None = None, max_batch_size: int = 32):
@@ -138,17 +135,10 @@ class Captioners:
 
     def __call__(self, before: str | None, after: str | None, name: str | None = None) -> Answer:
         """
-        Say what changed; to be called from many threads.
-
-        Args:
-            before, after (`str`): paths of the images.
-            name (`str`, *optional*): of the model, one of `names`; by default the first.
-
-        Returns:
-            [`Answer`]
+        Say what changed between the images at two paths; to be called from many threads.
 
         Raises:
-            `ImageLoadError`: if an image cannot be used; [`CaptionError`] if the model cannot.
+            `ImageLoadError`: if an image cannot be used; [`CaptionError`] if the model, by default the first, cannot.
         """
         return self._batches[name or self.names[0]]((read_image(before, "before"), read_image(after, "after")))
 
@@ -166,10 +156,7 @@ class Captioners:
             return [CaptionError(f"The model {name} cannot be loaded{why}")] * len(pairs)
         try:
             return describe(loaded[0], pairs, name)
-        except (
-            RuntimeError,
-            ArithmeticError,
-        ) as error:  # no memory for so many, logits not finite
+        except (RuntimeError, ArithmeticError) as error:  # no memory for so many, logits not finite
             if len(pairs) == 1:
                 return [CaptionError(f"The model {name} failed: {_public(error, model, name)}")]
             return [self._answer(name, model, loaded, [pair])[0] for pair in pairs]
@@ -182,17 +169,7 @@ def _public(error: Exception, model: str | None, name: str) -> str:
 
 
 def describe(pipe: Callable, pairs: Sequence[tuple[Image.Image, Image.Image]], name: str) -> list[Answer]:
-    """
-    Caption pairs, and find where it changed.
-
-    Args:
-        pipe ([`ImageDifferenceCaptioningPipeline`]): with the model.
-        pairs (`Sequence` of two `PIL.Image.Image` each): go through the model together.
-        name (`str`): of the model.
-
-    Returns:
-        `list[Answer]`: one per pair.
-    """
+    """Caption pairs, which go through the model of the pipeline together, and find where each changed."""
     said = [best for best, *_ in pipe(list(pairs), batch_size=len(pairs))]
     # a map has a highest point even where next to nothing is relevant
     some = [i for i, best in enumerate(said) if best["changed"] and best["generated_text"].strip()]
@@ -209,14 +186,8 @@ def describe(pipe: Callable, pairs: Sequence[tuple[Image.Image, Image.Image]], n
 
 def same_frame(before: Image.Image, after: Image.Image) -> tuple[Image.Image, Image.Image]:
     """
-    Two images in one size, to swipe one against the other.
-
-    Args:
-        before, after (`PIL.Image.Image`): RGB.
-
-    Returns:
-        `tuple`: the same place in both at the same place. Images of one shape are scaled to the larger one; others
-        are put in the middle of a gray frame that holds both.
+    Two RGB images in one size, to swipe one against the other. Images of one shape are scaled to the larger one;
+    others are put in the middle of a gray frame that holds both.
     """
     if before.size == after.size:
         return before, after
@@ -228,8 +199,8 @@ def same_frame(before: Image.Image, after: Image.Image) -> tuple[Image.Image, Im
 
 
 def write_images(images: Sequence[Image.Image], folder: str | os.PathLike) -> list[str]:
-    """Write images as new files of a folder, which is made if there is none; returns their paths."""
-    os.makedirs(folder, exist_ok=True)
+    """Write images as new files of a folder; returns their paths."""
+    os.makedirs(folder, exist_ok=True)  # it goes when it is old
     paths = [os.path.join(folder, f"{uuid.uuid4().hex}.jpg") for _ in images]
     for image, path in zip(images, paths, strict=True):
         image.save(path, **JPEG)

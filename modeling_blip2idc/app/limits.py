@@ -30,7 +30,7 @@ def read_image(path: str | os.PathLike | None, side: str) -> Image.Image:
         side (`str`): what messages call it, `"before"` or `"after"`.
 
     Returns:
-        `PIL.Image.Image`: upright, RGB, and no longer than `SHOWN` pixels on either side.
+        `PIL.Image.Image`: upright, RGB, at most `SHOWN` pixels on either side.
 
     Raises:
         `ImageLoadError`: if it is missing, larger than the limits or not an image; without the path.
@@ -62,18 +62,13 @@ class RequestError(ValueError):
 def check_request(values: Sequence, models: Sequence[str], folder: str | os.PathLike) -> list:
     """
     Check what came as the page's two images and its model, before gradio looks at it: gradio fetches what has a URL
-    for its path, and answers with a stack trace, or nothing, to what it cannot use.
-
-    Args:
-        values (`Sequence`): as they were sent.
-        models (`Sequence[str]`): names of those that are here.
-        folder (`str` or `os.PathLike`): where uploads are.
+    for its path, and answers with a stack trace, or nothing, to what it cannot use. `folder` is where uploads are.
 
     Returns:
-        `list`: the values without anything that is not needed.
+        `list`: two uploads, or `None`, and one of the models, or `None`, without anything that is not needed.
 
     Raises:
-        `RequestError`: if they are not two uploads, or `None`, and one of the models, or `None`.
+        `RequestError`: if they are something else.
     """
     if len(values) < len(NAMES):
         raise RequestError(f"{len(values)} values instead of 3: {', '.join(NAMES)} (null: the first model).")
@@ -103,16 +98,12 @@ class RequestLimits:
     """
     ASGI middleware for what every request must keep to: a body is not larger than what the page needs, no URL goes
     through this server, and nothing is recorded, which would give anybody's video to ffmpeg.
-
-    Args:
-        app (`Callable`): the application.
     """
 
     def __init__(self, app: Callable):
         self._app = app
 
     async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
-        """Answer a request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         path = scope["path"].rstrip("/")
@@ -144,7 +135,8 @@ class RequestLimits:
 
 
 async def _say(send: Callable, status: int, text: str) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+    length = (b"content-length", b"%d" % len(text))
+    headers = [(b"content-type", b"text/plain"), length, (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": text.encode()})
 

@@ -57,12 +57,9 @@ def build(
     Args:
         models (`Iterable[str]`, *optional*, defaults to `()`):
             Hub ids or folders of models or adapters to choose from, besides the embedded one.
-        device (`str`, *optional*):
-            Where they run; by default a GPU if there is one.
-        max_batch_size (`int`, *optional*, defaults to 32):
-            Waiting pairs that go through a model together.
-        queue_size (`int`, *optional*, defaults to 64):
-            Pairs that may wait; whoever comes then is told to come back.
+        device (`str`, *optional*): where they run; by default a GPU if there is one.
+        max_batch_size (`int`, *optional*, defaults to 32): waiting pairs that go through a model together.
+        queue_size (`int`, *optional*, defaults to 64): pairs that may wait; whoever comes then is told to come back.
 
     Returns:
         `gradio.Blocks`: to be given to [`serve`].
@@ -159,20 +156,13 @@ def serve(page: Any, host: str | None = None, port: int | None = None, block: bo
     hardly knows IPv6.) Behind a reverse proxy, `GRADIO_ROOT_PATH` says where it is shown, as gradio does it.
 
     Args:
-        page (`gradio.Blocks`):
-            From [`build`].
-        host (`str`, *optional*):
-            Address to listen on; by default `GRADIO_SERVER_NAME`, or 127.0.0.1.
-        port (`int`, *optional*):
-            0 is any that is free; by default `GRADIO_SERVER_PORT`, or 7860.
-        block (`bool`, *optional*, defaults to `True`):
-            Do not return until Ctrl-C.
+        page (`gradio.Blocks`): from [`build`].
+        host (`str`, *optional*): address to listen on; by default `GRADIO_SERVER_NAME`, or 127.0.0.1.
+        port (`int`, *optional*): 0 is any that is free; by default `GRADIO_SERVER_PORT`, or 7860.
+        block (`bool`, *optional*, defaults to `True`): do not return until Ctrl-C.
 
     Returns:
         `str`: the page's address.
-
-    Raises:
-        `OSError`: if the address cannot be listened on.
     """
     import uvicorn
     from fastapi import FastAPI
@@ -214,8 +204,7 @@ def serve(page: Any, host: str | None = None, port: int | None = None, block: bo
     if not block:
         print(f"The page is at {address}", flush=True)
         return address
-    if threading.current_thread() is threading.main_thread():  # SIGTERM is what systemd, containers and Spaces send
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what systemd, containers and Spaces send
     try:
         print(f"The page is at {address} (Ctrl-C ends it)", flush=True)
         thread.join()
@@ -229,16 +218,7 @@ def serve(page: Any, host: str | None = None, port: int | None = None, block: bo
 
 
 def space_models(default: str = "") -> list[str]:
-    """
-    The models that a Space offers.
-
-    Args:
-        default (`str`, *optional*, defaults to `""`):
-            Names with commas between, where the variable `BLIP2IDC_MODELS` is not set.
-
-    Returns:
-        `list[str]`: for [`build`].
-    """
+    """The models that a Space offers: names with commas between in `BLIP2IDC_MODELS`, or `default` without it."""
     names = os.environ.get("BLIP2IDC_MODELS", default).split(",")
     return [name.strip() for name in names if name.strip()]
 

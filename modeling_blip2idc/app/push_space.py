@@ -64,22 +64,14 @@ python app.py
 """
 
 
-def push_space(
-    repo: str,
-    models: Sequence[str] = (),
-    token: str | None = None,
-    private: bool | None = None,
-) -> str:
+def push_space(repo: str, models: Sequence[str] = (), token: str | None = None, private: bool | None = None) -> str:
     """
     Uploads the page to a Space, in one commit; in none, if nothing changed.
 
     Args:
-        repo (`str`):
-            Name of the Space, which is made if there is none; the account's own without a slash.
-        models (`Sequence[str]`, *optional*):
-            Hub ids of models and adapters to choose from, beside the embedded model.
-        token, private (*optional*):
-            As for [`publish`].
+        repo (`str`): name of the Space, which is made if there is none; the account's own without a slash.
+        models (`Sequence[str]`, *optional*): Hub ids of models and adapters to choose from, beside the embedded model.
+        token, private (*optional*): as for [`publish`].
 
     Returns:
         `str`: the Space's full name.
@@ -95,8 +87,7 @@ def push_space(
     name = claim_repo(repo, token, private, repo_type="space")
     with tempfile.TemporaryDirectory() as folder:
         compose_space(folder, models)
-        # what an older version had, and this one has not
-        old = [f"{PACKAGE.name}/*"]
+        old = [f"{PACKAGE.name}/*"]  # what an older version had, and this one has not
         return publish(folder, name, token, private, repo_type="space", commit_message="The page", replace=old)
 
 
@@ -105,20 +96,17 @@ def compose_space(folder: str | os.PathLike, models: Sequence[str] = ()) -> None
     Writes what the Space needs: `app.py`, `README.md`, `requirements.txt` and the package.
 
     Args:
-        folder (`str` or `os.PathLike`):
-            To write to; made if there is none.
-        models (`Sequence[str]`, *optional*):
-            As for [`push_space`].
+        folder (`str` or `os.PathLike`): to write to; made if there is none.
+        models (`Sequence[str]`, *optional*): as for [`push_space`].
 
     Raises:
-        `ValueError`: a model is none that a Space can load, or this package is not installed.
+        `ValueError`: a model is none that a Space can load, or the package or gradio is not installed.
     """
     check_models(models)
     core, gradio, version = _requirements()
-    folder = Path(folder)
     skipped = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
-    shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=skipped, dirs_exist_ok=True)
-    said = "Models to choose from: " + ", ".join(f"`{model}`" for model in models) + "." if models else ""
+    shutil.copytree(PACKAGE, Path(folder, PACKAGE.name), ignore=skipped, dirs_exist_ok=True)
+    said = f"Models to choose from: {', '.join(f'`{model}`' for model in models)}." if models else ""
     card = README.format(
         gradio=gradio,
         python=re.search(r">=\s*([\d.]+)", importlib.metadata.metadata(DISTRIBUTION)["Requires-Python"])[1],
@@ -129,20 +117,11 @@ def compose_space(folder: str | os.PathLike, models: Sequence[str] = ()) -> None
     )
     texts = {"app.py": APP.format(models=",".join(models)), "README.md": card, "requirements.txt": core}
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        Path(folder, name).write_text(text, encoding="utf-8")
 
 
 def check_models(models: Sequence[str]) -> None:
-    """
-    Refuses what no Space could load.
-
-    Args:
-        models (`Sequence[str]`):
-            As for [`push_space`].
-
-    Raises:
-        `ValueError`: one is a folder of this machine, no Hub id, or there twice.
-    """
+    """Refuses (`ValueError`) what no Space could load: a folder of this machine, no Hub id, or a name given twice."""
     for place, model in enumerate(models):
         if os.path.exists(model):
             raise ValueError(
@@ -156,18 +135,7 @@ def check_models(models: Sequence[str]) -> None:
 
 
 def describe_space(repo: str, models: Sequence[str] = ()) -> str:
-    """
-    What [`push_space`] would upload.
-
-    Args:
-        repo, models: as for [`push_space`].
-
-    Returns:
-        `str`: the files with their sizes in bytes, and the card.
-
-    Raises:
-        `ValueError`: as [`push_space`] does without the Hub.
-    """
+    """What [`push_space`] would upload, as text: the files with their sizes in bytes, and the card."""
     validate_repo_id(repo)
     with tempfile.TemporaryDirectory() as folder:
         compose_space(folder, models)
@@ -193,18 +161,11 @@ def _check_on_hub(model: str, token: str | None) -> None:
 def _requirements() -> tuple[str, str, str]:
     """The lines of requirements.txt, a version of gradio, and the one of this package."""
     try:
-        version, needed = importlib.metadata.version(DISTRIBUTION), importlib.metadata.requires(DISTRIBUTION) or []
-    except importlib.metadata.PackageNotFoundError:
-        raise ValueError(f"{DISTRIBUTION} is not installed: `pip install .` in its folder") from None
-    core = sorted(line for line in needed if "extra ==" not in line)
-    try:
+        needed, version = importlib.metadata.requires(DISTRIBUTION), importlib.metadata.version(DISTRIBUTION)
         gradio = importlib.metadata.version("gradio")
-    except importlib.metadata.PackageNotFoundError:
-        least = next(re.search(r">=([\d.]+)", line)[1] for line in needed if line.startswith("gradio"))
-        gradio = least + ".0" * (2 - least.count("."))
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ValueError(f"{error.name} is not installed: `pip install '.[app]'` in the project's folder") from error
+    core = sorted(line for line in needed if "extra ==" not in line)
     # gradio 6 does not take the next pillow
     core = [f"{line},<13" if re.match(r"pillow\b", line) else line for line in core]
     return "".join(f"{line}\n" for line in core), gradio, version
-
-
-__all__ = ["check_models", "compose_space", "push_space"]

@@ -21,13 +21,7 @@ COLUMNS = ("id", "before", "after", "generated_text", "score", "changed", "error
 def load_pipeline(
     model: str | None, revision: str | None, device: str | None, dtype: str | None, **options: Any
 ) -> ImageDifferenceCaptioningPipeline:
-    """
-    The pipeline that the options ask for, of which `None` is the default.
-
-    Raises:
-        `WrongUse`: if there is no such device.
-        `OSError`, `ValueError`: if the model cannot be loaded.
-    """
+    """The pipeline that the options ask for, of which `None` is the default."""
     logging.set_verbosity_error()
     bars_wanted = not are_progress_bars_disabled()
     logging.disable_progress_bar()  # of loading weights, which is also shown where nobody watches
@@ -54,17 +48,12 @@ def caption_pairs(
     heatmap: str | None,
 ) -> int:
     """
-    Write captions as they come. Pairs that cannot be read are named on stderr, and the others are kept; JSON and
-    tables have them, too, with the column `error`.
+    Write captions as they come. Pairs that cannot be read are named on stderr; JSON and tables have them, too, with
+    the column `error`.
 
     Args:
-        pipe ([`ImageDifferenceCaptioningPipeline`], *optional*): not needed without pairs.
         pairs, problems, single: from [`~cli.pairs.collect_pairs`].
-        batch_size (`int`): pairs at a time.
-        as_json (`bool`): write JSON, a line per pair.
-        output (`str`, *optional*):
-            The file to write; by default stdout. Until the end, or if there is none, it is NAME.partial.EXT.
-        heatmap (`str`, *optional*): the picture to draw of a single pair.
+        output (`str`, *optional*): the file to write, NAME.partial.EXT until the end; by default stdout.
 
     Returns:
         `int`: number of pairs that failed.

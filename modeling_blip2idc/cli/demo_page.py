@@ -28,15 +28,7 @@ def check_outputs(files: dict[str, str | None]) -> None:
 
 
 def run_demo(pipe: Any, model: str, out: str, picture: str | None) -> None:
-    """
-    Caption the bundled pairs, print a table and write the page.
-
-    Args:
-        pipe ([`ImageDifferenceCaptioningPipeline`]): the captioner.
-        model (`str`): what the page calls it.
-        out (`str`): the page.
-        picture (`str`, *optional*): a picture of pairs and captions.
-    """
+    """Caption the bundled pairs, print a table and write the page and, where asked for, the picture."""
     rows: list[dict] = []
     captioned = caption_examples(pipe, load_examples(), batch_size=6)
     for line in table(rows.append(row) or row for row in captioned):
@@ -55,17 +47,7 @@ def run_demo(pipe: Any, model: str, out: str, picture: str | None) -> None:
 
 
 def render_page(rows: Sequence[dict], title: str, subtitle: str) -> str:
-    """
-    Pairs, captions and references as one HTML page with the images inside.
-
-    Args:
-        rows (`Sequence[dict]`): pairs as from [`~loading.examples.caption_examples`].
-        title (`str`): heading and title of the page.
-        subtitle (`str`): the line below it.
-
-    Returns:
-        `str`: the page. It follows the reader's light or dark setting, and loads nothing.
-    """
+    """Pairs as from [`~loading.examples.caption_examples`] as one HTML page that loads nothing."""
     shown = [row | {side: _shown(row[side], side) for side in ("before", "after")} for row in rows]
     environment = Environment(autoescape=True, trim_blocks=True, keep_trailing_newline=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))

@@ -23,10 +23,8 @@ def collect_pairs(paths: list[str], heatmap: str | None = None) -> tuple[list[di
     What the paths on the command line mean.
 
     Args:
-        paths (`list[str]`):
-            Two images; a folder of pairs, or one of first and one of second images; or a table of pairs.
-        heatmap (`str`, *optional*):
-            The picture that is drawn of two images.
+        paths (`list[str]`): two images; a folder of pairs, or one of first and one of second images; or a table.
+        heatmap (`str`, *optional*): the picture that is drawn of two images.
 
     Returns:
         `tuple`: pairs, with `before`, `after` (`str`) and maybe `id` and `prompt`; what is no pair, with `id` and
@@ -69,12 +67,6 @@ def find_pairs(folder: str | Path, after_folder: str | Path | None = None) -> tu
     - `folder` and `after_folder`, with the same names in both.
 
     Subfolders win where a folder has both. Nothing is opened: whether a file holds an image shows later.
-
-    Args:
-        folder (`str` or `Path`):
-            The folder of pairs; with `after_folder`, the one of the first images.
-        after_folder (`str` or `Path`, *optional*):
-            The folder of the second images.
 
     Returns:
         `tuple`: the pairs, sorted by `id`; and `id` and `error` of each file whose partner is missing or ambiguous.
@@ -120,9 +112,6 @@ def read_table(path: str | Path) -> tuple[list[dict], list[dict]]:
 
     Returns:
         `tuple`: the pairs; and `id` and `error` of each row that is no pair.
-
-    Raises:
-        `WrongUse`: if there is no such file, it is not such a table, or it has no row.
     """
     path = Path(path)
     try:

@@ -53,7 +53,7 @@ def write_canvas(
 
     Args:
         before, after (image): anything that `load_image` reads.
-        out (`str` or `os.PathLike`): the picture, `.png`; one that is there is replaced.
+        out (`str` or `os.PathLike`): the picture, a `.png`.
         model_id (`str` or `os.PathLike`, *optional*):
             Hub id or folder of the model or adapter whose canvas it is, by default the embedded model's. Its weights
             are not read.
@@ -61,11 +61,6 @@ def write_canvas(
 
     Returns:
         `tuple`: the canvas, and its axis, `"vertical"` or `"horizontal"`.
-
-    Raises:
-        `WrongUse`: if `out` is not a `.png`.
-        `OSError`: if there is no such model, or `out` cannot be written; an [`ImageLoadError`] if an image cannot be
-            used.
     """
     if Path(out).suffix.lower() != ".png":
         raise WrongUse(f"{out}: the canvas is written as a .png; other formats would change its pixels.")
@@ -86,12 +81,6 @@ def write_heatmap(pipe: Any, before: Any, after: Any, said: dict[str, Any], out:
     """
     Draw where it changed: both images side by side under their relevance maps. Where the caption says that nothing
     did, the images are drawn as they are: a map has a highest point even where next to nothing is relevant.
-
-    Args:
-        pipe ([`ImageDifferenceCaptioningPipeline`]): with the model.
-        before, after (image): anything that `load_image` reads.
-        said (`dict`): what the pipeline says of them.
-        out (`str` or `os.PathLike`): the picture: .png, .jpg or .webp.
     """
     images = tuple(load_image(image) for image in (before, after))
     if said["changed"]:
@@ -99,7 +88,7 @@ def write_heatmap(pipe: Any, before: Any, after: Any, said: dict[str, Any], out:
         images = [overlay(*each) for each in zip(images, (maps.before, maps.after), strict=True)]
     width, height = sum(image.width for image in images) + GAP, max(image.height for image in images)
     sheet = Image.new("RGB", (width, height), "white")
-    sheet.paste(images[0], (0, 0))
+    sheet.paste(images[0])
     sheet.paste(images[1], (images[0].width + GAP, 0))
     with replacing(out) as beside:
         sheet.save(beside)

@@ -1,7 +1,6 @@
 """`blip2idc serve` as a process of its own."""
 
 import os
-import queue
 import signal
 import subprocess
 import sys
@@ -9,8 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
 
 from tests.support.source_tree import ROOT
 
@@ -48,47 +45,41 @@ sys.addaudithook(watch)
 """
 
 
-def _start(folder: Path, *options: str) -> subprocess.Popen:
-    """Offline, with its temporary files in `folder`."""
-    unset = ("NO_PROXY", "no_proxy")
-    environment = {
-        name: os.environ[name] for name in os.environ if not name.startswith("GRADIO_") and name not in unset
-    }
-    environment |= {"GRADIO_TEMP_DIR": str(folder / "gradio"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """The page on a free port, offline, with its temporary files in `folder` and, to choose from, a broken model."""
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text("[]")
     (folder / "watch").mkdir()
     (folder / "watch" / "sitecustomize.py").write_text(WATCH)
-    environment |= {"PYTHONPATH": os.pathsep.join([str(folder / "watch"), str(ROOT)])}
+    unset = ("NO_PROXY", "no_proxy")
+    env = {name: os.environ[name] for name in os.environ if not name.startswith("GRADIO_") and name not in unset}
+    env |= {"GRADIO_TEMP_DIR": str(folder / "gradio"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     # as in an office; it is no reason to ask a proxy for the page itself
-    environment |= {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
-    with (folder / "log.txt").open("w") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "blip2idc_cli", "serve", *options],
+    env |= {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
+    env |= {"PYTHONPATH": os.pathsep.join([str(folder / "watch"), str(ROOT)])}
+    command = [sys.executable, "-m", "blip2idc_cli", "serve", "--port", "0", "--model", str(folder / "model")]
+    log = folder / "log.txt"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            command,
             cwd=folder,
-            env=environment,
+            env=env,
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=errors,
             text=True,
             # a background job of a shell ignores Ctrl-C, and hands that on
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
-
-
-@contextmanager
-def serving(folder: Path, *options: str) -> Iterator[Server]:
-    """The page, on a free port."""
-    process = _start(folder, "--port", "0", *options)
-    lines: queue.SimpleQueue = queue.SimpleQueue()
-    threading.Thread(target=lambda: lines.put(process.stdout.readline()), daemon=True).start()
+    late = threading.Timer(120, process.kill)
+    late.start()
     try:
-        try:
-            line = lines.get(timeout=120)
-        except queue.Empty:
-            pytest.fail("the page did not start within 120 s")
-        log = folder / "log.txt"
+        line = process.stdout.readline()
+        late.cancel()
         assert line.startswith("The page is at http://127.0.0.1:"), line + log.read_text()[-3000:]
         yield Server(process, line.split()[4].rstrip("/"), log)
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        late.cancel()
+        process.kill()
+        process.wait()
         process.stdout.close()
