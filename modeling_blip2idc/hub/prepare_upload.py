@@ -114,7 +114,10 @@ def _prepare_model(source: Path, out: Path, dtype: str | None, merge: bool, toke
         export_remote_code(model, processor, out, state_dict={})
         single = source / "model.safetensors"
         for file in [single] if single.is_file() else source.glob("model*.safetensors*"):
-            _link(file, out / file.name)
+            try:
+                (out / file.name).symlink_to(file.resolve())
+            except OSError:  # not every system lets everybody
+                shutil.copyfile(file, out / file.name)
     else:
         if dtype not in (None, "keep"):
             model = model.to(getattr(torch, dtype))
@@ -177,13 +180,6 @@ def _prepare_adapter(source: Path, out: Path, dtype: str | None, token: str | No
             tensor.dtype not in HALVES and converted[name].dtype in HALVES for name, tensor in weights.items()
         ),
     }
-
-
-def _link(file: Path, there: Path) -> None:
-    try:
-        there.symlink_to(file.resolve())  # no second copy of many gigabytes
-    except OSError:  # not every system lets everybody
-        shutil.copyfile(file, there)
 
 
 __all__ = ["DTYPES", "prepare_upload"]
