@@ -11,6 +11,7 @@ import pytest
 from huggingface_hub import SpaceCard
 from packaging.requirements import Requirement
 
+from tests.support.hub_client import Client
 from tests.support.hub_server import ROOT, HubServer, run
 
 PACKAGE = ROOT / "modeling_blip2idc"
@@ -20,17 +21,14 @@ api = HfApi()
 for name, private in (("ann/one", False), ("ann/two", False), ("ann/secret", True)):
     api.create_repo(name, private=private)
 """
-
-
-# The commands of each line of its input, in one process, whose start takes seconds.
-COMMANDS = """
-import contextlib, io, json, sys
+PUSH_SPACE = """
+import contextlib, io, os, tempfile
 from blip2idc_cli import main
-for line in sys.stdin:
+tempfile.tempdir = os.getcwd()
+def function(arguments):
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = main(["push-space", *json.loads(line)])
-    print(json.dumps([status, out.getvalue(), err.getvalue()]), flush=True)
+        return main(["push-space", *arguments]), out.getvalue(), err.getvalue()
 """
 
 
@@ -49,17 +47,9 @@ def here(tmp_path_factory):
 @pytest.fixture(scope="module")
 def push_space(hub, here):
     """`blip2idc push-space`, in the folder `here`: status, output, errors."""
-    command, env = [sys.executable, "-c", COMMANDS], hub.env(here, "ann-write", TMPDIR=str(here))
-    process = subprocess.Popen(command, env=env, cwd=here, stdin=-1, stdout=-1, text=True)
-
-    def push_space(*arguments):
-        print(json.dumps(arguments), file=process.stdin, flush=True)
-        return tuple(json.loads(process.stdout.readline()))
-
-    yield push_space
-    process.stdin.close()
-    process.stdout.close()
-    process.wait(30)
+    client = Client(hub, here, PUSH_SPACE)
+    yield lambda *arguments: tuple(client(arguments=arguments)["done"])
+    client.close()
 
 
 def files(repo):

@@ -44,7 +44,6 @@ def test_the_canvas_of_the_embedded_model(pair, tmp_path, capsys):
     out = str(tmp_path / "canvas.png")
     assert main(["canvas", *pair, out]) == 0
     assert capsys.readouterr().out == f"{out}: 128x128 pixels, before above after\n"
-    assert Image.open(out).size == (128, 128) and Image.open(out).mode == "RGB"
     assert_same_pixels(out, load_idc()[1], pair)
 
 
@@ -101,7 +100,6 @@ def test_the_canvas_of_an_adapter(pair, tmp_path):
     ("args", "status", "message"),
     [
         (["a.png", "missing.png", "out.png"], 1, "after 'missing.png': no such file"),
-        (["text.png", "b.jpg", "out.png"], 1, "before 'text.png'"),
         (["a.png", "b.jpg", "out.jpg"], 2, "is written as a .png"),
         (["a.png", "b.jpg", "nowhere/out.png"], 1, "No such file or directory"),
         (["a.png", "b.jpg", "out.png", "--model", "./nothing"], 1, "No such folder"),
@@ -109,7 +107,6 @@ def test_the_canvas_of_an_adapter(pair, tmp_path):
 )
 def test_what_cannot_be_used_for_a_canvas(pair, tmp_path, monkeypatch, capsys, args, status, message):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.png").write_text("no image")
     assert main(["canvas", *args]) == status
     out, errors = capsys.readouterr()
     assert errors.startswith("blip2idc: error: ") and message in errors and errors.count("\n") == 1
