@@ -126,6 +126,7 @@ class TestResult:
 class TestBase:
     def test_the_released_one_is_the_default(self, old, tmp_path, monkeypatch):
         """By name and revision; here it cannot be had."""
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         for config in ({}, {"base_model_name_or_path": None}):
             (old / "adapter_config.json").write_text(json.dumps({**PEFT_05, **config}))
             asked = []
