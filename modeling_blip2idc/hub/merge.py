@@ -58,7 +58,7 @@ def merge(
     its base, with a card. Then reads it back with the stock class, and compares the logits of one fixed input with
     those from before. `out` is complete or not there.
 
-    All is computed on the CPU in float32 (19 GB of memory for OPT-2.7b), and rounded to `dtype` at the end.
+    All is computed on the CPU in float32 (22 GB of memory for OPT-2.7b), and rounded to `dtype` at the end.
 
     Args:
         model_id (`str` or `os.PathLike`):
