@@ -129,7 +129,7 @@ def check_models(models: Sequence[str]) -> None:
             )
         validate_repo_id(model)
         if "/" not in model:
-            raise ValueError(f"{model!r} is no model of the Hub; one is called owner/name")
+            raise ValueError(f"{model!r} is not the name of a model on the Hub, which has the form owner/name")
         if model in models[:place]:
             raise ValueError(f"{model} is there twice")
 

@@ -27,7 +27,7 @@ def collect_pairs(paths: list[str], heatmap: str | None = None) -> tuple[list[di
         heatmap (`str`, *optional*): the picture that is drawn of two images.
 
     Returns:
-        `tuple`: pairs, with `before`, `after` (`str`) and maybe `id` and `prompt`; what is no pair, with `id` and
+        `tuple`: pairs, with `before`, `after` (`str`) and maybe `id` and `prompt`; what is not a pair, with `id` and
         `error`; and whether it is one pair given by its two images.
 
     Raises:
@@ -111,7 +111,7 @@ def read_table(path: str | Path) -> tuple[list[dict], list[dict]]:
             maybe `id` (by default the row's number, from 1) and `prompt`. Other columns are ignored.
 
     Returns:
-        `tuple`: the pairs; and `id` and `error` of each row that is no pair.
+        `tuple`: the pairs; and `id` and `error` of each row that is not a pair.
     """
     path = Path(path)
     try:
