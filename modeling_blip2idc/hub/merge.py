@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers.processors import TemplateProcessing
-from torch import nn
 from transformers import (
     Blip2Config,
     Blip2ForConditionalGeneration,
@@ -18,7 +17,7 @@ from transformers import (
     InstructBlipProcessor,
 )
 
-from ..loading.load import load_idc, public_name
+from ..loading.load import load_idc, merge_adapter, public_name
 from .model_card import write_merged_card
 from .saving import fresh_folder, without_code
 
@@ -95,9 +94,6 @@ def load_merged(model_id: str | os.PathLike, dtype: torch.dtype | None = None, *
     """
     Loads a model, an adapter merged into its base.
 
-    Layers that share one weight, such as OPT's token embeddings and its output layer, may get different weights by an
-    adapter. They are separated before the merge, and stay so (`tie_word_embeddings` is then `False`) if they differ.
-
     Args:
         model_id (`str` or `os.PathLike`), kwargs:
             As for [`load_idc`].
@@ -116,41 +112,16 @@ def load_merged(model_id: str | os.PathLike, dtype: torch.dtype | None = None, *
     base, dtype = None, dtype or model.dtype
     if hasattr(model, "peft_config"):
         config = model.peft_config["default"]
-        if not hasattr(model, "merge_and_unload"):
-            raise ValueError(f"an adapter of the type {config.peft_type.value} cannot be merged into its base")
         base = config.base_model_name_or_path
         base = Path(base).name if base.startswith(".") else public_name(base)  # "." begins a path from the adapter's
         expected = probe_logits(model, processor)
-        _untie(model)
-        model = model.merge_and_unload(safe_merge=True)
-        _tie_again(model)
+        model = merge_adapter(model)
         check_logits(expected, model, processor, "the merged model")
     if dtype != model.dtype:
         model = model.to(dtype)
     if bad := [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]:
         raise ValueError(f"{len(bad)} weights are not finite in {model.dtype}, such as {bad[0]!r}")
     return model, processor, base
-
-
-def _untie(model) -> None:
-    """Gives each module a weight of its own: a merge writes into the weight of one, and must not change another."""
-    seen = set()
-    for module in model.modules():
-        for name, weight in module._parameters.items():
-            if weight is not None and id(weight) in seen:
-                module._parameters[name] = nn.Parameter(weight.detach().clone(), requires_grad=False)
-            seen.add(id(weight))
-
-
-def _tie_again(model) -> None:
-    """Shares weights that are still equal after a merge; else the model says that it shares none."""
-    tied = model.all_tied_weights_keys
-    if all(torch.equal(model.get_parameter(name), model.get_parameter(source)) for name, source in tied.items()):
-        for name, source in tied.items():
-            module, _, weight = name.rpartition(".")
-            setattr(model.get_submodule(module), weight, model.get_parameter(source))
-    else:
-        model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = False
 
 
 @torch.no_grad()

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
+from torch import nn
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, PreTrainedConfig
 from transformers.utils import cached_file
 from transformers.utils.hub import extract_commit_hash
@@ -168,6 +170,53 @@ def _stop_where_captions_do(model, processor: Processor) -> None:
         model.generation_config.eos_token_id = [processor.stop_token_id, *eos]
 
 
+def merge_adapter(model):
+    """
+    Merge an adapter into its base.
+
+    Layers that share one weight, such as OPT's token embeddings and its output layer, may get different weights by an
+    adapter. They are separated before the merge, and stay so (`tie_word_embeddings` is then `False`) if they differ.
+
+    Args:
+        model (`PeftModel`):
+            As from [`load_idc`].
+
+    Returns:
+        [`Blip2IDCForConditionalGeneration`] or [`InstructBlipIDCForConditionalGeneration`]
+
+    Raises:
+        `ValueError`: adapters of this type cannot be merged, or weights are not finite once merged.
+    """
+    if not hasattr(model, "merge_and_unload"):
+        kind = model.peft_config["default"].peft_type.value
+        raise ValueError(f"an adapter of the type {kind} cannot be merged into its base")
+    _untie(model)
+    model = model.merge_and_unload(safe_merge=True)
+    _tie_again(model)
+    return model
+
+
+def _untie(model) -> None:
+    """Gives each module a weight of its own: a merge writes into the weight of one, and must not change another."""
+    seen = set()
+    for module in model.modules():
+        for name, weight in module._parameters.items():
+            if weight is not None and id(weight) in seen:
+                module._parameters[name] = nn.Parameter(weight.detach().clone(), requires_grad=False)
+            seen.add(id(weight))
+
+
+def _tie_again(model) -> None:
+    """Shares weights that are still equal after a merge; else the model says that it shares none."""
+    tied = model.all_tied_weights_keys
+    if all(torch.equal(model.get_parameter(name), model.get_parameter(source)) for name, source in tied.items()):
+        for name, source in tied.items():
+            module, _, weight = name.rpartition(".")
+            setattr(model.get_submodule(module), weight, model.get_parameter(source))
+    else:
+        model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = False
+
+
 def commit_of(model_id: str | os.PathLike | None, revision: str | None = None, token: str | None = None) -> str | None:
     """The commit that a revision of a model on the Hub is at; `None` for a folder, and where nobody can tell."""
     if model_id is None or os.path.isdir(model_id):
@@ -196,5 +245,6 @@ __all__ = [
     "check_folder",
     "commit_of",
     "load_idc",
+    "merge_adapter",
     "public_name",
 ]

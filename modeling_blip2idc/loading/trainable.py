@@ -10,7 +10,7 @@ from transformers import AutoConfig, BitsAndBytesConfig
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from ..pipeline_blip2idc import CAPTIONERS
-from .load import EMBEDDED, attention_by_part, base_of, check_folder, load_idc
+from .load import EMBEDDED, attention_by_part, base_of, check_folder, load_idc, merge_adapter
 from .lora import TOWERS, check_towers, lora_config
 from .vocabulary import check_vocabulary, extend_vocabulary
 
@@ -133,7 +133,7 @@ def load_trainable(
         options["quantization_config"] = BitsAndBytesConfig(**bits, bnb_4bit_compute_dtype=torch.bfloat16)
         options["device_map"] = {"": device}  # quantized weights cannot be moved later
     model, processor = load_idc(model_id, revision=revision, **options)
-    model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    model = merge_adapter(model) if hasattr(model, "peft_config") else model
     captions = list(captions)
     new = extend_vocabulary(model, processor, captions) if extend else []
     check_vocabulary(processor, captions)

@@ -23,6 +23,7 @@ from modeling_blip2idc.__main__ import main
 from modeling_blip2idc.hub import merge as merging
 from modeling_blip2idc.hub.merge import merge
 from modeling_blip2idc.hub.saving import fresh_folder, name_base
+from modeling_blip2idc.loading import load
 from tests.support.adapters import adapter_of
 from tests.support.source_tree import ROOT
 from tests.support.tiny_blip2 import random_pairs, tiny_instructblip, tiny_pair
@@ -305,7 +306,7 @@ class TestSharedWeights:
 
 
 def test_a_merge_that_changes_the_logits_is_refused(adapter, tmp_path, monkeypatch):
-    monkeypatch.setattr(merging, "_tie_again", lambda model: model.language_projection.weight.data.mul_(1.5))
+    monkeypatch.setattr(load, "_tie_again", lambda model: model.language_projection.weight.data.mul_(1.5))
     with pytest.raises(ValueError, match=r"the merged model has other logits.*Nothing was written"):
         merge(adapter[0], tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -326,7 +327,7 @@ def test_in_16_bits_a_lost_matrix_is_seen(tmp_path, monkeypatch):
     def lose(model):
         next(p for name, p in model.named_parameters() if "lora_B" in name).data.zero_()
 
-    monkeypatch.setattr(merging, "_untie", lose)
+    monkeypatch.setattr(load, "_untie", lose)
     with pytest.raises(ValueError, match="the merged model has other logits"):
         merge(folder, tmp_path / "out")
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from peft import PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 
 from modeling_blip2idc import InstructBlipIDCProcessor, count_trainable, load_idc, lora_config
 from modeling_blip2idc.loading import trainable
@@ -173,3 +173,15 @@ class TestFull:
             logits = model.eval()(**inputs).logits
             torch.testing.assert_close(logits, expected(**inputs).logits, rtol=1e-4, atol=1e-4)
             assert (logits - load_idc(tiny_model_dir)[0](**inputs).logits).abs().max() > 0.1
+
+    @pytest.mark.parametrize("layer", ["lm_head", "embed_tokens"])
+    def test_an_adapter_on_shared_weights_is_merged_first(self, layer, tiny_model_dir, tmp_path):
+        """OPT's embeddings and output layer are one weight, of which the adapter changes one use only."""
+        torch.manual_seed(0)
+        config = LoraConfig(r=4, target_modules=[layer], init_lora_weights=False)
+        get_peft_model(load_idc(tiny_model_dir)[0], config).save_pretrained(tmp_path)
+        expected, processor = load_idc(tmp_path)
+        inputs = processor(images=random_pairs(2))
+        with torch.no_grad():
+            logits = load_trainable(tmp_path, tuning="full")[0].eval()(**inputs).logits
+            torch.testing.assert_close(logits, expected(**inputs).logits, rtol=1e-4, atol=1e-4)
