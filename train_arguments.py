@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from transformers import Seq2SeqTrainingArguments
 
-from datasets_syned import lessons
-from datasets_syned.specs import check_files, check_roots, check_spec, place_spec
+from datasets_syned.loading.specs import check_files, check_roots, check_spec, place_spec
+from datasets_syned.training import dense_supervision as lessons
 from modeling_blip2idc.hub.push import claim_repo
 from modeling_blip2idc.loading.load import check_folder
 from modeling_blip2idc.loading.lora import TOWERS

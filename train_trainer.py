@@ -21,10 +21,11 @@ import evaluate
 from torch import distributed
 from transformers import EarlyStoppingCallback, set_seed
 
-from datasets_syned import BlurJPEG, IDCCollator, lessons, training_data
+from datasets_syned import BlurJPEG, IDCCollator
+from datasets_syned.loading.specs import place_spec
 from datasets_syned.scenes import NO_CHANGE_CAPTIONS
-from datasets_syned.scorer import Scorer
-from datasets_syned.specs import place_spec
+from datasets_syned.training import dense_supervision, training_data
+from datasets_syned.training.compute_metrics import Scorer
 from metrics.report import build_report, draw_curves, summarize_seeds, write_predictions, write_report
 from modeling_blip2idc.from_scratch.build import add_auxiliary, build_from_scratch, remove_auxiliary
 from modeling_blip2idc.hub.contact_sheet import contact_sheet, first_of_each
@@ -47,13 +48,13 @@ METRIC = Path(__file__).parent / "metrics" / "cider"
 def make_model(args, training_args, with_auxiliary, captions=(), extend=False):
     """The model to be trained and its processor, which knows the words of the captions or is extended by them."""
     if args.scratch is not None:
-        words = lessons.vocabulary()
+        words = dense_supervision.vocabulary()
         model, processor = build_from_scratch(words, no_change_captions=NO_CHANGE_CAPTIONS, **args.scratch)
         if extend:
             vocabulary.extend_vocabulary(model, processor, captions)
         vocabulary.check_vocabulary(processor, captions)
         if with_auxiliary:
-            add_auxiliary(model, lessons.PATCH_CLASSES, lessons.PAIR_CLASSES, lessons.CLASS_WEIGHTS)
+            add_auxiliary(model, *dense_supervision.CLASSES)
     else:
         names = ("revision", "dtype", "attn_implementation", "tuning", "towers", "targets", "rank", "lora_alpha")
         options = {name: getattr(args, name) for name in (*names, "lora_dropout")}
@@ -88,7 +89,7 @@ def make_train_data(args, training_args, parts, processor, config):
             training_args.seed,
             num_proc=args.num_proc,
         )
-        return rows, lessons.LessonCollator(processor)
+        return rows, dense_supervision.LessonCollator(processor)
     augment = BlurJPEG() if args.augment else None
     collator = IDCCollator(processor, seed=training_args.seed, max_length=args.max_length, augment=augment)
     rows = training_data.concatenate(parts, training_args.seed, args.shuffle_buffer)

@@ -45,8 +45,8 @@ if find_spec("datasets") is None:  # which the package loads, and the two module
 
 from benchmarks.authors_loop import LEARNING_RATE, RANK, AuthorsLoop  # noqa: E402
 from benchmarks.training_geometries import BATCH, STEPS, TOWERS, build, count_flops, load_rows  # noqa: E402
-from datasets_syned.augment import BlurJPEG  # noqa: E402
-from datasets_syned.collator import IDCCollator  # noqa: E402
+from datasets_syned.training.augmentation import BlurJPEG  # noqa: E402
+from datasets_syned.training.collator import IDCCollator  # noqa: E402
 from modeling_blip2idc.loading.lora import lora_config  # noqa: E402
 from modeling_blip2idc.training.trainer import IDCTrainer  # noqa: E402
 

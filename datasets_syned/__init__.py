@@ -6,11 +6,11 @@ Importing this package lets `datasets.load_dataset("syned")` find the configurat
 
 import warnings
 
-from .augment import BlurJPEG
-from .collator import IDCCollator
-from .loading import load
-from .registration import register
-from .schema import FEATURES, validate
+from .common.row import FEATURES, validate
+from .loading.load import load
+from .loading.registration import register
+from .training.augmentation import BlurJPEG
+from .training.collator import IDCCollator
 
 try:
     register()

@@ -4,11 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .audit_command import add_audit
-from .chunks import MOST_REFERENCES, SceneSettings
-from .folder import write_scenes
-from .push_command import add_push
-from .synthesize_command import add_synthesize
+from .cli.audit import add_audit
+from .cli.push import add_push
+from .cli.synthesize import add_synthesize
+from .loading.scene_folder import write_scenes
+from .scenes.chunks import MOST_REFERENCES, SceneSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ from benchmarks import authors_loop
 from benchmarks.authors_loop import AuthorsLoop
 from benchmarks.training import measure, report
 from benchmarks.training_geometries import CAPTIONS, build, count_flops
-from datasets_syned.collator import IDCCollator
+from datasets_syned.training.collator import IDCCollator
 from modeling_blip2idc.loading.lora import lora_config
 from modeling_blip2idc.training.data_loading import CollatedBatches
 from modeling_blip2idc.training.trainer import IDCTrainer
@@ -144,4 +144,4 @@ def test_needs_no_datasets():
         "import benchmarks.training as t; print(t.IDCCollator.__module__)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.strip() == "datasets_syned.collator", done.stderr
+    assert done.stdout.strip() == "datasets_syned.training.collator", done.stderr

@@ -11,7 +11,7 @@ from transformers import Seq2SeqTrainingArguments, pipeline
 
 import datasets_syned
 import modeling_blip2idc  # noqa: F401  registers the task
-from datasets_syned.scene_scores import oracle_captions, score_scene_captions
+from datasets_syned.scenes.scores import oracle_captions, score_scene_captions
 from metrics.cider import score
 from modeling_blip2idc.loading.load import EMBEDDED, load_idc
 from modeling_blip2idc.training.trainer import IDCTrainer

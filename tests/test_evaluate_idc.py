@@ -16,7 +16,7 @@ from datasets_syned import IDCCollator
 from metrics.report import read_predictions
 from modeling_blip2idc import load_idc
 from modeling_blip2idc.training.trainer import IDCTrainer
-from tests.datasets_syned import layouts
+from tests.support import layouts
 from tests.support.evaluation import RECORDS, quiet_place, run
 from tests.support.source_tree import ROOT
 

@@ -9,8 +9,8 @@ import pytest
 
 import evaluate_idc
 from metrics.report import read_predictions
-from tests.datasets_syned import layouts
 from tests.metrics.conftest import ANNOTATIONS, read_annotations
+from tests.support import layouts
 from tests.support.evaluation import RECORDS, SAID, quiet_place, results, run
 from tests.support.source_tree import ROOT
 

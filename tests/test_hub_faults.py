@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.datasets_syned import layouts
+from tests.support import layouts
 from tests.support.hub_client import FAULTS, LASTING, PASSING, PUBLISH, Client
 from tests.support.hub_server import HubServer
 
@@ -19,7 +19,7 @@ METRIC = "from metrics.cider.__main__ import push as function"
 SYNED = """
 import datasets
 datasets.disable_progress_bars()
-from datasets_syned.publish import publish
+from datasets_syned.hub.publish import publish
 def function(repo, data_dir):
     return publish("spot_the_diff", repo, data_dir=data_dir)
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.datasets_syned import layouts
+from tests.support import layouts
 from tests.support.hub_server import HubServer
 from tests.support.tiny_blip2 import tiny_pair
 

@@ -39,7 +39,7 @@ def allowed_libraries(path: str, on_import: bool) -> set[str]:
         return METRIC | (set() if on_import else later.get(rest[-1], set()))
     if on_import:
         return DATA
-    command = {"yaml"} if rest[0] == "synthesize_command.py" else set()
+    command = {"yaml"} if rest == ["cli", "synthesize.py"] else set()
     return DATA | {"huggingface_hub"} | command | (SYNTHESIS if rest[0] == "synthesis" else set())
 
 
@@ -80,28 +80,54 @@ def unportable_imports(root: Path) -> list[str]:
     return found
 
 
-# What the folders of `modeling_blip2idc` may import beside the core; `__init__` and `__main__` may import all.
+# What the folders of a package may import beside the model's core; `__init__` and `__main__` may import all.
 FOLDERS = {
-    "loading": set(),
-    "attribution": {"loading"},
-    "from_scratch": {"loading"},
-    "training": {"loading", "from_scratch"},
-    "hub": {"loading"},
-    "app": {"loading", "attribution", "hub"},
-    "cli": {"loading", "attribution", "hub", "app"},
+    "modeling_blip2idc": {
+        "loading": set(),
+        "attribution": {"loading"},
+        "from_scratch": {"loading"},
+        "training": {"loading", "from_scratch"},
+        "hub": {"loading"},
+        "app": {"loading", "attribution", "hub"},
+        "cli": {"loading", "attribution", "hub", "app"},
+    },
+    "datasets_syned": {
+        "common": set(),
+        "benchmarks": {"common"},
+        "scenes": {"common"},
+        "loading": {"common", "benchmarks", "scenes"},
+        "audit": {"common", "loading"},
+        "training": {"common", "scenes", "loading"},
+        "synthesis": {"common", "benchmarks", "scenes", "loading"},
+        "hub": {"common", "loading", "audit", "synthesis"},
+        "cli": {"common", "scenes", "loading", "audit", "synthesis", "hub"},
+    },
+    "datasets_syned/synthesis": {
+        "pretrained": set(),
+        "sources": {"pretrained"},
+        "editors": {"pretrained"},
+        "filters": {"pretrained"},
+        "paraphrasers": {"pretrained"},
+    },
 }
 
 
 def upward_imports(root: Path) -> list[str]:
-    """Imports between the folders of `modeling_blip2idc` that `FOLDERS` does not allow, one line each."""
+    """Imports between the folders of a package that `FOLDERS` does not allow, one line each."""
     found = []
-    for folder, allowed in FOLDERS.items():
-        for path in python_files(f"modeling_blip2idc/{folder}", root=root):
-            for item in imports(path, root=root):
-                target = item.module.split(".")[0]
-                if item.level == 2 and target not in allowed and not target.endswith("_blip2idc"):
-                    found.append(f"{item.where}: {folder}/ may not import {target}")
+    for package, folders in FOLDERS.items():
+        for folder, allowed in folders.items():
+            for path in python_files(f"{package}/{folder}", root=root):
+                depth = len(path.relative_to(root / package).parts)  # the dots that reach the package
+                for item in imports(path, root=root):
+                    target = item.module.split(".")[0]
+                    if item.level == depth and target != folder and target not in allowed | core_of(package, target):
+                        found.append(f"{item.where}: {folder}/ may not import {target}")
     return found
+
+
+def core_of(package: str, module: str) -> set[str]:
+    return {module} if package == "modeling_blip2idc" and module.endswith("_blip2idc") else set()
 
 
 def unpublishable_imports(root: Path) -> list[str]:
@@ -143,8 +169,8 @@ def test_saved_folders_carry_their_code():
 
 def test_folders_import_downwards():
     assert upward_imports(ROOT) == []
-    folders = {path.name for path in (ROOT / "modeling_blip2idc").iterdir() if (path / "__init__.py").is_file()}
-    assert folders == set(FOLDERS)
+    for package, folders in FOLDERS.items():
+        assert {path.parent.name for path in (ROOT / package).glob("*/__init__.py")} == set(folders)
 
 
 def test_the_metric_is_publishable_as_it_stands():
@@ -154,9 +180,13 @@ def test_the_metric_is_publishable_as_it_stands():
 @pytest.mark.parametrize(
     ("check", "file", "line"),
     [
-        (forbidden_imports, "metrics/cider/cider.py", "import datasets_syned.schema"),
-        (forbidden_imports, "datasets_syned/schema.py", "def f():\n    from modeling_blip2idc import x"),
-        (forbidden_imports, "datasets_syned/schema.py", "import importlib\nimportlib.import_module('metrics.cider')"),
+        (forbidden_imports, "metrics/cider/cider.py", "import datasets_syned.common.row"),
+        (forbidden_imports, "datasets_syned/common/row.py", "def f():\n    from modeling_blip2idc import x"),
+        (
+            forbidden_imports,
+            "datasets_syned/common/row.py",
+            "import importlib\nimportlib.import_module('metrics.cider')",
+        ),
         (forbidden_imports, "modeling_blip2idc/__main__.py", "import train_trainer"),
         (forbidden_imports, "modeling_blip2idc/a.py", "from ..datasets_syned import x"),
         (forbidden_imports, "modeling_blip2idc/a.py", "def f():\n    import matplotlib"),
@@ -171,13 +201,16 @@ def test_the_metric_is_publishable_as_it_stands():
         (forbidden_imports, "metrics/report/thumbnails.py", "def f():\n    import matplotlib"),
         (forbidden_imports, "metrics/report/curves.py", "import matplotlib"),
         (forbidden_imports, "modeling_blip2idc/a.py", "import yaml"),
-        (forbidden_imports, "datasets_syned/collator.py", "import torch"),
+        (forbidden_imports, "datasets_syned/training/collator.py", "import torch"),
         (forbidden_imports, "datasets_syned/synthesis/editors.py", "import diffusers"),
         (unportable_imports, "modeling_blip2idc/a_blip2idc.py", "from . import b"),
         (unportable_imports, "modeling_blip2idc/a_blip2idc.py", "from .missing_blip2idc import b"),
         (unportable_imports, "modeling_blip2idc/a_blip2idc.py", "def f():\n    from .loading.load import load_idc"),
         (upward_imports, "modeling_blip2idc/loading/a.py", "def f():\n    from ..hub.push import push"),
         (upward_imports, "modeling_blip2idc/hub/a.py", "from ..training.trainer import IDCTrainer"),
+        (upward_imports, "datasets_syned/common/a.py", "from ..benchmarks import CONFIGS"),
+        (upward_imports, "datasets_syned/synthesis/filters/a.py", "from ...audit.audit import audit"),
+        (upward_imports, "datasets_syned/synthesis/filters/a.py", "from ..run import synthesize"),
         (unpublishable_imports, "metrics/cider/cider.py", "import datasets, evaluate"),
         (unpublishable_imports, "metrics/cider/cider.py", "from .core import f  # noqa"),
         (unpublishable_imports, "metrics/cider/cider.py", "def f():\n    from .core import f"),
@@ -195,7 +228,7 @@ def test_what_is_allowed_is_not_reported(tmp_path):
     files = {
         "modeling_blip2idc/a.py": "import os\nimport torch\nfrom .b import f\n",
         "modeling_blip2idc/b.py": "from transformers import pipeline\n",
-        "datasets_syned/scenes/pair.py": "from ..schema import x\nimport numpy as np\n",
+        "datasets_syned/scenes/pair.py": "from ..common.row import x\nimport numpy as np\n",
         "datasets_syned/synthesis/editors.py": "def f():\n    import diffusers\n",
         "metrics/cider/cider.py": "import datasets\nimport evaluate\nfrom .core import f\nfrom .ngrams import g\n",
         "metrics/cider/core.py": "from .ngrams import g\n",

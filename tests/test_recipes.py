@@ -10,7 +10,7 @@ from accelerate.utils import DistributedType
 from peft import get_peft_model
 
 from datasets_syned.benchmarks import CONFIGS
-from datasets_syned.specs import check_spec
+from datasets_syned.loading.specs import check_spec
 from metrics.report.published import published
 from modeling_blip2idc.loading.lora import TOWERS, lora_config
 from tests.support.source_tree import ROOT

@@ -7,7 +7,7 @@ import yaml
 
 import datasets_syned
 from datasets_syned.benchmarks import references
-from tests.datasets_syned import layouts
+from tests.support import layouts
 from tests.support.own_pairs import write_pairs
 from tests.support.source_tree import ROOT
 from tests.support.training_runs import SIZE, train

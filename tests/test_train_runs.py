@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from modeling_blip2idc import load_idc
 from modeling_blip2idc.loading.examples import load_examples
 from modeling_blip2idc.training.trainer import IDCTrainer
-from tests.datasets_syned import layouts
+from tests.support import layouts
 from tests.support.hub_server import HubServer
 from tests.support.source_tree import ROOT
 from tests.support.training_runs import lines_of, train

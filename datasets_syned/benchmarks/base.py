@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 import datasets
 
-from ..cells import BenchmarkFilesError, BrokenImageError, Cell
-from ..pairs import Pair, damage
-from ..schema import FEATURES
+from ..common.image_cells import BenchmarkFilesError, BrokenImageError, Cell
+from ..common.pairs import Pair, damage
+from ..common.row import FEATURES
 
 SHOWN = 5  # paths that one message names
 logger = datasets.logging.get_logger(__name__)

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..pairs import Pair
-from ..schema import NO_CHANGE
+from ..common.pairs import Pair
+from ..common.row import NO_CHANGE
 from .base import BenchmarkConfig, BenchmarkFilesError, Plan, first_folder, read_json
 
 FILES = ("change_captions.json", "no_change_captions.json", "splits.json", "type_mapping.json")

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..pairs import Pair
-from ..schema import NO_CHANGE
+from ..common.pairs import Pair
+from ..common.row import NO_CHANGE
 from .base import BenchmarkConfig, BenchmarkFilesError, Plan, first_folder, read_json
 
 FILES = ("captions_dc.json", "split_dc.json")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cells import read_columns
-from ..pairs import Pair
+from ..common.image_cells import read_columns
+from ..common.pairs import Pair
 from .base import BenchmarkFilesError, HubConfig, Plan, logger, read_json, shards
 from .references import PARAPHRASES, PARAPHRASES_SOURCE, clean, read_paraphrases
 

@@ -8,8 +8,8 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from ..pairs import Pair
-from ..schema import NO_CHANGE
+from ..common.pairs import Pair
+from ..common.row import NO_CHANGE
 from .base import BenchmarkConfig, BenchmarkFilesError, Plan
 from .folder_tables import COLUMNS, SPLITS, TABLES, Row, Table
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..cells import read_columns
+from ..common.image_cells import read_columns
 from .base import BenchmarkFilesError, HubConfig, Plan, shards
 
 SPLITS = {"train": "train", "validation": "dev", "test": "test"}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..pairs import Pair
+from ..common.pairs import Pair
 from .base import BenchmarkConfig, Plan, first_folder, read_json
 
 FILES = {"train": "train.json", "validation": "val.json", "test": "test.json"}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ..cells import parquet_columns, read_columns
-from ..run_record import RUN, SHEET, SUMMARY, UNFINISHED, RunRecord, read_record
-from ..schema import FEATURES, PROVENANCE, validate
+from ..common.image_cells import parquet_columns, read_columns
+from ..common.row import FEATURES, PROVENANCE, validate
+from ..common.run_record import RUN, SHEET, SUMMARY, UNFINISHED, RunRecord, read_record
 from .base import BenchmarkFilesError, HubConfig, Plan, logger, shards
 from .emu_edit import IMAGES as EMU_EDIT_IMAGES
 from .emu_edit import EmuEditConfig, add_references, read_pairs

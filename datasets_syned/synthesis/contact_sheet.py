@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ..paths_in_text import without_paths
+from ..common.paths_in_text import without_paths
 from .folder import RunFolder
 from .rows import DROPPED, KEPT
 from .shards import rows_of, tally_of

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from ..run_record import RUN, SHEET, SUMMARY
+from ..common.run_record import RUN, SHEET, SUMMARY
 from .contact_sheet import contact_sheet
 from .folder import DATA, EXCLUDED, PARTS, RunFolder
 from .run_card import run_card

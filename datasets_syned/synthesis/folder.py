@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..registration import NAME
-from ..run_record import RUN
+from ..common.run_record import RUN
+from ..loading.registration import NAME
 from .plan import FOLDER, Planned, PlanReader, file_of, write_plan
 from .settings import Settings
 from .sources import Source

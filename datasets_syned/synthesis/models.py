@@ -33,7 +33,7 @@ def open_maker(settings: Settings, sources: Mapping[str, Source] | None = None, 
     if editor is None and settings.editor:
         editor = load_editor(settings.editor, **settings.editor_options)
     if paraphraser is None and settings.paraphraser:
-        from .paraphrases import load_paraphraser
+        from .paraphrasers import load_paraphraser
 
         paraphraser = load_paraphraser(settings.paraphraser, **settings.paraphraser_options)
     if filters is None:

@@ -8,12 +8,12 @@ from typing import Any
 
 from PIL import Image
 
-from ..paths_in_text import without_paths
-from .candidate import Candidate
+from ..common.paths_in_text import without_paths
 from .editors.protocol import EditError, Editor
+from .filters.candidate import Candidate
 from .filters.protocol import Filter
 from .images import as_rgb, encoded, opened
-from .paraphrases.protocol import Paraphraser
+from .paraphrasers.protocol import Paraphraser
 from .reasons import count_reasons
 from .rows import DROPPED, FAILED, KEPT, Maker, Outcome, part_file
 from .seeds import seed_of

@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..run_record import SUMMARY
+from ..common.run_record import SUMMARY
 from .folder import DATA, PARTS, RunFolder, Shard, part_name
 from .rows import FAILED, KEPT, ROWS_TOGETHER, SCHEMA, STATS
 from .shards import part_stats, rows_of, shard_stats

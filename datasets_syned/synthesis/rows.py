@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..paths_in_text import OBJECT
-from ..schema import FEATURES
+from ..common.paths_in_text import OBJECT
+from ..common.row import FEATURES
 
 KEPT, DROPPED, FAILED = "kept", "dropped", "failed"
 COLUMNS = FEATURES.arrow_schema.remove_metadata()

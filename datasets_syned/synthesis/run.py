@@ -15,7 +15,7 @@ from .filters.protocol import Filter
 from .finish import finish, is_finished
 from .folder import LOCK, RunFolder, claim
 from .models import check_captions, made_by, open_maker
-from .paraphrases.protocol import Paraphraser
+from .paraphrasers.protocol import Paraphraser
 from .retry import forget_failed
 from .settings import Settings
 from .shards import tally_of

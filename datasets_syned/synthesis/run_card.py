@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..card_synthesis import run_paragraphs, sheet_paragraphs
+from .card_paragraphs import run_paragraphs, sheet_paragraphs
 from .tally import Tally
 
 TITLE = "Synthetic pairs for image difference captioning"

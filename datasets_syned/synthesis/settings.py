@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmarks import CONFIGS
-from ..registration import NAME
-from ..specs import place_spec
+from ..loading.registration import NAME
+from ..loading.specs import place_spec
 from .sources import SCENES
 
 SECTION = "synthesis"  # of a recipe that also says how to train on what was made

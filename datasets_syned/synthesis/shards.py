@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..schema import FEATURES
+from ..common.row import FEATURES
 from .folder import DATA, EXCLUDED, PARTS, RunFolder, Shard, part_name
 from .rows import KEPT, SCHEMA, stats_of
 from .tally import Tally

@@ -11,7 +11,7 @@ COLUMNS = {"category_accuracy": "kind", "attributes_accuracy": "words", "exact":
 def scenes_markdown(scenes: Mapping[str, Any], oracle_cider: float | None = None) -> str:
     """
     Args:
-        scenes (`dict`): of `datasets_syned.scene_scores.score_scene_captions`.
+        scenes (`dict`): of `datasets_syned.scenes.scores.score_scene_captions`.
         oracle_cider (`float`, *optional*): CIDEr of a perfect describer.
 
     Returns:

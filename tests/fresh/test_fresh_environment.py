@@ -12,8 +12,8 @@ from datasets import Image, load_dataset
 
 import datasets_syned  # noqa: F401  registers "syned"
 from metrics.cider import score
-from tests.datasets_syned import layouts
 from tests.fresh.outside import HERE, install, make_environment, outside
+from tests.support import layouts
 from tests.support.hub_server import HubServer
 from tests.support.source_tree import ROOT
 

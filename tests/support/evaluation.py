@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import evaluate_idc
-from tests.datasets_syned import layouts
+from tests.support import layouts
 
 RECORDS = [
     {"img_id": "1", "sentences": ["the car is gone", "there is no car"]},

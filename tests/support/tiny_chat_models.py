@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from datasets_syned.synthesis.paraphrases.prompts import SYSTEM, render
+from datasets_syned.synthesis.paraphrasers.prompts import SYSTEM, render
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<system>", "<user>", "<assistant>"]
 TEMPLATE = (

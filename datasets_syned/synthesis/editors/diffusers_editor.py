@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..devices import pick_device, pick_dtype
-from ..revisions import first_line
+from ..pretrained.devices import pick_device, pick_dtype
+from ..pretrained.revisions import first_line
 from .pipeline_calls import PipelineCall
 from .pipeline_files import PipelineFiles
 from .pipeline_loading import check_offload, load_pipeline

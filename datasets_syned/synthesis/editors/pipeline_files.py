@@ -4,7 +4,7 @@ import json
 from functools import cached_property
 from pathlib import Path
 
-from ..revisions import first_line, folder_digest
+from ..pretrained.revisions import first_line, folder_digest
 from .presets import preset_revision
 
 # Conversions of the first checkpoints name the class of the base model: what edits is told by the UNet, which sees

@@ -9,11 +9,11 @@ import PIL
 from PIL import Image
 
 from ...scenes.changes import MOVE_DISTANCE
+from ...scenes.instructions import Instruction, find, read_instruction
 from ...scenes.pair import MIN_VISIBLE
 from ...scenes.render import in_frame, render
 from ...scenes.scene import COLORS, MATERIALS, SHAPES, SIZES, SceneObject, View, place
-from ..instructions import Instruction, find, read_instruction
-from ..scene_text import scene_of
+from ...scenes.scene_text import scene_of
 from .protocol import EditError
 
 ATTEMPTS = 60  # places that are tried for an object

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..candidate import Candidate
+from .candidate import Candidate
 from .protocol import Verdict
 
 DIGITS = 6  # of a score: what batches of other sizes change in float32 lies below

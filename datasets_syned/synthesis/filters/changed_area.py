@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..candidate import Candidate
 from .band import BandFilter
+from .candidate import Candidate
 from .lab import changed_share, small_size, to_lab
 
 THRESHOLD = 8.0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..candidate import Candidate
+from .candidate import Candidate
 from .encoder_filter import EncoderFilter
 from .encoders import ClipEncoder, cosines
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..devices import pick_device
-from ..revisions import folder_digest
+from ..pretrained.devices import pick_device
+from ..pretrained.revisions import folder_digest
 
 
 class Encoder:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..candidate import Candidate
+from .candidate import Candidate
 from .encoder_filter import EncoderFilter
 from .encoders import ClipEncoder, cosines
 

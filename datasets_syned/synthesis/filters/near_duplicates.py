@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from ..candidate import Candidate
 from .band import DIGITS
+from .candidate import Candidate
 from .changed_area import THRESHOLD, ThresholdFilter
 from .lab import changed_share, small_size, to_lab
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from ..candidate import Candidate
+from .candidate import Candidate
 
 Verdict = bool | tuple[bool, str]  # `True`, or `(False, why)`
 

@@ -7,10 +7,10 @@ from typing import Any
 import datasets
 from datasets.exceptions import DatasetGenerationError
 
-from ...registration import NAME
-from ...schema import NO_CHANGE
-from ...specs import check_spec
-from ..revisions import first_line
+from ...common.row import NO_CHANGE
+from ...loading.registration import NAME
+from ...loading.specs import check_spec
+from ..pretrained.revisions import first_line
 from .protocol import SourceError, SourceRow
 
 # Names under which datasets of edits have their columns: of this package, Emu Edit, MagicBrush, InstructPix2Pix,

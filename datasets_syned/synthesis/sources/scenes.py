@@ -6,11 +6,11 @@ import numpy as np
 
 from ...scenes.captions import refer
 from ...scenes.changes import CATEGORIES, sample_change
+from ...scenes.instructions import instruct
 from ...scenes.pair import HEIGHT, MAX_ATTEMPTS, MIN_VISIBLE, SPLITS, WIDTH
 from ...scenes.render import in_frame, render
 from ...scenes.scene import sample_view
-from ..instructions import instruct
-from ..scene_text import png_of_scene
+from ...scenes.scene_text import png_of_scene
 from .protocol import SourceRow
 
 KINDS = [category for category in CATEGORIES if category != "none"]

@@ -9,7 +9,7 @@ from datasets_syned.synthesis import synthesize
 from datasets_syned.synthesis.contact_sheet import GAP, MARGIN, MARKS, SOURCES, TEXT, TILE
 from datasets_syned.synthesis.editors import EditError
 from datasets_syned.synthesis.editors.procedural import ProceduralEditor
-from tests.datasets_syned.synthesis.runs import exclusions, rows, settings
+from tests.support.synthesis_runs import exclusions, rows, settings
 
 TOP = MARGIN + 3 * TEXT + TEXT + GAP  # of the first line of images
 HEIGHT = TILE * 32 // 48  # of an image in it

@@ -19,7 +19,7 @@ from datasets_syned.synthesis.filters.clip_image_text import ClipImageText
 from datasets_syned.synthesis.filters.dino_similarity import DinoSimilarity
 from datasets_syned.synthesis.filters.encoders import ClipEncoder, DinoEncoder
 from datasets_syned.synthesis.filters.image_similarity import ClipImageSimilarity
-from tests.datasets_syned.synthesis.candidates import VARIANTS, scene, variants
+from tests.support.candidates import VARIANTS, scene, variants
 from tests.support.source_tree import ROOT
 from tests.support.tiny_encoders import save_clip
 
@@ -185,7 +185,7 @@ import sys
 from datasets_syned.synthesis.filters import describe, load_filters
 assert not {"torch", "transformers", "diffusers"} & set(sys.modules), "loaded on import"
 from PIL import Image
-from datasets_syned.synthesis.candidate import Candidate
+from datasets_syned.synthesis.filters.candidate import Candidate
 filters = load_filters({"image_similarity": 0.5}, clip_model="tiny/clip")
 assert describe(filters) == {"image_similarity": {"min": 0.5, "model": "tiny/clip", "revision": "%s"}}
 image = Image.new("RGB", (40, 30), "red")

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from datasets_syned.scenes import make_pair
-from datasets_syned.synthesis.candidate import Candidate
+from datasets_syned.synthesis.filters.candidate import Candidate
 from datasets_syned.synthesis.filters.changed_area import ChangedArea
 from datasets_syned.synthesis.filters.near_duplicates import NearDuplicates
-from tests.datasets_syned.synthesis.candidates import solid, with_patch
+from tests.support.candidates import solid, with_patch
 
 
 def as_jpeg(image: Image.Image, quality: int) -> Image.Image:

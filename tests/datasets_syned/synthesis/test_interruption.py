@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from datasets_syned.synthesis import synthesize
-from tests.datasets_syned.interruption import interrupt
-from tests.datasets_syned.synthesis.runs import FILTERS, content, rows, settings
+from tests.support.interruption import interrupt
+from tests.support.synthesis_runs import FILTERS, content, rows, settings
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-m", "datasets_syned", "synthesize", "--source", "scenes", "--editor", "procedural"]
@@ -26,7 +26,7 @@ def run(*command: object, **environment: str) -> subprocess.CompletedProcess:
 
 def test_killed_at_twenty_moments(tmp_path):
     """Whatever a run is doing when it is killed, in the end every file is as if it had not been."""
-    done = run(sys.executable, "-m", "tests.datasets_syned.synthesis.kill_often", tmp_path / "run", 7, 20)
+    done = run(sys.executable, "-m", "tests.support.kill_often", tmp_path / "run", 7, 20)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
     assert len(said["moments"]) == 20 and len(set(said["moments"])) >= 5, said["moments"]

@@ -14,8 +14,8 @@ from datasets_syned.synthesis.dry_run import dry_run
 from datasets_syned.synthesis.editors.procedural import ProceduralEditor
 from datasets_syned.synthesis.images import opened
 from datasets_syned.synthesis.sources import SourceError
-from tests.datasets_syned import layouts
-from tests.datasets_syned.synthesis.runs import content, rows, settings
+from tests.support import layouts
+from tests.support.synthesis_runs import content, rows, settings
 from tests.support.tiny_encoders import save_dinov2
 
 

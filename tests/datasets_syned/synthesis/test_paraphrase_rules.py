@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from datasets_syned.benchmarks.references import PARAPHRASES, REFUSAL, read_paraphrases
-from datasets_syned.synthesis.paraphrases import RULES, judge
+from datasets_syned.synthesis.paraphrasers import RULES, judge
 from tests.metrics.conftest import ANNOTATIONS, read_annotations
 
 GOOD = [

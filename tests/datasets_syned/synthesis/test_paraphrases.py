@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from datasets_syned.synthesis.paraphrases import RULES, Paraphrases, load_paraphraser
-from datasets_syned.synthesis.paraphrases.prompts import REQUEST, SYSTEM, read_answer, render
-from datasets_syned.synthesis.paraphrases.sampling import GumbelSampling
-from datasets_syned.synthesis.revisions import folder_digest
+from datasets_syned.synthesis.paraphrasers import RULES, Paraphrases, load_paraphraser
+from datasets_syned.synthesis.paraphrasers.prompts import REQUEST, SYSTEM, read_answer, render
+from datasets_syned.synthesis.paraphrasers.sampling import GumbelSampling
+from datasets_syned.synthesis.pretrained.revisions import folder_digest
 from tests.support.tiny_chat_models import (
     DEAF_TO_SYSTEM,
     NO_SYSTEM,
@@ -321,7 +321,7 @@ def test_bad_calls(paraphraser):
 
 def test_import_loads_no_framework():
     code = (
-        "import sys, datasets_syned.synthesis.paraphrases as p; "
+        "import sys, datasets_syned.synthesis.paraphrasers as p; "
         "assert not {'torch', 'transformers', 'accelerate'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

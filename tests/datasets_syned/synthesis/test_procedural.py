@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets_syned.scenes.instructions import find, read_instruction
 from datasets_syned.scenes.render import render
+from datasets_syned.scenes.scene_text import scene_of
 from datasets_syned.synthesis.editors import EditError, load_editor
 from datasets_syned.synthesis.editors.procedural import LIGHT, ProceduralEditor
-from datasets_syned.synthesis.instructions import find, read_instruction
-from datasets_syned.synthesis.scene_text import scene_of
 from datasets_syned.synthesis.sources import SceneSource
 
 

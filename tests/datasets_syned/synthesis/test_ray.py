@@ -14,9 +14,9 @@ import pytest
 
 from datasets_syned.synthesis import synthesize
 from datasets_syned.synthesis.editors.procedural import ProceduralEditor
-from tests.datasets_syned import layouts
-from tests.datasets_syned.interruption import needs_proc
-from tests.datasets_syned.synthesis.runs import content, settings
+from tests.support import layouts
+from tests.support.interruption import needs_proc
+from tests.support.synthesis_runs import content, settings
 from tests.support.tiny_pipelines import save_instruct_pix2pix
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,16 +11,16 @@ from datasets import load_dataset
 from PIL import Image
 
 import datasets_syned  # noqa: F401 (registers "syned")
-from datasets_syned.schema import validate
+from datasets_syned.common.row import validate
 from datasets_syned.synthesis import Settings, SplitSettings, synthesize
 from datasets_syned.synthesis.editors import EditError
 from datasets_syned.synthesis.editors.procedural import ProceduralEditor
 from datasets_syned.synthesis.engine_local import Done, EditorBrokenError, unless_broken
-from datasets_syned.synthesis.paraphrases.protocol import Paraphrases
+from datasets_syned.synthesis.paraphrasers.protocol import Paraphrases
 from datasets_syned.synthesis.seeds import seed_of
 from datasets_syned.synthesis.summary_text import summary_text
-from tests.datasets_syned import layouts
-from tests.datasets_syned.synthesis.runs import FILTERS, content, exclusions, rows, settings
+from tests.support import layouts
+from tests.support.synthesis_runs import FILTERS, content, exclusions, rows, settings
 
 
 class Plain:

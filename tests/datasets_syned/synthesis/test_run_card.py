@@ -6,12 +6,12 @@ import pytest
 from datasets import load_dataset, load_dataset_builder
 from huggingface_hub import DatasetCard
 
-from datasets_syned.card_synthesis import run_paragraphs
-from datasets_syned.publish import describe
+from datasets_syned.hub.publish import describe
 from datasets_syned.synthesis import SplitSettings
+from datasets_syned.synthesis.card_paragraphs import run_paragraphs
 from datasets_syned.synthesis.run_card import run_card
 from datasets_syned.synthesis.tally import Tally
-from tests.datasets_syned.runs_to_publish import SMALL, plain_run
+from tests.support.runs_to_publish import SMALL, plain_run
 
 FILTERS = [{"changed_area": 0.001}]
 WHO = {"id": "timbrooks/instruct-pix2pix", "revision": "31519b5"}

@@ -11,10 +11,10 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from datasets_syned.scenes.changes import sample_change
-from datasets_syned.synthesis.instructions import PHRASINGS, find, instruct, read_instruction
-from datasets_syned.synthesis.scene_text import scene_of
+from datasets_syned.scenes.instructions import PHRASINGS, find, instruct, read_instruction
+from datasets_syned.scenes.scene_text import scene_of
 from datasets_syned.synthesis.sources import DatasetSource, SceneSource, SourceError, SourceRow, load_source
-from tests.datasets_syned import layouts
+from tests.support import layouts
 
 
 def parquet(tmp_path, rows, **features):

@@ -7,7 +7,7 @@ from datasets import load_dataset
 from huggingface_hub import ModelCard
 from transformers import TrainerState
 
-from datasets_syned.scene_scores import score_scene_captions
+from datasets_syned.scenes.scores import score_scene_captions
 from metrics.report import build_report, summarize_seeds
 from modeling_blip2idc.hub.model_card import is_generated, write_card
 from modeling_blip2idc.training.run_folder import about_run

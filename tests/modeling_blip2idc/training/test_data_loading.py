@@ -11,7 +11,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, get_worker_info
 from transformers import GenerationConfig
 
-from datasets_syned import IDCCollator, training_data
+from datasets_syned import IDCCollator
+from datasets_syned.training import training_data
 from modeling_blip2idc import load_idc
 from modeling_blip2idc.training.data_loading import EndlessStream, SeededLengthGroups
 from modeling_blip2idc.training.run_folder import last_checkpoint

@@ -1,0 +1,48 @@
+"""`syned push`: publishes a configuration."""
+
+import argparse
+import logging
+
+import datasets
+
+from ..hub.publish import publish
+from ..loading.builder import Syned
+from .options import add_options, given_options, option_values
+
+OWN = ("revision", "max_shard_size", "data_dir", "cache_dir")
+
+
+def add_push(commands: "argparse._SubParsersAction") -> None:
+    """Adds the command to others."""
+    parser = commands.add_parser(
+        "push",
+        help="publish a configuration on the Hub",
+        description="Builds a configuration and uploads it, as Parquet files with the images inside and a card, into "
+        "a dataset repository, beside the configurations that are there. Interrupt it as you like: the same command "
+        "continues. It takes the token that you are logged in with (`hf auth login`, or HF_TOKEN).",
+    )
+    parser.add_argument("config", help=f"one of {', '.join(Syned.builder_configs)}")
+    parser.add_argument("target", metavar="repo", help="someone/name; made unless it is there")
+    parser.add_argument("--private", action="store_true", help="make it a private repository")
+    parser.add_argument("--revision", metavar="BRANCH", help="branch to write to (default: main)")
+    parser.add_argument("--max_shard_size", metavar="SIZE", type=_size, help="of a Parquet file (default: 500MB)")
+    parser.add_argument("--data_dir", metavar="FOLDER", help="the folder that holds the benchmark's files")
+    parser.add_argument("--cache_dir", metavar="FOLDER", help="where load_dataset keeps its files")
+    add_options(parser, without=OWN)
+    parser.set_defaults(run=_push, stopped="stopped; the same command continues where it was")
+
+
+def _size(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+def _push(args: argparse.Namespace) -> int:
+    values = option_values(args.config, given_options(args, without=OWN))
+    # says of every split that one process writes it, as a warning
+    logging.getLogger("datasets.arrow_dataset").setLevel(logging.ERROR)
+    mine = {name: getattr(args, name) for name in OWN}
+    try:
+        print(publish(args.config, args.target, private=args.private, **mine, **values))
+    except datasets.exceptions.DatasetsError as error:
+        raise RuntimeError(f"{error.__cause__ or error}") from error
+    return 0

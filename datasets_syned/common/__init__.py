@@ -1,0 +1,1 @@
+"""What every other folder here stands on: the row, images, and what is written beside rows."""

@@ -1,0 +1,190 @@
+"""Pairs of images and what is said of them, and how they become rows: bytes as they are, nothing is decoded."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+
+from .image_cells import BrokenImageError, Cell, Cells
+from .row import FEATURES
+
+BATCH_ROWS = 200  # rows of a table, or fewer when their images are large
+BATCH_BYTES = 16 << 20
+TAIL = 4096  # bytes in which an image has to end; cameras write a little behind the end
+SHOWN = 5  # images that one message names
+# How image files begin, and what stands at the end of those formats that have an end.
+FORMATS = {
+    b"\xff\xd8\xff": b"\xff\xd9",  # JPEG
+    b"\x89PNG\r\n\x1a\n": b"IEND",
+    b"GIF8": b"",
+    b"RIFF": b"",  # WebP
+    b"BM": b"",
+    b"II*\0": b"",  # TIFF
+    b"MM\0*": b"",
+}
+logger = datasets.logging.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """
+    One pair of images, before it is read.
+
+    Args:
+        id (`str`): unique within its split.
+        before, after (`Path` or [`Cell`]): image files, or images in a Parquet file.
+        captions (`tuple[str, ...]`): the reference descriptions, at least one.
+        category (`str`): kind of change, in the benchmark's own words; "none" for an unchanged pair.
+        changed (`bool`, *optional*, defaults to `True`): whether anything changed.
+        provenance (`dict`, *optional*): how a synthetic pair was made.
+    """
+
+    id: str
+    before: Path | Cell
+    after: Path | Cell
+    captions: tuple[str, ...]
+    category: str
+    changed: bool = True
+    provenance: Mapping[str, Any] | None = None
+
+    @property
+    def images(self) -> tuple[Path | Cell, Path | Cell]:
+        return self.before, self.after
+
+
+def damage(image: Path | memoryview) -> str | None:
+    """What is wrong with an image as far as its first and last bytes show, `None` if nothing is."""
+    if isinstance(image, memoryview):
+        head, tail, size = bytes(image[:16]), bytes(image[-TAIL:]), len(image)
+    else:
+        with open(image, "rb") as file:
+            head = file.read(16)
+            size = file.seek(0, 2)
+            file.seek(max(0, size - TAIL))
+            tail = file.read()
+    if not head:
+        return "is empty"
+    for magic, end in FORMATS.items():
+        if head.startswith(magic):
+            cut = head[:4] == b"RIFF" and int.from_bytes(head[4:8], "little") + 8 > size
+            return "is cut off" if cut or end not in tail else None
+    return f"is no image file: it begins with {head[:8]!r}"
+
+
+def tables(pairs: Iterable[Pair], skip_broken: bool = False) -> Iterator[pa.Table]:
+    """
+    Tables of [`FEATURES`] with the content of the images, a few rows each.
+
+    Args:
+        pairs (`Iterable[Pair]`): what to read.
+        skip_broken (`bool`, *optional*, defaults to `False`): leave out pairs with a broken image, and say so.
+
+    Raises:
+        BrokenImageError: an image is broken, and is not to be skipped.
+    """
+    skipped = []
+    cells = Cells()
+    try:
+        for batch, images in _batches(pairs, cells):
+            table, broken = _table(batch, images)
+            if broken and not skip_broken:
+                shown = "\n  ".join(["images are broken; nothing was built:", *_shown(sum(broken.values(), []))])
+                raise BrokenImageError(f"{shown}\nGet the files again. on_error='skip' leaves such pairs out.")
+            if broken:
+                skipped += sum(broken.values(), [])
+                table = table.filter(pa.array([row not in broken for row in range(len(batch))]))
+            if table.num_rows:
+                yield table
+    finally:
+        cells.close()
+    if skipped:
+        shown = "\n  ".join([f"{len(skipped)} images are broken; their pairs are left out:", *_shown(skipped)])
+        logger.warning(shown)
+
+
+def _shown(lines: Sequence[str]) -> list[str]:
+    return [*lines[:SHOWN], *["..."] * (len(lines) > SHOWN)]
+
+
+def _batches(pairs: Iterable[Pair], cells: Cells) -> Iterator[tuple[list[Pair], tuple["_Images", "_Images"]]]:
+    """Pairs of a table at a time. Files are not read yet; cells are, for they are read in order."""
+    batch, images = [], (_Images(), _Images())
+    for pair in pairs:
+        batch.append(pair)
+        for column, image in zip(images, pair.images, strict=True):
+            if isinstance(image, Path):
+                column.add(image, image.name, os.stat(image).st_size)
+            else:
+                content, name = cells.read(image)
+                column.add(content, name, len(content))
+        if len(batch) == BATCH_ROWS or sum(column.size for column in images) >= BATCH_BYTES:
+            yield batch, images
+            batch, images = [], (_Images(), _Images())
+    if batch:
+        yield batch, images
+
+
+class _Images:
+    """Images of one column of a table, which lie side by side in one buffer: files are read to where they stay."""
+
+    def __init__(self):
+        self.images, self.names, self.ends, self.size = [], [], [0], 0
+
+    def add(self, image: Path | bytes, name: str | None, size: int) -> None:
+        self.images.append(image)
+        self.names.append(name)
+        self.size += size
+        self.ends.append(self.size)
+
+    def array(self) -> tuple[pa.StructArray, dict[int, str]]:
+        """The column, and what is wrong with which of its rows."""
+        buffer = pa.allocate_buffer(self.size)
+        view, broken = memoryview(buffer).cast("B") if self.size else memoryview(bytearray()), {}
+        for row, image in enumerate(self.images):
+            place = view[self.ends[row] : self.ends[row + 1]]
+            if isinstance(image, Path):
+                _read_into(image, place)
+            else:
+                place[:] = image
+            if what := damage(place):
+                broken[row] = what
+        ends = pa.py_buffer(np.array(self.ends, np.int32))
+        contents = pa.Array.from_buffers(pa.binary(), len(self.images), [None, ends, buffer])
+        return pa.StructArray.from_arrays([contents, pa.array(self.names, pa.string())], ["bytes", "path"]), broken
+
+
+def _read_into(path: Path, place: memoryview) -> None:
+    with open(path, "rb", buffering=0) as file:
+        while place and (count := file.readinto(place)):
+            place = place[count:]
+    if place:
+        raise BrokenImageError(f"{path} became shorter while it was read; try again.")
+
+
+def _table(pairs: Sequence[Pair], images: Sequence[_Images]) -> tuple[pa.Table, dict[int, list[str]]]:
+    """A table, and for each of its rows with a broken image what is wrong."""
+    (before, broken_before), (after, broken_after) = (column.array() for column in images)
+    broken = {}
+    for side, wrong in enumerate((broken_before, broken_after)):
+        for row, what in wrong.items():
+            broken.setdefault(row, []).append(f"{pairs[row].images[side]} (id {pairs[row].id!r}) {what}")
+    schema = FEATURES.arrow_schema
+    columns = {
+        "id": [pair.id for pair in pairs],
+        "before": before,
+        "after": after,
+        "captions": [list(pair.captions) for pair in pairs],
+        "category": [pair.category for pair in pairs],
+        "changed": [pair.changed for pair in pairs],
+        "provenance": [pair.provenance for pair in pairs],
+    }
+    arrays = [
+        column if isinstance(column, pa.Array) else pa.array(column, schema.field(name).type)
+        for name, column in columns.items()
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema), broken

@@ -1,0 +1,90 @@
+"""What `syned synthesize` says of the rows that it wrote, in the files beside them."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .image_cells import BenchmarkFilesError
+
+RUN, SUMMARY, SHEET = "synthesis.json", "summary.json", "contact_sheet.png"
+UNFINISHED = "this run is not finished: run the same `syned synthesize` again"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """
+    A finished run.
+
+    Args:
+        root (`Path`): its folder.
+        run (`dict`): content of `summary.json`: "splits", what became of the rows, by split; "settings"; "made_by",
+            id, revision and parameters of the models; "planned".
+    """
+
+    root: Path
+    run: Mapping[str, Any]
+
+    def left_out(self, split: str) -> dict[str, int]:
+        """How many rows were made and are no part of a split: by the filter that dropped them, or what failed."""
+        counts = self.run["splits"].get(split, {"dropped": {}, "failed": {}})
+        failed = Counter()
+        for why, count in counts["failed"].items():
+            failed[f"failed: {why.partition(':')[0]}"] += count
+        return {**counts["dropped"], **failed}
+
+    def notes(self, split: str) -> dict[str, int]:
+        """What else there is to count of a split: its paraphrases."""
+        said = self.run["splits"].get(split, {}).get("paraphrases")
+        if not said:
+            return {}
+        rejected = {f"paraphrases rejected: {rule}": count for rule, count in said["rejected"].items()}
+        return {"paraphrases asked for": said["asked"], "paraphrases kept": said["kept"], **rejected}
+
+    def check(self, rows: Mapping[str, int]) -> None:
+        """
+        Refuses rows that are not those that the run ended with.
+
+        Args:
+            rows (`dict[str, int]`): how many there are, by split.
+
+        Raises:
+            BenchmarkFilesError: a file of the run is missing, or the rows are others.
+        """
+        for split, counts in self.run["splits"].items():
+            if split not in rows:
+                raise BenchmarkFilesError(f"{self.root}: the files of split {split!r} are missing; {UNFINISHED}")
+            if rows[split] != counts["kept"]:
+                raise BenchmarkFilesError(
+                    f"{self.root}: split {split!r} has {rows[split]:,} rows, and {SUMMARY} counts {counts['kept']:,}. "
+                    f"Rows that were changed by hand are no longer that run's: move {RUN} and {SUMMARY} elsewhere"
+                )
+
+    def sheet(self) -> bytes | None:
+        """The picture of sample rows, `None` if there is none. What is drawn on it names no local file."""
+        path = self.root / SHEET
+        return path.read_bytes() if path.is_file() else None
+
+
+def read_record(root: Path) -> RunRecord | None:
+    """
+    The record of the run that a folder is of, `None` if it is of none.
+
+    Raises:
+        BenchmarkFilesError: the run is not finished, or the file that says what it came to is broken.
+    """
+    if not (root / RUN).is_file():
+        return None
+    path = root / SUMMARY
+    if not path.is_file():
+        raise BenchmarkFilesError(f"{root}: {UNFINISHED}")
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        whole = all(isinstance(run[name], dict) for name in ("splits", "settings", "made_by", "planned"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise BenchmarkFilesError(f"{path} is no summary of a run: {error!r}") from None
+    if not whole:
+        raise BenchmarkFilesError(f"{path} is no summary of a run")
+    return RunRecord(root, run)

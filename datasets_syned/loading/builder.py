@@ -1,0 +1,203 @@
+"""The dataset builder behind `load_dataset("syned")`."""
+
+import hashlib
+import shutil
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+from datasets.builder import Key
+from datasets.fingerprint import Hasher
+from datasets.packaged_modules import _hash_python_lines
+
+from ..benchmarks import CONFIGS
+from ..common.image_cells import BrokenImageError
+from ..common.pairs import tables
+from ..scenes.chunks import SceneSettings, chunk_path, read_chunk, render_chunks, spans_of
+from ..scenes.pair import HEIGHT, SPLITS, WIDTH
+
+DEFAULT = "scenes"
+ROWS_PER_SPAN = 500  # of the configurations that read files: what a process is handed at a time
+ROWS_PER_CHUNK = 50  # what an interrupted build may have to render again, per process
+MAKES_SCENES = ("captions", "changes", "chunks", "pair", "render", "scene")  # the files that decide what a scene is
+SETTINGS = [field.name for field in fields(SceneSettings)]
+DESCRIPTION = (
+    "Pairs of rendered scenes in the style of CLEVR-Change, with the difference in words: color, texture, move, add, "
+    "drop, or none, under a moving camera and light. Rendered on this machine; nothing is downloaded."
+)
+
+
+def fingerprint(config: str | None = None) -> str:
+    """Hash of the code that decides what the rows of a configuration are, comments aside, or those of all of them."""
+    here = Path(__file__).parents[1]
+    scenes, benchmarks = config in (None, DEFAULT), config != DEFAULT
+    files = [here / "loading" / "builder.py", here / "common" / "row.py"]
+    if scenes:
+        files += [here / "scenes" / f"{name}.py" for name in MAKES_SCENES]
+    if benchmarks:
+        files += [here / "common" / "image_cells.py", here / "common" / "pairs.py"]
+        files += sorted((here / "benchmarks").rglob("*.py"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.relative_to(here).as_posix().encode())
+        digest.update(_hash_python_lines(file.read_text(encoding="utf-8").splitlines()).encode())
+    return digest.hexdigest()[:16]
+
+
+@dataclass
+class ScenesConfig(datasets.BuilderConfig):
+    """
+    Configuration "scenes". The defaults render in about half a minute.
+
+    Args:
+        train (`int`, *optional*, defaults to 1000): rows of the train split. A larger split begins with the rows of
+            a smaller one; 0 leaves the split out.
+        validation (`int`, *optional*, defaults to 100): rows of the validation split.
+        test (`int`, *optional*, defaults to 200): rows of the test split.
+        seed, jitter, width, height, masks, references: see [`SceneSettings`].
+    """
+
+    train: int = 1000
+    validation: int = 100
+    test: int = 200
+    seed: int = 0
+    jitter: float = 1.0
+    width: int = WIDTH
+    height: int = HEIGHT
+    masks: bool = False
+    references: int = 5
+
+    @property
+    def settings(self) -> SceneSettings:
+        return SceneSettings(**{name: getattr(self, name) for name in SETTINGS})
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Rows by split, for those splits that have any."""
+        return {split: getattr(self, split) for split in SPLITS if getattr(self, split)}
+
+    def create_config_id(self, config_kwargs: dict, custom_features: datasets.Features | None = None) -> str:
+        # Names the cache folder by what the rows are, so that spelling out a default makes no second copy. This is
+        # also the first place that sees the arguments together: it refuses the wrong ones.
+        check_sizes({split: getattr(self, split) for split in SPLITS})
+        settings = self.settings
+        if self.data_dir is not None or self.data_files:
+            raise ValueError("config 'scenes' is rendered, not read: leave out data_dir and data_files")
+        parts = [f"{getattr(self, split)}{split}" for split in SPLITS]
+        parts += [f"seed{settings.seed}", f"jitter{settings.jitter:g}", f"{settings.width}x{settings.height}"]
+        parts += [f"{settings.references}refs"] + ["masks"] * settings.masks
+        if custom_features is not None:
+            parts.append(Hasher.hash(custom_features))
+        return "-".join([self.name, *parts])
+
+
+def check_sizes(sizes: dict[str, int]) -> None:
+    """Raises a `ValueError` unless the numbers of rows by split are whole, not negative, and not all 0."""
+    for split, rows in sizes.items():
+        if isinstance(rows, bool) or not isinstance(rows, int) or not 0 <= rows < 10**8:
+            raise ValueError(f"{split}={rows!r} must be a number of rows: whole and not negative")
+    if not any(sizes.values()):
+        raise ValueError(f"{', '.join(f'{split}=0' for split in sizes)}: at least one split needs rows")
+
+
+class Syned(datasets.ArrowBasedBuilder):
+    """
+    Builder of the configurations of `load_dataset("syned", ...)`.
+
+    Rows of "scenes" are first rendered into chunk files beside the cache folder, by `num_proc` processes, then copied
+    into the dataset's own files, and the chunks are removed. A build that was interrupted finds the chunks again. Rows
+    of the other configurations are the bytes of image files.
+    """
+
+    BUILDER_CONFIG_CLASS = ScenesConfig
+    BUILDER_CONFIGS = [ScenesConfig(name=DEFAULT, version="1.0.0", description=DESCRIPTION)]
+    BUILDER_CONFIGS += [config(version="1.0.0") for config in CONFIGS]
+    DEFAULT_CONFIG_NAME = DEFAULT
+
+    def __init__(self, *args, config_name: str | None = None, hash: str | None = None, **kwargs):
+        # Not the hash of everything: an edit of a benchmark does not make anybody render scenes again.
+        name = config_name or DEFAULT
+        hash = fingerprint(name) if name in self.builder_configs else hash
+        super().__init__(*args, config_name=config_name, hash=hash, **kwargs)
+
+    def _info(self):
+        config = self.config
+        if not self.renders:
+            return datasets.DatasetInfo(
+                description=config.__doc__,
+                features=config.features,
+                homepage=config.HOMEPAGE,
+                license=config.LICENSE,
+                citation=config.CITATION,
+            )
+        splits = datasets.SplitDict(dataset_name=self.dataset_name)
+        for split, rows in config.sizes.items():
+            splits.add(datasets.SplitInfo(split, num_examples=rows))
+        return datasets.DatasetInfo(
+            description=DESCRIPTION, features=config.settings.features, splits=splits, license="apache-2.0"
+        )
+
+    def _split_generators(self, dl_manager):
+        if self.renders:
+            return [
+                datasets.SplitGenerator(split, gen_kwargs={"split": split, "spans": spans_of(rows, ROWS_PER_CHUNK)})
+                for split, rows in self.config.sizes.items()
+            ]
+        if self.skips_broken:
+            self.config.check_images()  # which splits are left has to be known before they are built
+        return [
+            datasets.SplitGenerator(split, gen_kwargs={"split": split, "spans": spans_of(len(pairs), ROWS_PER_SPAN)})
+            for split, pairs in self.config.plan.pairs.items()
+            if pairs
+        ]
+
+    def _generate_tables(self, split: str, spans: list[tuple[int, int]], folder: Path | None = None):
+        schema = self.info.features.arrow_schema
+        for shard, span in enumerate(spans):
+            if not self.renders:
+                parts = self._tables(self.config.plan.pairs[split][slice(*span)])
+            elif folder is not None:
+                parts = [read_chunk(chunk_path(folder, split, span, ".arrow"))]
+            else:  # streaming
+                parts = (
+                    pa.Table.from_pylist([self.config.settings.row(split, index)], schema) for index in range(*span)
+                )
+            for number, part in enumerate(parts):
+                yield Key(shard, number), part
+
+    @property
+    def renders(self) -> bool:
+        """Whether rows are rendered, and not read."""
+        return isinstance(self.config, ScenesConfig)
+
+    @property
+    def skips_broken(self) -> bool:
+        return self.config.on_error == "skip"
+
+    def _tables(self, pairs):
+        try:
+            yield from tables(pairs, self.skips_broken)
+        except BrokenImageError:
+            self.config.check_images()  # says it of all files at once
+            raise
+
+    @property
+    def _chunks(self) -> Path:
+        # `_output_dir` is "<folder>.incomplete" while the library builds and holds that folder's lock; it removes it
+        # on any interruption, so the chunks lie beside it.
+        local = "://" not in self._output_dir
+        return Path((self._output_dir if local else self._cache_dir).removesuffix(".incomplete") + ".chunks")
+
+    def _prepare_split(self, split_generator, num_proc=None, **kwargs):
+        if self.renders:
+            split, spans = split_generator.gen_kwargs["split"], split_generator.gen_kwargs["spans"]
+            render_chunks(self._chunks, self.config.settings, split, spans, ".arrow", num_proc)
+            split_generator.gen_kwargs["folder"] = self._chunks
+            num_proc = None  # the work is done
+        super()._prepare_split(split_generator, num_proc=num_proc, **kwargs)
+
+    def _download_and_prepare(self, *args, **kwargs):
+        super()._download_and_prepare(*args, **kwargs)
+        if self.renders:
+            shutil.rmtree(self._chunks)

@@ -1,0 +1,238 @@
+"""Renders scenes into chunk files of a few rows each, written atomically, so that an interrupted run continues."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset, Features, Image, Value
+from datasets.arrow_writer import ArrowWriter, ParquetWriter
+from datasets.utils import tqdm
+from PIL import Image as PILImage
+
+from ..common.row import FEATURES
+from . import ScenePair, make_pair
+from .captions import PHRASINGS
+from .pair import HEIGHT, WIDTH
+
+WRITERS = {".arrow": ArrowWriter, ".parquet": ParquetWriter}
+MASK_FEATURES = {"before_mask": Image(), "after_mask": Image(), "scene": Value("string")}
+MOST_REFERENCES = min(map(len, PHRASINGS.values()))
+
+
+@dataclass(frozen=True)
+class SceneSettings:
+    """
+    What, besides split and index, a rendered row depends on.
+
+    Args:
+        seed (`int`, *optional*, defaults to 0): of the whole data set.
+        jitter (`float`, *optional*, defaults to 1.0): scale of the movement of camera and light between the two
+            images, from 0 (fixed) to 2.
+        width, height (`int`, *optional*, defaults to 144 and 96): pixels of each image, 16 to 2048.
+        masks (`bool`, *optional*, defaults to `False`): adds the columns `before_mask`, `after_mask` (8-bit images, 0
+            for the ground, `i + 1` for object `i`) and `scene` (JSON: `before_objects`, `after_objects`,
+            `changed_object`, `captions_reversed`).
+        references (`int`, *optional*, defaults to 5): captions per pair, 1 to 6.
+
+    Raises:
+        ValueError: an argument of the wrong type or out of its range.
+    """
+
+    seed: int = 0
+    jitter: float = 1.0
+    width: int = WIDTH
+    height: int = HEIGHT
+    masks: bool = False
+    references: int = 5
+
+    def __post_init__(self):
+        whole = {"seed": (0, 2**63 - 1), "width": (16, 2048), "height": (16, 2048), "references": (1, MOST_REFERENCES)}
+        for name, (low, high) in whole.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise ValueError(f"{name}={value!r} must be a whole number from {low} to {high}")
+        if isinstance(self.jitter, bool) or not isinstance(self.jitter, int | float) or not 0 <= self.jitter <= 2:
+            raise ValueError(f"jitter={self.jitter!r} must be a number from 0 (camera and light stay) to 2")
+        if not isinstance(self.masks, bool):
+            raise ValueError(f"masks={self.masks!r} must be true or false")
+        object.__setattr__(self, "jitter", float(self.jitter))
+
+    @property
+    def features(self) -> Features:
+        """Columns of a row."""
+        return Features({**FEATURES, **(MASK_FEATURES if self.masks else {})})
+
+    def row(self, split: str, index: int) -> dict:
+        """
+        Renders one row, images as `{"bytes": <PNG>, "path": None}`. Equal arguments give equal bytes under equal
+        versions: pixels come from numpy, their compression from Pillow (13.0.0 in constraints.txt; another version
+        may store the same pixels in other bytes).
+        """
+        args = asdict(self)
+        masks = args.pop("masks")
+        pair = make_pair(split=split, index=index, **args)
+        return scene_row(pair, masks)
+
+
+def scene_row(pair: ScenePair, masks: bool = False) -> dict:
+    """A [`ScenePair`] as a row of [`FEATURES`], with the three columns of [`SceneSettings`]' `masks` if so asked."""
+    row = {
+        "id": pair.id,
+        "before": _png(pair.before),
+        "after": _png(pair.after),
+        "captions": pair.captions,
+        "category": pair.category,
+        "changed": pair.changed,
+        "provenance": None,
+    }
+    if masks:
+        names = ("before_objects", "after_objects", "changed_object", "captions_reversed")
+        row["before_mask"], row["after_mask"] = _png(pair.before_mask), _png(pair.after_mask)
+        row["scene"] = json.dumps({name: getattr(pair, name) for name in names})
+    return row
+
+
+def _png(pixels: np.ndarray) -> dict:
+    buffer = io.BytesIO()
+    PILImage.fromarray(pixels).save(buffer, "PNG", compress_level=6)
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+def spans_of(rows: int, size: int) -> list[tuple[int, int]]:
+    """Cuts `range(rows)` into `(start, stop)` of `size` rows each, the last one maybe shorter."""
+    return [(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def chunk_path(folder: Path, split: str, span: tuple[int, int], suffix: str) -> Path:
+    """Where rows `span` of a split lie; names sort in the order of the rows."""
+    return folder / f"{split}-{span[0]:08d}-{span[1]:08d}{suffix}"
+
+
+def write_chunk(path: Path, rows: Iterable[dict], features: Features) -> None:
+    """Writes rows to an Arrow or Parquet file (by `path`'s suffix) that is there as a whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with WRITERS[path.suffix](features=features, path=str(unfinished)) as writer:
+            for row in rows:
+                writer.write(features.encode_example(row))
+            writer.finalize()
+        with open(unfinished, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_chunk(path: Path) -> pa.Table:
+    """The rows of an Arrow chunk as they were written, images not decoded."""
+    return Dataset.from_file(str(path)).data.table
+
+
+def render_chunks(
+    folder: Path,
+    settings: SceneSettings,
+    split: str,
+    spans: list[tuple[int, int]],
+    suffix: str,
+    num_proc: int | None = None,
+) -> None:
+    """
+    Renders those of the chunks of a split that are not yet there, with a progress bar.
+
+    Args:
+        folder (`Path`): made if needed. Only one process may render into it at a time.
+        settings ([`SceneSettings`]): what to render.
+        split (`str`): of which split.
+        spans (`list[tuple[int, int]]`): rows of each chunk.
+        suffix (`str`): ".arrow" or ".parquet".
+        num_proc (`int`, *optional*): processes that render. They are new interpreters, not forks: they hold no lock
+            and no thread of this process, need no `if __name__ == "__main__"`, and end when this process does.
+
+    Raises:
+        RuntimeError: a rendering process failed. The chunks that are finished stay.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(f".{split}-*"):  # of a run that was killed
+        leftover.unlink(missing_ok=True)
+    missing = [span for span in spans if not chunk_path(folder, split, span, suffix).is_file()]
+    total, todo = (sum(stop - start for start, stop in some) for some in (spans, missing))
+    if not todo:
+        return
+    job = {"settings": asdict(settings), "split": split, "folder": str(folder.resolve()), "suffix": suffix}
+    with tqdm(desc=f"Rendering {split} split", unit=" pairs", total=total, initial=total - todo) as bar:
+        if num_proc is not None and num_proc > 1 and len(missing) > 1:
+            shares = [missing[i::num_proc] for i in range(min(num_proc, len(missing)))]
+            _render_in_processes([{**job, "spans": share} for share in shares], bar.update)
+        else:
+            _render(job | {"spans": missing}, bar.update)
+
+
+def _render(job: dict, progress: Callable[[int], object]) -> None:
+    settings = SceneSettings(**job["settings"])
+
+    def rows(start, stop):
+        for index in range(start, stop):
+            yield settings.row(job["split"], index)
+            progress(1)
+
+    for start, stop in job["spans"]:
+        path = chunk_path(Path(job["folder"]), job["split"], (start, stop), job["suffix"])
+        write_chunk(path, rows(start, stop), settings.features)
+
+
+def _render_in_processes(jobs: list[dict], progress: Callable[[int], object]) -> None:
+    # All write to one pipe: "1" per row, anything else is a message. It ends when the last of them has ended; and when
+    # this process is killed, their next write fails and they end too.
+    read, write = os.pipe()
+    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-P", "-c", f"from {__name__} import _worker; _worker()"]
+    workers, messages = [], deque(maxlen=20)
+    try:
+        for _ in jobs:
+            workers.append(
+                subprocess.Popen(  # in a session of its own: Ctrl-C reaches this process alone
+                    command, stdin=subprocess.PIPE, stdout=write, stderr=write, env=environment, start_new_session=True
+                )
+            )
+        os.close(write)
+        write = None
+        for worker, job in zip(workers, jobs, strict=True):
+            worker.stdin.write(json.dumps(job).encode())
+            worker.stdin.close()
+        with open(read, encoding="utf-8", errors="replace") as lines:
+            read = None
+            for line in lines:
+                if line.strip() == "1":
+                    progress(1)
+                else:
+                    messages.append(line.rstrip())
+        failed = [worker.returncode for worker in workers if worker.wait() != 0]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+        for end in (read, write):
+            if end is not None:
+                os.close(end)
+    if failed:
+        raise RuntimeError(
+            f"{len(failed)} of {len(jobs)} rendering processes failed (exit status {failed[0]}); finished chunks are "
+            f"kept and the next run continues from them. Last messages:\n" + "\n".join(messages)
+        )
+
+
+def _worker() -> None:
+    def progress(rows):
+        sys.stdout.write("1\n" * rows)  # in one write, which does not mix with the other processes'
+        sys.stdout.flush()
+
+    _render(json.load(sys.stdin), progress)

@@ -1,0 +1,1 @@
+"""What everything here that loads pretrained weights shares."""

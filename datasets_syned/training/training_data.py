@@ -1,0 +1,206 @@
+"""From the data sets that a recipe names to what a Trainer reads."""
+
+import inspect
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+from datasets.fingerprint import Hasher
+
+from ..common.row import FEATURES
+from ..loading.builder import DEFAULT
+from ..loading.registration import NAME
+from ..loading.specs import READING, check_spec
+from .dense_supervision import Lessons, prepare_lesson
+
+NEEDED = ("id", "before", "after", "captions")
+TIMED = 5  # pairs that are rendered to see how long all of them take
+
+
+def load(spec: Mapping[str, Any]) -> datasets.Dataset | datasets.IterableDataset:
+    """
+    Loads one data set of a recipe.
+
+    Args:
+        spec (`dict`): arguments of `datasets.load_dataset`, `split` among them; with `streaming: true` nothing is read
+            before it is needed.
+
+    Returns:
+        `datasets.Dataset`, or `datasets.IterableDataset`: that one with its images not decoded, as many are only
+        passed by (by other processes, by a shuffle buffer, by a run that is resumed).
+
+    Raises:
+        ValueError: `path` or `split` is missing, or the rows lack a column that training reads.
+    """
+    check_spec("data set", spec)
+    rows = datasets.load_dataset(**spec)
+    names = rows.column_names
+    if names is None:  # a stream whose files do not say
+        names = [name for row in rows.take(1) for name in row]
+    if missing := [name for name in NEEDED if name not in names]:
+        raise ValueError(
+            f"data set {dict(spec)}: no column {', '.join(missing)}; it has {', '.join(names)}, and a row "
+            f"is {', '.join(FEATURES)}"
+        )
+    if isinstance(rows, datasets.IterableDataset):
+        for name, feature in (rows.features or {}).items():
+            if isinstance(feature, datasets.Image):
+                rows = rows.cast_column(name, datasets.Image(decode=False))
+    return rows
+
+
+def concatenate(
+    parts: Sequence[datasets.Dataset] | Sequence[datasets.IterableDataset], seed: int = 0, buffer_size: int = 1000
+) -> datasets.Dataset | datasets.IterableDataset:
+    """
+    One data set of several, with the columns that all of them have.
+
+    Args:
+        parts (`Sequence[datasets.Dataset]` or `Sequence[datasets.IterableDataset]`): all of one kind. Streams take
+            turns, each row once, and are shuffled; the others come one after the other, as they are.
+        seed (`int`, *optional*, defaults to 0): of the shuffled streams; with `set_epoch` each pass has another order.
+        buffer_size (`int`, *optional*, defaults to 1000): rows from which the next one of a stream is drawn.
+
+    Returns:
+        `datasets.Dataset` or `datasets.IterableDataset`
+
+    Raises:
+        ValueError: some parts are streams and some are not.
+    """
+    streams = [isinstance(part, datasets.IterableDataset) for part in parts]
+    if any(streams) != all(streams):
+        raise ValueError("some data sets have `streaming: true` and some have not: give it to all or to none")
+    columns = [part.column_names or [name for row in part.take(1) for name in row] for part in parts]
+    common = [name for name in columns[0] if all(name in other for other in columns)]
+    parts = [part.select_columns(common) for part in parts]
+    if not all(streams):
+        return datasets.concatenate_datasets(parts)
+    if len(parts) > 1:
+        parts = [datasets.interleave_datasets(parts, stopping_strategy="all_exhausted_without_replacement")]
+    return parts[0].shuffle(seed=seed, buffer_size=buffer_size)
+
+
+def to_render(specs: Iterable[Mapping[str, Any]]) -> tuple[int, float]:
+    """
+    What has to be rendered before data sets of a recipe can be read.
+
+    Args:
+        specs (`Iterable[dict]`): arguments of `datasets.load_dataset`, of any data sets.
+
+    Returns:
+        `tuple[int, float]`: pairs of "scenes" that are not in the cache, and about how many seconds they take, as the
+        first few pairs of each data set do.
+    """
+    pairs, seconds, seen = 0, 0.0, set()
+    for spec in specs:
+        if spec["path"] != NAME or spec.get("name", DEFAULT) != DEFAULT or spec.get("streaming"):
+            continue
+        builder = datasets.load_dataset_builder(**{key: value for key, value in spec.items() if key not in READING})
+        if builder.cache_dir in seen or Path(builder.cache_dir).is_dir():
+            continue
+        seen.add(builder.cache_dir)
+        (split, _), *_ = builder.config.sizes.items()
+        rows = sum(builder.config.sizes.values())
+        began = time.perf_counter()
+        for i in range(min(TIMED, rows)):
+            builder.config.settings.row(split, i)
+        pairs += rows
+        processes = min(spec.get("num_proc") or 1, os.cpu_count() or 1)
+        seconds += (time.perf_counter() - began) / min(TIMED, rows) * rows / processes
+    return pairs, seconds
+
+
+def captions_of(parts: Iterable[datasets.Dataset | datasets.IterableDataset], most: int = 1000) -> list[str]:
+    """
+    The references of data sets, each once; no image is read.
+
+    Args:
+        parts (`Iterable[datasets.Dataset]` or `Iterable[datasets.IterableDataset]`): with the column captions.
+        most (`int`, *optional*, defaults to 1000): rows that are read of a stream.
+
+    Returns:
+        `list[str]`
+    """
+    found = {}
+    for part in parts:
+        captions = part.select_columns("captions")
+        captions = captions.take(most) if isinstance(part, datasets.IterableDataset) else captions
+        for batch in captions.iter(1000):
+            for references in batch["captions"]:
+                found |= dict.fromkeys([references] if isinstance(references, str) else references)
+    return list(found)
+
+
+def with_lengths(rows: datasets.Dataset, tokenize: Callable[[list[str]], Sequence[Sequence[int]]]) -> datasets.Dataset:
+    """
+    Adds the column `length`, by which a Trainer groups rows (`train_sampling_strategy: group_by_length`). No image is
+    read.
+
+    Args:
+        rows (`datasets.Dataset`): with the column captions.
+        tokenize (`Callable`): `n` captions to their ids.
+
+    Returns:
+        `datasets.Dataset`: with `length` (`float`), the mean number of tokens of a row's references: which of them is
+        learned is drawn at each visit.
+
+    Raises:
+        ValueError: the rows are a stream, which is read in its own order.
+    """
+    if isinstance(rows, datasets.IterableDataset):
+        raise ValueError("a stream is read in its own order, not by length: load it without `streaming: true`")
+
+    lengths = []
+    for batch in rows.select_columns("captions").iter(1000):
+        counts = iter([len(ids) for ids in tokenize([caption for group in batch["captions"] for caption in group])])
+        lengths += [sum(next(counts) for _ in group) / len(group) for group in batch["captions"]]
+    return rows.add_column("length", lengths)
+
+
+def lessons(
+    parts: Sequence[datasets.Dataset],
+    make_canvas: Callable,
+    patch_size: int,
+    length: int,
+    curriculum: Sequence[tuple[float, Sequence[int]]],
+    seed: int = 0,
+    num_proc: int | None = None,
+) -> Lessons:
+    """
+    A whole training run of [`Lessons`] from parts of "scenes" with masks.
+
+    Args:
+        parts (`Sequence[datasets.Dataset]`): rows with masks.
+        make_canvas (`Callable`): `make_canvas(before, after) -> PIL.Image`, before above after; picklable.
+        patch_size (`int`): of the vision tower, pixels.
+        length (`int`): rows of the run: steps times rows per step.
+        curriculum (`Sequence[tuple[float, Sequence[int]]]`): which parts each phase of the run sees; see [`Lessons`].
+        seed (`int`, *optional*, defaults to 0): of every draw.
+        num_proc (`int`, *optional*): processes that prepare the lessons.
+
+    Returns:
+        [`Lessons`]
+
+    Raises:
+        ValueError: a part has no masks.
+    """
+    for part in parts:
+        if "scene" not in part.column_names:
+            raise ValueError("lessons are made from object masks; give the data set `masks: true`")
+    code = Path(inspect.getfile(prepare_lesson)).read_text(encoding="utf-8")
+    prepared = [
+        part.map(
+            prepare_lesson,
+            fn_kwargs={"make_canvas": make_canvas, "patch_size": patch_size},
+            remove_columns=part.column_names,
+            num_proc=num_proc,
+            desc="lessons",
+            # by itself the cache knows an imported function by its name, and would return what older code made
+            new_fingerprint=Hasher.hash([part._fingerprint, code, make_canvas, patch_size]),
+        )
+        for part in parts
+    ]
+    return Lessons(prepared, curriculum, length, seed)

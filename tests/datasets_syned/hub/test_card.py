@@ -1,0 +1,77 @@
+"""The card of a repository: what is written into it, and what is left alone."""
+
+import re
+
+import pytest
+from datasets import Dataset, DatasetDict
+from huggingface_hub import DatasetCard
+
+from datasets_syned import FEATURES
+from datasets_syned.common.markdown import code, plain, table
+from datasets_syned.hub.card import default_config, update_card
+from datasets_syned.hub.card_entry import Entry
+
+
+def small(name, license=""):
+    row = {"id": "1", "before": None, "after": None, "captions": ["x"], "category": "add", "changed": True}
+    rows = Dataset.from_list([{**row, "provenance": None}], features=FEATURES)
+    return Entry(name=name, data=DatasetDict({"train": rows}), title=name.title(), license=license)
+
+
+def card_of(*names, default=None, text=""):
+    card = DatasetCard("---\nlicense: mit\ntags:\n- mine\n---\n")
+    card.data.configs, card.text = [{"config_name": name, "data_files": f"{name}/*"} for name in names], text
+    for config in card.data.configs:
+        if config["config_name"] == default:
+            config["default"] = True
+    return card
+
+
+def test_what_others_wrote_stays():
+    card = card_of("theirs", "ours", text="# Their title\n\nTheir words.\n")
+    update_card(card, "a/b", small("ours", "CC BY 4.0"), "theirs")
+    assert card.text.startswith("# Their title\n\nTheir words.\n\n<!-- syned: about -->")
+    assert card.data.license == ["cc-by-4.0", "mit"] and card.data.tags == ["image-difference-captioning", "mine"]
+    assert [config.get("default") for config in card.data.configs] == [True, None]
+    card.text += "\nMore of theirs.\n"
+    once = str(card)
+    update_card(card, "a/b", small("ours", "CC BY 4.0"), "theirs")
+    assert str(card) == once == str(DatasetCard(once))
+    card.data.configs.append({"config_name": "new", "data_files": "new/*"})
+    update_card(card, "a/b", small("new", "none stated"), "theirs")
+    update_card(card, "a/b", small("ours", "CC BY 4.0"), "theirs")
+    assert re.findall(r"config (\w+),|(More of)", card.text) == [("ours", ""), ("", "More of"), ("new", "")]
+
+
+def test_licenses_are_those_of_the_sections():
+    card = card_of("a")
+    for name, license in (("a", "Apache-2.0"), ("b", "that of its images"), ("c", ""), ("a", "none stated")):
+        card.data.configs = [c for c in card.data.configs if c["config_name"] != name] + [{"config_name": name}]
+        update_card(card, "x/y", small(name, license), "a")
+    assert card.data.license == ["other", "unknown"]
+
+
+def test_text_is_no_markup():
+    assert plain("a|b  *c*\n<d> [e](f) `g` 1_2 &amp; #") == r"a\|b \*c\* \<d\> \[e\](f) \`g\` 1\_2 \&amp; \#"
+    assert len(plain("x" * 1000)) == 300
+    assert code("a|b\n`c` *d*") == "`a¦b 'c' *d*`"
+
+
+def test_a_table_with_numbers():
+    assert table("a | b:", [["x", 1234], ["y", 0]]) == "| a | b |\n|---|---:|\n| x | 1,234 |\n| y | 0 |"
+
+
+@pytest.mark.parametrize(
+    ("card", "default"),
+    [
+        (None, "new"),
+        (card_of(), "new"),
+        (card_of("a"), "a"),
+        (card_of("a", "b", default="b"), "b"),
+        (card_of("a", "default"), "default"),
+        (card_of("a", "b"), None),
+        (card_of("a", "b", text="| `b` (default) | 1 train |"), "b"),
+    ],
+)
+def test_what_is_loaded_without_a_name(card, default):
+    assert default_config(card, "new") == default

@@ -1,0 +1,95 @@
+"""Scores that read captions of the grammar back."""
+
+import json
+
+import pytest
+
+from datasets_syned.scenes.chunks import SceneSettings
+from datasets_syned.scenes.scores import of_the_grammar, oracle_captions, score_scene_captions
+
+REFERENCES = [
+    ["the small red metal cube turned blue"],
+    ["the large gray rubber sphere moved", "someone moved the large gray rubber sphere"],
+    ["a small red metal cube was added"],
+    ["there is no change", "nothing changed"],
+    ["there is no difference"],
+]
+CATEGORIES = ["color", "move", "add", "none", "none"]
+
+
+def test_exact_values():
+    predictions = [
+        "the small red metal cylinder turned blue",  # kind right, shape wrong
+        "someone moved the large gray rubber sphere",  # all right, and a reference
+        "there is no change",  # a change that was missed
+        "nothing changed",  # right, and a reference
+        "the large gray rubber sphere moved",  # a change that is none
+    ]
+    scores = score_scene_captions(predictions, REFERENCES, CATEGORIES)
+    assert scores["category_accuracy"] == 3 / 5
+    assert scores["attributes_accuracy"] == 1 / 3
+    assert scores["exact"] == 2 / 5
+    assert scores["no_change_precision"] == scores["no_change_recall"] == scores["no_change_f1"] == 1 / 2
+    assert scores["word_accuracy"] == {"size": 1.0, "color": 1.0, "material": 1.0, "shape": 0.5}
+    assert scores["by_category"] == {
+        "color": {"category_accuracy": 1.0, "attributes_accuracy": 0.0, "exact": 0.0, "count": 1},
+        "move": {"category_accuracy": 1.0, "attributes_accuracy": 1.0, "exact": 1.0, "count": 1},
+        "add": {"category_accuracy": 0.0, "attributes_accuracy": 0.0, "exact": 0.0, "count": 1},
+        "none": {"category_accuracy": 0.5, "attributes_accuracy": None, "exact": 0.5, "count": 2},
+    }
+
+
+def test_what_it_became_counts():
+    scores = score_scene_captions(["the small red metal cube turned green"], REFERENCES[:1], CATEGORIES[:1])
+    assert (scores["category_accuracy"], scores["attributes_accuracy"]) == (1, 0)
+    assert set(scores["word_accuracy"].values()) == {1.0}  # of the object that was named
+
+
+def test_another_phrasing_is_right_but_not_exact():
+    scores = score_scene_captions(["the small red metal cube became blue"], REFERENCES[:1], CATEGORIES[:1])
+    assert (scores["category_accuracy"], scores["attributes_accuracy"], scores["exact"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("said", ["", "a dog", "the small red metal cube turned", "cube " * 50])
+def test_text_outside_the_grammar_is_wrong(said):
+    scores = score_scene_captions([said] * 5, REFERENCES, CATEGORIES)
+    assert (scores["category_accuracy"], scores["attributes_accuracy"], scores["exact"]) == (0, 0, 0)
+    assert scores["no_change_f1"] == 0
+    assert set(scores["word_accuracy"].values()) == {0.0}
+
+
+def test_always_no_change():
+    scores = score_scene_captions(["nothing changed"] * 5, REFERENCES, CATEGORIES)
+    assert scores["no_change_recall"] == 1 and scores["no_change_precision"] == 2 / 5
+    assert scores["no_change_f1"] == pytest.approx(4 / 7)
+
+
+def test_the_oracle_is_right_on_every_reading():
+    rows = [SceneSettings(width=16, height=16, masks=True, references=6).row("test", i) for i in range(36)]
+    scenes, categories = [json.loads(row["scene"]) for row in rows], [row["category"] for row in rows]
+    references = [row["captions"] for row in rows]
+    said = oracle_captions(scenes, categories)
+    scores = score_scene_captions(said, references, categories)
+    assert set(scores["word_accuracy"].values()) == {1.0}
+    for part in (scores, *scores["by_category"].values()):
+        assert part["category_accuracy"] == part["exact"] == 1  # six references are all there are
+        assert part["attributes_accuracy"] in (1, None)
+    assert scores["no_change_f1"] == 1
+    assert oracle_captions(scenes, categories) == said
+    assert oracle_captions(scenes, categories, seed=1) != said
+    assert of_the_grammar(references, categories)
+
+
+@pytest.mark.parametrize("short", range(3))
+def test_lengths_must_agree(short):
+    columns = [["nothing changed"] * 5, REFERENCES, CATEGORIES]
+    columns[short] = columns[short][:4]
+    with pytest.raises(ValueError, match=r"\d predictions, \d references, \d categories: they must be of one length"):
+        score_scene_captions(*columns)
+
+
+def test_references_must_be_of_the_grammar():
+    with pytest.raises(ValueError, match=r"references\[1\]: 'a dog barks' does not read as category 'move'"):
+        score_scene_captions(["", ""], [REFERENCES[0], ["a dog barks"]], CATEGORIES[:2])
+    assert not of_the_grammar([REFERENCES[0], ["a dog barks"]], CATEGORIES[:2])
+    assert not of_the_grammar([REFERENCES[0]], ["move"])
