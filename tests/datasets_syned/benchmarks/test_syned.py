@@ -7,12 +7,12 @@ from functools import partial
 import datasets
 import pytest
 from datasets import Dataset, load_dataset
-from tests.datasets_syned.benchmarks.test_emu_edit import PARAPHRASES, TEST, counts, lines_of, raw
 
 import datasets_syned
 from datasets_syned.benchmarks import references
 from datasets_syned.synthesis import SplitSettings
 from metrics.cider import score
+from tests.datasets_syned.benchmarks.test_emu_edit import PARAPHRASES, TEST, counts, lines_of, raw
 from tests.metrics.conftest import read_annotations
 from tests.support import layouts
 from tests.support.layouts import png, write
