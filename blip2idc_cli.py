@@ -3,10 +3,13 @@ The `blip2idc` command: what can be typed, and how it ends. It stands outside th
 that `--help`, completion and typing errors are immediate: each command imports what it needs when it runs.
 """
 
+import gc
 import json
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
@@ -78,6 +81,17 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+@contextmanager
+def quick_start() -> Iterator[None]:
+    """Import and load without the garbage collector: all of it stays, and looking through it takes a second."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # so that it is not looked through at the end of the process either
+        gc.enable()
+
+
 @app.callback()
 def options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
@@ -100,12 +114,13 @@ def caption(
     prompt: option("--prompt", "Start of the caption, or InstructBLIP's instruction.", "TEXT") = None,
 ) -> int:
     """Say what changed between two images, or in each pair of a folder or file."""
-    from modeling_blip2idc.cli.caption import caption_pairs, load_pipeline
-    from modeling_blip2idc.cli.pairs import collect_pairs
-
-    pairs, problems, single = collect_pairs(paths, heatmap)
     options = {"num_beams": num_beams, "max_new_tokens": max_new_tokens, "text": prompt}
-    pipe = load_pipeline(model, revision, device, dtype, **options) if pairs else None
+    with quick_start():
+        from modeling_blip2idc.cli.caption import caption_pairs, load_pipeline
+        from modeling_blip2idc.cli.pairs import collect_pairs
+
+        pairs, problems, single = collect_pairs(paths, heatmap)
+        pipe = load_pipeline(model, revision, device, dtype, **options) if pairs else None
     failed = caption_pairs(pipe, pairs, problems, single, batch_size, as_json, output, heatmap)
     return FAILED if failed else OK
 
@@ -120,11 +135,13 @@ def demo(
     dtype: Dtype = None,
 ) -> None:
     """Caption the six bundled pairs, one for each kind of change; print a table and write a page."""
-    from modeling_blip2idc.cli.caption import load_pipeline
-    from modeling_blip2idc.cli.demo_page import check_outputs, run_demo
+    with quick_start():
+        from modeling_blip2idc.cli.caption import load_pipeline
+        from modeling_blip2idc.cli.demo_page import check_outputs, run_demo
 
-    check_outputs({"--out": out, "--picture": picture})
-    run_demo(load_pipeline(model, revision, device, dtype), model or "the embedded model", out, picture)
+        check_outputs({"--out": out, "--picture": picture})
+        pipe = load_pipeline(model, revision, device, dtype)
+    run_demo(pipe, model or "the embedded model", out, picture)
 
 
 @app.command()

@@ -3,6 +3,8 @@ BLIP-2 and InstructBLIP for image difference captioning. Importing it registers 
 task.
 """
 
+from typing import Any
+
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.pipelines import PIPELINE_REGISTRY
 
@@ -13,7 +15,6 @@ from .hub.saving import export_remote_code
 from .image_processing_blip2idc import CanvasGeometry, make_canvas
 from .image_utils_blip2idc import load_image
 from .loading.load import EMBEDDED, CaptionerLoader, load_idc
-from .loading.lora import check_towers, count_trainable, lora_config
 from .modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
 from .pipeline_blip2idc import TASK, ImageDifferenceCaptioningPipeline
 from .processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
@@ -40,6 +41,16 @@ PIPELINE_REGISTRY.register_pipeline(
 )
 ImageDifferenceCaptioningPipeline._registered_impl = saved_as
 ImageDifferenceCaptioningPipeline._load_processor = False  # the loader loads it with the model
+
+
+def __getattr__(name: str) -> Any:
+    """What stands on peft, whose import takes as long as that of all else here, is imported when it is asked for."""
+    if name in ("check_towers", "count_trainable", "lora_config"):
+        from .loading import lora
+
+        return getattr(lora, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "Blip2IDCConfig",

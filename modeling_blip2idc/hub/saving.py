@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..loading.load import EMBEDDED, EMBEDDED_NAME
-from ..loading.lora import stock_mapping
+from ..loading.load import EMBEDDED, EMBEDDED_NAME, stock_mapping
 from ..pipeline_blip2idc import CAPTIONERS, ImageDifferenceCaptioningPipeline
 
 CODE_KEYS = ("auto_map", "custom_pipelines")

@@ -217,6 +217,14 @@ def _tie_again(model) -> None:
         model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = False
 
 
+def stock_mapping(auto_mapping: dict | None) -> dict | None:
+    """An adapter's `auto_mapping` with the stock class in place of ours; another one as it is."""
+    stock = {ours.__name__: ours.__bases__[-1] for ours, _ in CAPTIONERS.values()}
+    if base := stock.get((auto_mapping or {}).get("base_model_class")):
+        return {"base_model_class": base.__name__, "parent_library": base.__module__}
+    return auto_mapping
+
+
 def commit_of(model_id: str | os.PathLike | None, revision: str | None = None, token: str | None = None) -> str | None:
     """The commit that a revision of a model on the Hub is at; `None` for a folder, and where nobody can tell."""
     if model_id is None or os.path.isdir(model_id):
@@ -247,4 +255,5 @@ __all__ = [
     "load_idc",
     "merge_adapter",
     "public_name",
+    "stock_mapping",
 ]

@@ -8,6 +8,7 @@ import torch
 from peft import LoraConfig
 
 from ..pipeline_blip2idc import CAPTIONERS
+from .load import stock_mapping
 
 TOWERS = ("vit", "qformer", "language")
 TARGETS = ("full", "authors")
@@ -34,14 +35,6 @@ class PortableLoraConfig(LoraConfig):
 
     def save_pretrained(self, save_directory, auto_mapping_dict: dict | None = None, **kwargs):
         super().save_pretrained(save_directory, auto_mapping_dict=stock_mapping(auto_mapping_dict), **kwargs)
-
-
-def stock_mapping(auto_mapping: dict | None) -> dict | None:
-    """An adapter's `auto_mapping` with the stock class in place of ours; another one as it is."""
-    stock = {ours.__name__: ours.__bases__[-1] for ours, _ in CAPTIONERS.values()}
-    if base := stock.get((auto_mapping or {}).get("base_model_class")):
-        return {"base_model_class": base.__name__, "parent_library": base.__module__}
-    return auto_mapping
 
 
 def lora_config(
@@ -135,4 +128,4 @@ def _patterns(towers: str | Iterable[str], targets: str) -> dict[str, str]:
     return {tower: _PATTERNS[targets][tower] for tower in TOWERS if tower in towers}
 
 
-__all__ = ["TARGETS", "TOWERS", "check_towers", "count_trainable", "lora_config", "stock_mapping"]
+__all__ = ["TARGETS", "TOWERS", "check_towers", "count_trainable", "lora_config"]

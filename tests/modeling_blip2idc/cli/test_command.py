@@ -19,8 +19,9 @@ PAIR = [load_examples()[0][side] for side in ("before", "after")]
 WATCHED = """
 import json, os, sys
 from blip2idc_cli import main
+HEAVY = {"torch", "transformers", "peft", "datasets", "scipy", "sklearn", "gradio", "rich"}
 status = main(sys.argv[1:])
-print(json.dumps([status, sorted({"torch", "transformers", "gradio", "rich"} & set(sys.modules)), dict(os.environ)]))
+print(json.dumps([status, sorted(HEAVY & set(sys.modules)), dict(os.environ)]))
 """
 
 
@@ -46,6 +47,11 @@ def test_help_loads_nothing():
 def test_wrong_use_loads_nothing(arguments, ends):
     said, errors, status, loaded, _ = watched(*arguments)
     assert (len(said), errors.count("\n"), status, loaded) == (not ends, bool(ends), ends, [])
+
+
+def test_a_caption_loads_what_it_needs():
+    said, errors, status, loaded, _ = watched(*PAIR)
+    assert (len(said), errors, status, loaded) == (2, "", 0, ["torch", "transformers"])
 
 
 def test_completion_of_options():
