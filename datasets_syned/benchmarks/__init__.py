@@ -7,7 +7,7 @@ from .folder import FolderConfig
 from .image_editing_request import ImageEditingRequestConfig
 from .magicbrush import MagicBrushConfig
 from .spot_the_diff import SpotTheDiffConfig
-from .syned import SynedConfig
+from .synthetic import SynedConfig, SyntheticConfig
 
 CONFIGS = (
     ClevrChangeConfig,
@@ -16,6 +16,7 @@ CONFIGS = (
     ImageEditingRequestConfig,
     MagicBrushConfig,
     EmuEditConfig,
+    SyntheticConfig,
     SynedConfig,
     FolderConfig,
 )

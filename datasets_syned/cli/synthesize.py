@@ -28,7 +28,7 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
         help="make pairs: edit images by instructions, filter, paraphrase",
         usage="syned synthesize [RECIPE] --out FOLDER [--source S --editor E] [--variants N] [--dry_run] [...]",
         description="Edits each image of a source by its instruction, several times, and writes the pairs as a data "
-        f'set that load_dataset("syned", "syned", data_dir=FOLDER) reads. Interrupt it as you like: {AGAIN}.',
+        f'set that load_dataset("syned", "synthetic", data_dir=FOLDER) reads. Interrupt it as you like: {AGAIN}.',
     )
     parser.add_argument("recipe", nargs="?", help="a YAML file with all settings; options go before it")
     parser.add_argument("--out", metavar="FOLDER", help="folder to write, or any place that fsspec knows")

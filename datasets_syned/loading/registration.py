@@ -2,8 +2,6 @@
 
 import datasets
 import datasets.load
-from datasets import packaged_modules
-from datasets.data_files import DataFilesDict
 
 from . import builder
 
@@ -22,7 +20,7 @@ def register() -> None:
     """
     try:
         _register()
-    except AttributeError as error:
+    except (AttributeError, ImportError) as error:
         raise RuntimeError(
             f"load_dataset({NAME!r}) does not work with datasets {datasets.__version__}, whose loader is another one "
             f"({error}): use datasets_syned.load(config, ...), or datasets 5.2"
@@ -30,6 +28,9 @@ def register() -> None:
 
 
 def _register() -> None:
+    from datasets import packaged_modules
+    from datasets.data_files import DataFilesDict
+
     packaged_modules._PACKAGED_DATASETS_MODULES[NAME] = (builder.__name__, builder.fingerprint())
     factory = datasets.load.PackagedDatasetModuleFactory
     if getattr(factory.get_module, "registered_by", None) == __name__:

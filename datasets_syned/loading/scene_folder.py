@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL
-from datasets.utils._filelock import FileLock
+from filelock import FileLock
 
 from ..scenes.chunks import SceneSettings, chunk_path, render_chunks, spans_of
 from .builder import check_sizes, fingerprint

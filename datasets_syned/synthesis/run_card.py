@@ -16,7 +16,7 @@ tags:
 - image-difference-captioning
 - synthetic
 configs:
-- config_name: syned
+- config_name: synthetic
   default: true
   data_files:
 {files}
@@ -32,7 +32,7 @@ load_dataset("<this folder>")
 
 import datasets_syned  # of blip2idc, which checks rows and files
 
-load_dataset("syned", "syned", data_dir="<this folder>")
+load_dataset("syned", "synthetic", data_dir="<this folder>")
 ```
 
 `syned push syned <someone/name> --data_dir <this folder>` publishes them, with what is said here."""

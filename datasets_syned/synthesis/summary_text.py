@@ -29,7 +29,7 @@ def summary_text(summary: Summary, out: str | PathLike) -> str:
     elif not any(tally.kept for tally in summary.splits.values()):
         lines.append("no row was kept; exclusions.jsonl says why of each")
     else:
-        lines.append(f'load_dataset("syned", "syned", data_dir="{out}")')
+        lines.append(f'load_dataset("syned", "synthetic", data_dir="{out}")')
     return "\n".join(lines)
 
 

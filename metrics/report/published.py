@@ -159,7 +159,8 @@ PUBLISHED: Mapping[str, tuple[Row, ...]] = MappingProxyType(
         "image_editing_request": _IMAGE_EDITING_REQUEST,
         "magicbrush": (),  # nobody prints a CIDEr for it
         "emu_edit": _EMU_EDIT,
-        "syned": _EMU_EDIT,  # its test split is Emu Edit's
+        "synthetic": _EMU_EDIT,  # its test split is Emu Edit's
+        "syned": _EMU_EDIT,
     }
 )
 

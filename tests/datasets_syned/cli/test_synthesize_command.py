@@ -37,7 +37,7 @@ def test_quick_start(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "my_run/, train: 40 of 40 rows kept" in done.stdout and "40/40" in done.stderr
-    data = load_dataset("syned", "syned", data_dir=str(tmp_path / "my_run"), cache_dir=str(tmp_path / "cache"))
+    data = load_dataset("syned", "synthetic", data_dir=str(tmp_path / "my_run"), cache_dir=str(tmp_path / "cache"))
     assert len(data["train"]) == 40
     with Image.open(tmp_path / "my_run" / "contact_sheet.png") as sheet:
         assert sheet.size[0] > 9 * 176 and sheet.size[1] > 5 * 100

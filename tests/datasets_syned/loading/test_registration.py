@@ -59,6 +59,7 @@ def test_names():
         "image_editing_request",
         "magicbrush",
         "emu_edit",
+        "synthetic",
         "syned",
         "folder",
     ]
@@ -127,13 +128,21 @@ def test_changed_code_is_not_answered_from_the_cache(tmp_path):
     assert run(LOAD, tmp_path, code, **home) == first
 
 
-def test_load_needs_no_registration(tmp_path):
+@pytest.mark.parametrize(
+    "without",
+    [
+        "del datasets.packaged_modules._PACKAGED_DATASETS_MODULES",
+        "del datasets.load.PackagedDatasetModuleFactory",
+        "sys.modules['datasets.packaged_modules'] = None; del datasets.packaged_modules",
+    ],
+)
+def test_load_needs_no_registration(tmp_path, without):
     """The same rows from the same cache, also where a future version of the library has another loader."""
     here = load_dataset("syned", cache_dir=str(tmp_path / "cache"), **SIZES)
     code = f"""
-import json, warnings
-from datasets import packaged_modules
-del packaged_modules._PACKAGED_DATASETS_MODULES
+import json, sys, warnings
+import datasets.load, datasets.packaged_modules
+{without}
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     import datasets_syned

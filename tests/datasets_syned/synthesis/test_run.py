@@ -84,7 +84,7 @@ def test_rows(finished):
 
 def test_loads_as_a_data_set(finished, tmp_path):
     out, summary = finished
-    data = load_dataset("syned", "syned", data_dir=str(out), cache_dir=str(tmp_path / "a"))["train"]
+    data = load_dataset("syned", "synthetic", data_dir=str(out), cache_dir=str(tmp_path / "a"))["train"]
     assert validate(data) == len(data) == summary.splits["train"].kept
     by_card = load_dataset(str(out), cache_dir=str(tmp_path / "b"))["train"]
     assert by_card.features == data.features and by_card["id"][:] == data["id"][:]
@@ -344,7 +344,7 @@ def test_a_shard_and_a_split_without_rows(tmp_path):
 
     synthesize(settings(), tmp_path / "run", filters=[Nothing()])
     assert len(list((tmp_path / "run" / "data").glob("*"))) == 2
-    data = load_dataset("syned", "syned", data_dir=str(tmp_path / "run"), cache_dir=str(tmp_path / "cache"))
+    data = load_dataset("syned", "synthetic", data_dir=str(tmp_path / "run"), cache_dir=str(tmp_path / "cache"))
     assert len(data["train"]) == 8
 
 

@@ -42,13 +42,13 @@ def text_of(run, **tally):
 
 def test_the_header_finds_the_splits_and_the_text_is_that_of_a_push(folder, tmp_path):
     data = load_dataset(str(folder), cache_dir=str(tmp_path))
-    builder = load_dataset_builder("syned", "syned", data_dir=str(folder), cache_dir=str(tmp_path))
+    builder = load_dataset_builder("syned", "synthetic", data_dir=str(folder), cache_dir=str(tmp_path))
     builder.download_and_prepare()
     assert {name: list(rows["id"]) for name, rows in data.items()} == {
         name: list(rows["id"]) for name, rows in builder.as_dataset().items()
     }
     card = DatasetCard.load(folder / "README.md")
-    assert card.data.configs[0]["config_name"] == "syned" and "synthetic" in card.data.tags
+    assert card.data.configs[0]["config_name"] == "synthetic" and "synthetic" in card.data.tags
     assert (
         "](contact_sheet.png)\n\n*Sources, and to the right" in card.text and (folder / "contact_sheet.png").is_file()
     )

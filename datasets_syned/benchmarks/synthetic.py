@@ -1,4 +1,4 @@
-"""Syned: pairs that a synthesis pipeline made, with Emu Edit's test split to measure what they are good for."""
+"""Pairs that a synthesis pipeline made, with Emu Edit's test split to measure what they are good for."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,11 +20,11 @@ COLUMNS = [name for name in FEATURES if name not in IMAGES]
 
 
 @dataclass
-class SynedConfig(HubConfig):
+class SyntheticConfig(HubConfig):
     """
-    Configuration "syned" (Evennou et al., WACV 2025): the rows that a synthesis pipeline wrote, as they are, with
-    their provenance; and as the test split, where there are the files for it, the test pairs of Emu Edit with five
-    references: the instruction and its paraphrases.
+    Configuration "synthetic", or "syned" as the paper calls its own (Evennou et al., WACV 2025): the rows that a
+    synthesis pipeline wrote, as they are, with their provenance; and as the test split, where there are the files for
+    it, the test pairs of Emu Edit with five references: the instruction and its paraphrases.
 
     Layout: `<split>-*.parquet` in `data_dir` or `data/`, with the columns of a row of this package. In the folder of
     a run of `syned synthesize`, also what the run says of itself; one that is not finished is refused. For the test
@@ -40,7 +40,7 @@ class SynedConfig(HubConfig):
         data_dir, on_error: see [`HubConfig`].
     """
 
-    name: str = "syned"
+    name: str = "synthetic"
     emu_edit: str | None = None
     references: str = "clean"
 
@@ -142,6 +142,13 @@ class SynedConfig(HubConfig):
             raise BenchmarkFilesError(f"{files[0].parent}, split {split!r}: {error}") from None
         self.add(plan, split, pairs)
         plan.parquet += files
+
+
+@dataclass
+class SynedConfig(SyntheticConfig):
+    """Configuration "syned": "synthetic" by the name that the paper gives its data."""
+
+    name: str = "syned"
 
 
 def _why(plan: Plan, split: str | None = None) -> str:
