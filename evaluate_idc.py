@@ -7,10 +7,15 @@ The folder `--out` then holds `report.json`, `report.md`, `gallery.html` and the
 same command continues captioning that was interrupted, at any moment. `docs/evaluate.md` says more.
 """
 
-import argparse
+if __name__ == "__main__":  # before the imports below, which take seconds or may be missing
+    import sys
+
+    import blip2idc_scripts
+
+    sys.exit(blip2idc_scripts.evaluate())
+
 import hashlib
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,54 +33,6 @@ from metrics.report import build_report, match_predictions, read_predictions, wr
 from metrics.report.run_folder import FILES, captions_there, find_run, write_settings
 
 COLUMNS = ("id", "captions", "category", "changed")
-
-
-def make_parser():
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    what = parser.add_argument_group("what is scored").add_mutually_exclusive_group()
-    what.add_argument("--model", help="folder or Hub id of a model or an adapter; default: the embedded model")
-    what.add_argument("--predictions", metavar="FILE", help="captions: JSON lines, or an array as in result files")
-    parser.add_argument("--revision", help="branch, tag or commit of the model")
-
-    data = parser.add_argument_group("on what")
-    data.add_argument("--benchmark", choices=Syned.builder_configs, help=f"default: {DEFAULT}")
-    data.add_argument("--data_dir", metavar="FOLDER", help="that holds the benchmark's files")
-    data.add_argument("--options", type=json_object, default={}, metavar="JSON", help="""such as '{"jitter": 2.0}'""")
-    data.add_argument("--split", default="test", help="default: test")
-    data.add_argument("--limit", type=positive, metavar="N", help="the first pairs only")
-
-    how = parser.add_argument_group("how captions are made")
-    how.add_argument("--batch_size", type=positive, metavar="N", help="pairs at a time; default: 16")
-    how.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: the checkpoint's")
-    how.add_argument("--device", help="such as cuda:1 or cpu; default: the GPU, if there is one")
-    how.add_argument("--num_beams", type=positive, metavar="N", help="default: the checkpoint's, else 1")
-    how.add_argument("--max_new_tokens", type=positive, metavar="N", help="default: the checkpoint's")
-
-    report = parser.add_argument_group("the report")
-    report.add_argument("--out", default="report", metavar="FOLDER", help="default: report/")
-    report.add_argument("--against", nargs="+", default=[], metavar="FILE", help="others' captions: a paired test")
-    report.add_argument("--gallery", type=int, metavar="N", help="pairs in gallery.html; default: 200")
-    report.add_argument("--confidence", type=float, default=0.95, help="of the intervals; default: 0.95")
-    report.add_argument(
-        "--resamples", type=positive, default=1000, metavar="N", help="of the bootstrap; default: 1000"
-    )
-    report.add_argument("--seed", type=int, default=0, help="of the bootstrap; default: 0")
-    return parser
-
-
-def positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
-    return number
-
-
-def json_object(text):
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"must be a JSON object, not {text}")
-    return value
 
 
 class FiledRows:
@@ -198,38 +155,12 @@ def caption(args, pairs, images, out, asked):
     return captions, used
 
 
-def check(args):
-    """Raises a `ValueError` for what would otherwise fail after captioning, or would silently do nothing."""
-    alone = args.predictions is not None and args.benchmark is None
-    ignored = {}
-    if args.predictions is not None:
-        of_model = ("revision", "dtype", "device", "num_beams", "max_new_tokens", "batch_size")
-        ignored |= dict.fromkeys(of_model, "is for a model, and --predictions are made already")
-    elif args.model is None:
-        ignored["revision"] = "is that of --model, which is not given"
-    if alone:
-        ignored |= dict.fromkeys(("data_dir", "options", "split"), "is for a --benchmark, which is not given")
-        if args.gallery:
-            ignored["gallery"] = "needs the images of a --benchmark, which is not given"
-    elif args.benchmark in (None, DEFAULT):
-        ignored["data_dir"] = f"is for files of a benchmark, and {DEFAULT!r} is rendered"
-    usual = {"options": {}, "split": "test"}
-    for name, why in ignored.items():
-        if getattr(args, name) != usual.get(name):
-            raise ValueError(f"--{name} {why}")
-    if not 0 < args.confidence < 1:
-        raise ValueError(f"--confidence {args.confidence} must be between 0 and 1, such as 0.95")
-    if args.gallery is not None and args.gallery < 0:
-        raise ValueError(f"--gallery {args.gallery} must not be negative")
+def main(args):
+    """Captions, scores and writes. Returns the report."""
     if args.model is not None:
         from modeling_blip2idc.loading.load import check_folder
 
         args.model = check_folder(args.model)  # of a run, its result
-
-
-def main(args):
-    """Captions, scores and writes. Returns the report."""
-    check(args)
     out, alone, images = Path(args.out), args.predictions is not None and args.benchmark is None, None
     gallery, args.batch_size = 200 if args.gallery is None else args.gallery, args.batch_size or 16
     predicted = None if args.predictions is None else read_predictions(args.predictions)
@@ -276,12 +207,3 @@ def main(args):
     print((out / "report.md").read_text(encoding="utf-8"))
     print(f"written: {', '.join(str(out / name) for name in FILES if (out / name).exists())}")
     return report
-
-
-if __name__ == "__main__":
-    try:
-        main(make_parser().parse_args())
-    except (OSError, ValueError) as error:
-        sys.exit(f"evaluate_idc.py: error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command continues")

@@ -8,13 +8,15 @@ from typing import Literal
 import torch
 from transformers import Seq2SeqTrainingArguments
 
+from blip2idc_scripts import RECIPES
 from datasets_syned.loading.specs import check_files, check_roots, check_spec, place_spec
 from datasets_syned.training import dense_supervision as lessons
 from modeling_blip2idc.hub.push import claim_repo
 from modeling_blip2idc.loading.load import check_folder
 from modeling_blip2idc.loading.lora import TOWERS
 from modeling_blip2idc.loading.trainable import check_trainable
-from modeling_blip2idc.training.run_folder import claim_run, is_finished
+from modeling_blip2idc.training.checkpoints import is_finished
+from modeling_blip2idc.training.run_folder import claim_run
 from modeling_blip2idc.training.yaml_arguments import parse_recipe
 
 _SCORING = "leave it out: validation and test are scored in the precision of training, as one corpus of captions"
@@ -41,6 +43,12 @@ REFUSED = {
     "use_cache": "leave it out: training reads each caption at once",
     "hub_token": "it would be seen in the list of processes, or published with the recipe: set HF_TOKEN instead, or "
     "log in with `hf auth login`",
+}
+# Arguments that are JSON on a command line, with examples.
+AS_JSON = {
+    **dict.fromkeys(("train_data", "eval_data", "test_data"), '{"path": "syned", "name": "folder", "split": "train"}'),
+    "scratch": '{"canvas_size": 128, "width": 128}',
+    "curriculum": "[[0.5, [1]], [1.0, [0, 1]]]",
 }
 
 
@@ -123,11 +131,10 @@ class IDCTrainingArguments(Seq2SeqTrainingArguments):
         super().__post_init__()
 
 
-def parse(argv, description=None):
-    """Arguments from `[recipe.yaml] [--name value ...]`, as the dataclasses above. A mistake ends the program."""
+def parse(argv):
+    """Arguments from `[recipe] [--name value ...]`, as the dataclasses above. A mistake ends the program."""
     groups = (ModelArguments, DataArguments, IDCTrainingArguments)
-    as_json = ("train_data", "eval_data", "test_data", "scratch", "curriculum")
-    return parse_recipe(groups, argv, check, as_json, ("synthesis",), REFUSED, description)
+    return parse_recipe(groups, argv, check, AS_JSON, ("synthesis",), REFUSED, RECIPES)
 
 
 def check(model_args, data_args, training_args):

@@ -10,10 +10,16 @@ a run that was interrupted, and with more `--max_steps` or `--num_train_epochs` 
 `metrics.jsonl`, and `final/` the model or the adapter with its card.
 """
 
+if __name__ == "__main__":  # before the imports below, which take seconds or may be missing
+    import sys
+
+    import blip2idc_scripts
+
+    sys.exit(blip2idc_scripts.train())
+
 import copy
 import json
 import shutil
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -37,10 +43,11 @@ from modeling_blip2idc.loading import vocabulary
 from modeling_blip2idc.loading.load import EMBEDDED, commit_of, load_idc
 from modeling_blip2idc.loading.lora import count_trainable
 from modeling_blip2idc.loading.trainable import load_trainable
+from modeling_blip2idc.training.checkpoints import RunLog, last_checkpoint
 from modeling_blip2idc.training.dry_run import describe, dry_run
-from modeling_blip2idc.training.run_folder import RunLog, about_run, last_checkpoint, release_run
+from modeling_blip2idc.training.run_folder import about_run, release_run
 from modeling_blip2idc.training.trainer import IDCTrainer
-from train_arguments import parse, preflight, repo_name, runs
+from train_arguments import preflight, repo_name, runs
 
 METRIC = Path(__file__).parent / "metrics" / "cider"
 
@@ -285,16 +292,8 @@ def combine(reports, args, folder, greater_is_better):
     return report
 
 
-if __name__ == "__main__":
-    arguments = parse(sys.argv[1:], __doc__)
-    try:
-        preflight(*arguments)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    try:
-        main(*arguments)
-    except vocabulary.UnknownWordsError as error:
-        sys.exit(f"error: {error}")
-    if distributed.is_initialized():  # together: a process that ends first can take the others' connection with it
+def leave_together():
+    """Ends the processes of a run together: one that ends first can take the others' connection with it."""
+    if distributed.is_initialized():
         distributed.barrier()
         distributed.destroy_process_group()

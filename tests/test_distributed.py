@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from modeling_blip2idc import load_idc
-from modeling_blip2idc.training.run_folder import last_checkpoint
+from modeling_blip2idc.training.checkpoints import last_checkpoint
 from tests.support.distributed_run import run
 from tests.support.source_tree import ROOT
 

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import json
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ from tests.support.source_tree import PACKAGES, ROOT, imports, python_files
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 SHIPPED = set(PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"])
+SPLITS = {"train_data": "train", "eval_data": "validation", "test_data": "test"}
 IMPORTED_AS = {"pillow": "PIL", "pyyaml": "yaml"}
 # Used without an import: by transformers' Trainer, by huggingface_hub's cards, as a command, by the build.
 USED_UNIMPORTED = {"accelerate", "jinja2", "ruff", "hatchling", "pytest_xdist"}
@@ -229,20 +231,48 @@ def wheel(tmp_path_factory) -> Path:
 
 def test_wheel_holds_the_code_and_its_data(wheel):
     packed = set(zipfile.ZipFile(wheel).namelist())
-    expected = {
-        path.relative_to(ROOT).as_posix() for path in versioned_files() if path.relative_to(ROOT).parts[0] in SHIPPED
-    }
+    files = [path.relative_to(ROOT) for path in versioned_files()]
+    expected = {path.as_posix() for path in files if path.parts[0] in SHIPPED}
+    expected |= {f"modeling_blip2idc/{path.as_posix()}" for path in files if path.parts[0] == "recipes"}
     assert {name for name in packed if ".dist-info/" not in name} == expected
     assert {"modeling_blip2idc/mini/config.json", "modeling_blip2idc/mini/model.safetensors"} <= packed
     assert any(name.startswith("modeling_blip2idc/examples/") for name in packed)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in packed)
 
 
-def test_unpacked_wheel_captions(wheel, tmp_path):
-    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    env = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "HF_HUB_OFFLINE": "1"}
-    # -P keeps the working directory off the path, so that only the unpacked wheel can answer.
-    command = [sys.executable, "-P", "-m", "modeling_blip2idc", "demo", "--out", str(tmp_path / "demo.html")]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+@pytest.fixture(scope="module")
+def unpacked(wheel, tmp_path_factory):
+    """A function that runs a command of the unpacked wheel in a folder, and returns what it printed."""
+    zipfile.ZipFile(wheel).extractall(site := tmp_path_factory.mktemp("site"))
+    env = os.environ | {"PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(site / "cache")}
+
+    def run(folder, command, *words):
+        module, function = PROJECT["scripts"][command].split(":")
+        # -P keeps the working directory off the path, so that only the unpacked wheel can answer.
+        code = f"import sys, {module}; sys.argv[0] = {command!r}; sys.exit({module}.{function}())"
+        command = [sys.executable, "-P", "-c", code, *words]
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_unpacked_wheel_captions(unpacked, tmp_path):
+    unpacked(tmp_path, "blip2idc", "demo", "--out", "demo.html")
     assert "<html" in (tmp_path / "demo.html").read_text(encoding="utf-8")
+
+
+def test_unpacked_wheel_shows_its_recipes(unpacked, tmp_path):
+    assert re.search(r"^  clevr_change, .*my_pairs", unpacked(tmp_path, "blip2idc-train", "--help"), re.M)
+
+
+@pytest.mark.slow
+def test_unpacked_wheel_trains_and_evaluates(unpacked, tmp_path):
+    rows = {"path": "syned", "name": "scenes", "train": 32, "validation": 6, "test": 6, "width": 48, "height": 32}
+    data = [f"--{name}={json.dumps(rows | {'split': split})}" for name, split in SPLITS.items()]
+    said = unpacked(tmp_path, "blip2idc-train", "mini", "--dry_run", "--use_cpu", *data)
+    assert "training would take" in said
+    options = json.dumps({"test": 6, "width": 48, "height": 32})
+    unpacked(tmp_path, "blip2idc-evaluate", "--options", options, "--device", "cpu")
+    assert json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))["count"] == 6

@@ -114,7 +114,7 @@ def refused(*words):
 class TestRefusals:
     def test_in_a_real_process(self, recipes, tiny_model_dir, tmp_path):
         said = refused(recipes / "lora.yaml", "--model", tiny_model_dir, "--tuning", "qlora", "--output_dir", tmp_path)
-        assert said.startswith("error: tuning qlora needs a CUDA GPU and bitsandbytes")
+        assert said.startswith("train_trainer.py: error: tuning qlora needs a CUDA GPU and bitsandbytes")
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from transformers import Blip2ForConditionalGeneration
 
 import train_trainer
 from modeling_blip2idc import load_idc
-from modeling_blip2idc.training.run_folder import last_checkpoint
+from modeling_blip2idc.training.checkpoints import last_checkpoint
 from modeling_blip2idc.training.trainer import IDCTrainer
 from tests.support.source_tree import ROOT
 from tests.support.training_runs import assert_nothing_of_this_machine, captions_everywhere, lines_of, train

@@ -1,18 +1,14 @@
-"""The folder of a training run: whose it is, its checkpoints, its log, and what a report says of it."""
+"""The folder of a training run: whose it is, and what a report says of it."""
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from transformers import TrainerCallback
-from transformers.trainer import TRAINER_STATE_NAME
 
 from ..loading.load import public_name
 
 SETTINGS = "settings.json"
-METRICS = "metrics.jsonl"
 
 # What may change when a run is continued: it decides where and how fast, not what comes out.
 FREE = {
@@ -110,77 +106,6 @@ def _rows(spec):
     return {name: value for name, value in spec.items() if name not in FREE_OF_DATA}
 
 
-def last_checkpoint(folder: str | os.PathLike) -> str | None:
-    """
-    The newest checkpoint of a run that is whole. (`transformers.trainer_utils.get_last_checkpoint` also returns one
-    that was being written when the run was killed.)
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            `output_dir` of the run; may be missing.
-
-    Returns:
-        `str` or `None`: its folder; `None` when there is none.
-    """
-    numbers = (path.name.removeprefix("checkpoint-") for path in Path(folder).glob("checkpoint-*"))
-    for number in sorted((int(number) for number in numbers if number.isdecimal()), reverse=True):
-        if _state(checkpoint := Path(folder, f"checkpoint-{number}")) is not None:
-            return str(checkpoint)
-    return None
-
-
-def is_finished(folder: str | os.PathLike) -> bool:
-    """Whether the newest checkpoint of the run in `folder` is that of its last step."""
-    checkpoint = last_checkpoint(folder)
-    state = {} if checkpoint is None else _state(checkpoint)
-    return state.get("max_steps", 0) > 0 and state["global_step"] >= state["max_steps"]
-
-
-def _state(checkpoint):
-    """What the Trainer writes last; `None` if the checkpoint is not whole."""
-    try:
-        return json.loads(Path(checkpoint, TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-class RunLog(TrainerCallback):
-    """
-    Writes what the Trainer logs to `metrics.jsonl` in its output folder, and draws the curves anew after every
-    evaluation and at the end. A run that is continued from a checkpoint loses the lines from after it.
-
-    Args:
-        draw (`Callable`):
-            `draw(history, path)`: makes a picture of a Trainer's `log_history`.
-        picture (`str`, *optional*, defaults to `"curves.png"`):
-            Its name.
-    """
-
-    def __init__(self, draw: Callable, picture: str = "curves.png"):
-        self.draw, self.picture = draw, picture
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        if state.is_world_process_zero:
-            Path(args.output_dir).mkdir(parents=True, exist_ok=True)
-            Path(args.output_dir, METRICS).write_text("".join(map(_line, state.log_history)), encoding="utf-8")
-
-    def on_log(self, args, state, control, **kwargs):
-        file = Path(args.output_dir, METRICS)
-        if state.is_world_process_zero and file.is_file():  # there is none before training
-            with open(file, "a", encoding="utf-8") as lines:
-                lines.write(_line(state.log_history[-1]))
-
-    def on_evaluate(self, args, state, control, **kwargs):
-        if state.is_world_process_zero and state.log_history:
-            self.draw(state.log_history, Path(args.output_dir, self.picture))
-
-    on_train_end = on_evaluate
-
-
-def _line(entry: dict) -> str:
-    return json.dumps(entry) + "\n"
-
-
 def about_run(
     model_args,
     data_args,
@@ -249,7 +174,4 @@ def public_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {key: public_name(value) if key in places else value for key, value in shown.items()}
 
 
-__all__ = [
-    "RunLog", "about_run", "claim_run", "is_finished", "last_checkpoint", "pairs_per_step", "public_spec",
-    "release_run",
-]  # fmt: skip
+__all__ = ["about_run", "claim_run", "pairs_per_step", "public_spec", "release_run"]

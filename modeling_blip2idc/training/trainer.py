@@ -9,6 +9,7 @@ from torch.utils.data import IterableDataset, SequentialSampler
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments
 
 from ..from_scratch.muon import MuonWithAdamW
+from .checkpoints import reading
 from .data_loading import IGNORE, CollatedBatches, EndlessStream, EpochToCollator, SeededLengthGroups, prompts_of
 from .finite import FiniteSteps
 from .sharding import prepare_sharding, save_sharded
@@ -102,21 +103,15 @@ class IDCTrainer(Seq2SeqTrainer):
                 )
         elif args.dataloader_persistent_workers and hasattr(self.data_collator, "set_epoch"):
             raise ValueError(
-                "dataloader_persistent_workers would keep copies of the collator that draw the first epoch's "
-                "references again in every epoch: set it to false"
+                "dataloader_persistent_workers draws the first epoch's references in each: set it to false"
             )
 
     def create_optimizer(self, model=None):
         if self.optimizer is None and self.muon_lr is not None:
             named = [(n, p) for n, p in (model or self.model).named_parameters() if p.requires_grad]
-            self.optimizer = MuonWithAdamW(
-                named,
-                lr=self.args.learning_rate,
-                muon_lr=self.muon_lr,
-                weight_decay=self.args.weight_decay,
-                betas=(self.args.adam_beta1, self.args.adam_beta2),
-                eps=self.args.adam_epsilon,
-            )
+            adam = {"betas": (self.args.adam_beta1, self.args.adam_beta2), "eps": self.args.adam_epsilon}
+            rates = {"lr": self.args.learning_rate, "muon_lr": self.muon_lr, "weight_decay": self.args.weight_decay}
+            self.optimizer = MuonWithAdamW(named, **rates, **adam)
         return super().create_optimizer(model)
 
     # --- what is read, and in which order
@@ -126,17 +121,15 @@ class IDCTrainer(Seq2SeqTrainer):
         return self._collating(self._train_batches, super().get_train_dataloader)
 
     def get_eval_dataloader(self, *args, **kwargs):
-        batches = CollatedBatches(self.eval_collator, self.decoder_only)
-        return self._collating(batches, super().get_eval_dataloader, *args, **kwargs)
+        return self._collating(None, super().get_eval_dataloader, *args, **kwargs)
 
     def get_test_dataloader(self, *args, **kwargs):
-        batches = CollatedBatches(self.eval_collator, self.decoder_only)
-        return self._collating(batches, super().get_test_dataloader, *args, **kwargs)
+        return self._collating(None, super().get_test_dataloader, *args, **kwargs)
 
-    def _collating(self, collator, make_loader, *args, **kwargs):
+    def _collating(self, train_batches, make_loader, *args, **kwargs):
         usual = self.data_collator, self.args.dataloader_drop_last
-        self.data_collator = collator
-        self.args.dataloader_drop_last &= collator.training  # stock: evaluations lose their last rows, too
+        self.data_collator = train_batches or CollatedBatches(self.eval_collator, self.decoder_only)
+        self.args.dataloader_drop_last &= train_batches is not None  # stock: evaluations lose their last rows, too
         try:
             return make_loader(*args, **kwargs)
         finally:
@@ -147,10 +140,8 @@ class IDCTrainer(Seq2SeqTrainer):
         if args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
         if args.length_column_name not in getattr(rows, "column_names", ()):
-            raise ValueError(
-                f"train_sampling_strategy is 'group_by_length', and the training data have no column "
-                f"{args.length_column_name!r}: add the lengths of their captions"
-            )
+            column = args.length_column_name
+            raise ValueError(f"train_sampling_strategy 'group_by_length' needs a column {column!r} of caption lengths")
         step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         seed = args.seed if args.data_seed is None else args.data_seed
         self._length_groups = SeededLengthGroups(step, rows[args.length_column_name], seed)
@@ -278,6 +269,18 @@ class IDCTrainer(Seq2SeqTrainer):
         return ids[:, length:].contiguous()
 
     # --- checkpoints
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        with reading(resume_from_checkpoint, "*model*.safetensors", "*model*.bin"):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint):
+        with reading(checkpoint, "optimizer*", "scheduler.pt"):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint):
+        with reading(checkpoint, f"rng_state_{self.args.process_index}.pth", "rng_state.pth"):
+            super()._load_rng_state(checkpoint)
 
     def _save_rng_state(self, output_dir):
         super()._save_rng_state(output_dir)

@@ -1,8 +1,10 @@
 """A recipe: a YAML file of a script's arguments, which the command line overrides."""
 
 import json
+import os
 from argparse import SUPPRESS, Action, ArgumentTypeError
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
@@ -17,13 +19,13 @@ def parse_recipe(
     groups: Sequence[type],
     argv: Sequence[str],
     check: Callable[..., None],
-    as_json: Iterable[str] = (),
+    as_json: Mapping[str, str] | None = None,
     sections: Iterable[str] = (),
     refused: Mapping[str, str] | None = None,
-    description: str | None = None,
+    bundled: str | os.PathLike | None = None,
 ) -> list[Any]:
     """
-    Arguments from `[recipe.yaml] [--name value ...]`. A mistake ends the program with one message and the status 2.
+    Arguments from `[recipe] [--name value ...]`. A mistake ends the program with one message and the status 2.
 
     A recipe may take over the values of another one, whose path, from the recipe's folder, is its key `defaults`.
 
@@ -34,44 +36,67 @@ def parse_recipe(
             The words of the command line, without the program's name.
         check (`Callable`):
             Called with an instance of each group; raises a `ValueError` for what does not go together.
-        as_json (`Iterable[str]`, *optional*, defaults to `()`):
-            Arguments that are JSON on the command line, and lists or dicts in a recipe. One dict stands for a list of
-            one.
+        as_json (`dict[str, str]`, *optional*):
+            Arguments that are JSON on the command line, and lists or dicts in a recipe, with an example of each. One
+            dict stands for a list of one.
         sections (`Iterable[str]`, *optional*, defaults to `()`):
             Keys of a recipe that are for other programs.
         refused (`dict[str, str]`, *optional*):
             Arguments of the groups that the program does not heed, and what to do instead.
-        description (`str`, *optional*):
-            For `--help`.
+        bundled (`str` or `os.PathLike`, *optional*):
+            Folder of recipes that need no more than their name.
 
     Returns:
         `list`: an instance of each group.
     """
-    usage = "%(prog)s recipe.yaml [--argument value ...]"
-    parser = HfArgumentParser(tuple(groups), usage=usage, description=description, conflict_handler="resolve")
+    options = {"usage": "%(prog)s RECIPE [--option value ...]", "allow_abbrev": False, "conflict_handler": "resolve"}
+    parser = HfArgumentParser(tuple(groups), **options)
+    parser.add_argument("--help_all", action="help", help="show all options")
     kinds = {name: _kinds(hint) for group in groups for name, hint in get_type_hints(group).items()}
+    as_json, refused = as_json or {}, refused or {}
     for action in parser._actions:
         if action.dest in as_json:
-            action.type, action.nargs = partial(_from_json, kinds=kinds[action.dest]), None
-    refused = refused or {}
+            action.type, action.nargs = partial(_from_json, kinds[action.dest], as_json[action.dest]), None
+        action.type = {int: _whole, float: _number}.get(action.type, action.type)
     for name, instead in refused.items():
         words = [word for action in parser._actions if action.dest == name for word in action.option_strings]
         options = {"dest": name, "default": parser.get_default(name), "metavar": instead, "help": SUPPRESS}
         parser.add_argument(*words, action=_Refused, nargs="*", **options)
     # not the `--no_...` of a switch, which has no value
     arguments = {action.dest: (action, kinds[action.dest]) for action in parser._actions if action.type is not None}
-    parser.add_argument("recipe", nargs="?", help="a YAML file with any of the arguments below; comes first")
+    parser.add_argument("recipe", nargs="?", help="a YAML file of options, or the name of a bundled one; comes first")
     recipe = argv[0] if argv and not argv[0].startswith("-") else None
     try:
+        known = [word for action in parser._actions for word in action.option_strings]
+        for word in (word.partition("=")[0] for word in argv if word.startswith("--")):
+            if word not in known:
+                raise ValueError(f"unknown argument {word}{_meant(word, known)}")
         if recipe is not None:
-            parser.set_defaults(**_read(recipe, arguments, sections, refused))
+            parser.set_defaults(**_read(_find(recipe, bundled), arguments, sections, refused))
         *parsed, rest = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
         if rest.recipe != recipe:
             raise ValueError(f"the recipe comes first: {rest.recipe!r}")
         check(*parsed)
-    except (ValueError, TypeError, ImportError) as error:
+    except (ValueError, TypeError, ImportError, OverflowError) as error:
         parser.error(str(error))
     return parsed
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """What may have been meant by a wrong word, as the end of a message."""
+    near = get_close_matches(word, [*known], 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _find(recipe: str, bundled: str | os.PathLike | None) -> str:
+    """The path of a recipe, which may be the name of a bundled one."""
+    if Path(recipe).is_file() or bundled is None:
+        return recipe
+    names = {path.stem: str(path) for path in sorted(Path(bundled).glob("*.yaml")) if path.stem != DEFAULTS}
+    if recipe not in names and not Path(recipe).exists():
+        meant = _meant(Path(recipe).stem, names) or f"; the names are {', '.join(names)}"
+        raise ValueError(f"recipe {recipe!r}: there is no such file, and no bundled recipe of this name{meant}")
+    return names.get(recipe, recipe)
 
 
 class _Refused(Action):
@@ -85,13 +110,26 @@ def _kinds(hint) -> set[type]:
     return {get_origin(one) or one for one in hints}
 
 
-def _from_json(text: str, kinds: set[type]) -> Any:
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is not a whole number, such as 16") from error
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is not a number, such as 0.05 or 1e-4") from error
+
+
+def _from_json(kinds: set[type], example: str, text: str) -> Any:
     try:
         return _structured(json.loads(text), kinds)
-    except json.JSONDecodeError as error:
-        raise ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        kind = "not JSON" if isinstance(error, json.JSONDecodeError) else "not right"
+        raise ArgumentTypeError(f"{text!r} is {kind} ({error}), such as '{example}'") from error
 
 
 def _structured(value: Any, kinds: set[type]) -> Any:
@@ -108,7 +146,14 @@ def read_recipe(path: str) -> dict[str, Any]:
 
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        json.dumps(values, default=str)  # refuses what contains itself
+    except UnicodeDecodeError as error:
+        raise ValueError(f"recipe {path!r} is not text; it must hold lines of the form `argument: value`") from error
+    except OSError as error:
+        raise ValueError(f"recipe {path!r}: {error.strerror}") from error
+    except RecursionError as error:
+        raise ValueError(f"recipe {path!r} is nested too deeply") from error
+    except (ValueError, TypeError, OverflowError, yaml.YAMLError) as error:
         raise ValueError(f"recipe {path!r}: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ValueError(f"recipe {path!r} must hold lines of the form `argument: value`")
@@ -126,7 +171,7 @@ def _read(path: str, arguments: dict, sections: Iterable[str], refused: Mapping[
     for name in refused.keys() & values:
         raise ValueError(f"recipe {path!r}: {name}: {refused[name]}")
     if unknown := sorted(str(name) for name in set(values) - set(arguments)):
-        raise ValueError(f"recipe {path!r}: unknown argument {', '.join(unknown)}")
+        raise ValueError(f"recipe {path!r}: unknown argument {', '.join(unknown)}{_meant(unknown[0], arguments)}")
     for name, value in values.items():
         try:
             values[name] = _typed(*arguments[name], value)

@@ -20,7 +20,7 @@ from transformers.utils import logging
 from datasets_syned import IDCCollator, training_data
 from modeling_blip2idc import load_idc, lora_config
 from modeling_blip2idc.from_scratch.build import add_auxiliary
-from modeling_blip2idc.training.run_folder import last_checkpoint
+from modeling_blip2idc.training.checkpoints import last_checkpoint
 from modeling_blip2idc.training.trainer import IDCTrainer
 from tests.support.tiny_blip2 import CAPTIONS, random_pairs
 

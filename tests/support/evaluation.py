@@ -7,6 +7,7 @@ import datasets
 import pytest
 import torch
 
+import evaluate_arguments
 import evaluate_idc
 from tests.support import layouts
 
@@ -36,7 +37,7 @@ def quiet_place(cache: Path) -> Iterator[None]:
 
 def run(*words) -> dict:
     """What the command does with these words, in this process."""
-    return evaluate_idc.main(evaluate_idc.make_parser().parse_args([str(word) for word in words]))
+    return evaluate_idc.main(evaluate_arguments.parse([str(word) for word in words]))
 
 
 def results(path: Path, said: dict[str, str] = SAID, more: list[dict] = ()) -> Path:

@@ -14,8 +14,8 @@ from transformers import GenerationConfig
 from datasets_syned import IDCCollator
 from datasets_syned.training import training_data
 from modeling_blip2idc import load_idc
+from modeling_blip2idc.training.checkpoints import last_checkpoint
 from modeling_blip2idc.training.data_loading import EndlessStream, SeededLengthGroups
-from modeling_blip2idc.training.run_folder import last_checkpoint
 from tests.support.tiny_blip2 import CAPTIONS
 from tests.support.trainer_rows import arguments, rows_of, trainer_of, weights_of
 
@@ -184,7 +184,7 @@ class TestLengthGroups:
 
     def test_no_lengths(self, tiny_model, tiny_processor, tmp_path):
         trainer = trainer_of(tiny_model, tiny_processor, tmp_path, train_sampling_strategy="group_by_length")
-        with pytest.raises(ValueError, match="'group_by_length', and the training data have no column 'length'"):
+        with pytest.raises(ValueError, match="'group_by_length' needs a column 'length'"):
             trainer.train()
 
 

@@ -3,21 +3,9 @@
 import json
 
 import pytest
-from PIL import Image
-from transformers import TrainerCallback, TrainerState
+from transformers import TrainerState
 
-from metrics.report import draw_curves
-from modeling_blip2idc import load_idc
-from modeling_blip2idc.training.run_folder import (
-    RunLog,
-    about_run,
-    claim_run,
-    last_checkpoint,
-    public_name,
-    public_spec,
-    release_run,
-)  # fmt: skip
-from tests.support.trainer_rows import rows_of, trainer_of
+from modeling_blip2idc.training.run_folder import about_run, claim_run, public_name, public_spec, release_run
 from train_arguments import DataArguments, IDCTrainingArguments, ModelArguments
 
 DATA = {"path": "syned", "name": "scenes", "split": "train", "num_proc": 2, "token": "hf_secret"}
@@ -147,86 +135,6 @@ class TestClaim:
             ValueError, match=r"settings.json cannot be read \(.+\): give another output_dir, or remove"
         ):
             claim_run(tmp_path, SETTINGS)
-
-
-class StopAt(TrainerCallback):
-    """An interruption at the end of a step."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == self.step:
-            raise KeyboardInterrupt
-
-
-def trainer_in(folder, model_dir, *callbacks, **options):
-    """A trainer of 6 steps that evaluates at 2, 4 and 6, and saves at 3 and 6."""
-    steps = {
-        "max_steps": 6,
-        "eval_strategy": "steps",
-        "eval_steps": 2,
-        "save_steps": 3,
-        "predict_with_generate": False,
-    }
-    callbacks = [RunLog(draw_curves), *callbacks]
-    return trainer_of(
-        *load_idc(model_dir), folder, callbacks=callbacks, eval_dataset=rows_of(2), **{**steps, **options}
-    )
-
-
-def lines(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def what(line):
-    return line["step"], "loss" if "loss" in line else "evaluation" if "eval_loss" in line else "end"
-
-
-EXPECTED = [(1, "loss"), (2, "loss"), (2, "evaluation"), (3, "loss"), (4, "loss"), (4, "evaluation")]
-EXPECTED += [(5, "loss"), (6, "loss"), (6, "evaluation"), (6, "end")]
-
-
-@pytest.mark.usefixtures("one_thread")
-class TestRunLog:
-    def test_the_lines_are_the_history(self, tiny_model_dir, tmp_path):
-        trainer = trainer_in(tmp_path, tiny_model_dir)
-        trainer.evaluate()  # before training: it is no part of the run
-        assert not (tmp_path / "metrics.jsonl").exists()
-        trainer.state.log_history.clear()
-        trainer.train()
-        assert lines(tmp_path) == trainer.state.log_history
-        assert [what(line) for line in lines(tmp_path)] == EXPECTED
-        with Image.open(tmp_path / "curves.png") as picture:
-            assert picture.format == "PNG" and picture.width > 500
-
-    def test_interrupted_and_continued(self, tiny_model_dir, tmp_path):
-        """After an interruption the file has a line of step 4, from which the checkpoint of step 3 does not know."""
-        uninterrupted = trainer_in(tmp_path / "whole", tiny_model_dir)
-        uninterrupted.train()
-        folder = tmp_path / "cut"
-        with pytest.raises(KeyboardInterrupt):
-            trainer_in(folder, tiny_model_dir, StopAt(5)).train()
-        assert [what(line) for line in lines(folder)] == EXPECTED[:6]
-        with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write('{"loss": 1.')  # killed while it wrote
-        trainer_in(folder, tiny_model_dir).train(resume_from_checkpoint=last_checkpoint(folder))
-        assert [what(line) for line in lines(folder)] == EXPECTED
-        timed = ("runtime", "per_second", "flos")
-        both = [
-            [{k: v for k, v in line.items() if not k.endswith(timed) and k != "train_loss"} for line in lines(one)]
-            for one in (folder, tmp_path / "whole")
-        ]
-        assert both[0] == both[1]
-
-    def test_another_process_writes_nothing(self, tiny_model_dir, tmp_path):
-        trainer = trainer_in(tmp_path, tiny_model_dir, save_strategy="no")
-        trainer.state.is_world_process_zero = False
-        log = next(one for one in trainer.callback_handler.callbacks if isinstance(one, RunLog))
-        trainer.state.log_history.append({"loss": 1.0, "step": 1})
-        for event in (log.on_train_begin, log.on_log, log.on_evaluate, log.on_train_end):
-            event(trainer.args, trainer.state, trainer.control)
-        assert list(tmp_path.iterdir()) == []
 
 
 TRAIN = {"path": "syned", "name": "scenes", "split": "train"}

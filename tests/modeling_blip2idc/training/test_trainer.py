@@ -10,7 +10,7 @@ from transformers import Blip2ForConditionalGeneration, Seq2SeqTrainer, TrainerC
 from datasets_syned import IDCCollator
 from modeling_blip2idc import Blip2IDCProcessor, load_idc
 from modeling_blip2idc.from_scratch.muon import MuonWithAdamW
-from modeling_blip2idc.training.run_folder import last_checkpoint
+from modeling_blip2idc.training.checkpoints import last_checkpoint
 from modeling_blip2idc.training.trainer import IDCTrainer
 from tests.support.tiny_blip2 import CAPTIONS, random_pairs, tiny_instructblip, tiny_pair
 from tests.support.trainer_rows import arguments, rows_of, trainer_of, weights_of

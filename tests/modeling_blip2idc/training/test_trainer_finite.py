@@ -9,8 +9,8 @@ from transformers import TrainerCallback
 
 from datasets_syned import IDCCollator
 from modeling_blip2idc import load_idc
+from modeling_blip2idc.training.checkpoints import last_checkpoint
 from modeling_blip2idc.training.finite import FiniteSteps
-from modeling_blip2idc.training.run_folder import last_checkpoint
 from tests.support.trainer_rows import rows_of, trainer_of, weights_of
 
 

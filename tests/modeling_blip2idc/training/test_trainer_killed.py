@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from modeling_blip2idc.training.run_folder import last_checkpoint
+from modeling_blip2idc.training.checkpoints import last_checkpoint
 from tests.support.source_tree import ROOT
 
 SCRIPT = "from tests.support.distributed_run import run; import json, sys; run(json.loads(sys.argv[1]))"

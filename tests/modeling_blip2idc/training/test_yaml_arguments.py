@@ -30,7 +30,9 @@ class Arguments:
 
 
 def parse(argv, check=lambda arguments: None):
-    (arguments,) = parse_recipe([Arguments], [str(word) for word in argv], check, ("data", "spec"))
+    (arguments,) = parse_recipe(
+        [Arguments], [str(word) for word in argv], check, {"data": '[{"path": "a"}]', "spec": '{"path": "a"}'}
+    )
     return arguments
 
 
@@ -108,7 +110,7 @@ def test_wrong_values(name, value, message, tmp_path, capsys):
     [
         (["--data", "3"], "must be a list"),
         (["--spec", '[{"path": "a"}]'], "must be a dict"),
-        (["--spec", "{"], "'{' is not JSON: Expecting property name"),
+        (["--spec", "{"], "'{' is not JSON (Expecting property name"),
     ],
 )
 def test_json_on_the_command_line(words, message, capsys):
