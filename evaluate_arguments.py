@@ -5,8 +5,8 @@ import difflib
 import json
 
 BENCHMARKS = (
-    "scenes", "clevr_change", "clevr_dc", "spot_the_diff", "image_editing_request", "magicbrush", "emu_edit", "synthetic",
-    "syned", "folder",
+    "scenes", "clevr_change", "clevr_dc", "spot_the_diff", "image_editing_request", "magicbrush", "emu_edit",
+    "synthetic", "syned", "folder",
 )  # fmt: skip
 DEFAULT, OPTIONS = BENCHMARKS[0], '{"jitter": 2.0}'
 DESCRIPTION = """\
@@ -45,7 +45,8 @@ def parse(argv=None):
     parser.add_argument("--revision", metavar="R", help="branch, tag or commit of the model")
 
     data = parser.add_argument_group("on what")
-    data.add_argument("--benchmark", choices=BENCHMARKS, help=f"default: {DEFAULT}")
+    names = f"{', '.join(BENCHMARKS)}; default: {DEFAULT}"
+    data.add_argument("--benchmark", choices=BENCHMARKS, metavar="NAME", help=names)
     data.add_argument("--data_dir", metavar="FOLDER", help="with the benchmark's files")
     data.add_argument(
         "--options", type=json_object, default={}, metavar="JSON", help=f"of the benchmark, such as '{OPTIONS}'"
