@@ -1,5 +1,9 @@
 """Folders of tiny random BLIP-2 models, made once per run, and the models in them."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 import yaml
@@ -12,6 +16,8 @@ from transformers import (
 from transformers.utils import logging
 
 from modeling_blip2idc import Blip2IDCForConditionalGeneration, Blip2IDCProcessor
+from tests.support.hostile_runs import write_all, write_special
+from tests.support.source_tree import ROOT
 from tests.support.tiny_blip2 import tiny_instructblip, tiny_pair
 from tests.support.training_runs import lora_recipe, scenes_in, toy_recipe
 
@@ -120,3 +126,24 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory):
+    """A folder of hostile files, and the environment of a process where the first `gs` leaves a mark and fails."""
+    folder = tmp_path_factory.mktemp("hostile")
+    write_all(folder)
+    write_special(folder)
+    programs = tmp_path_factory.mktemp("programs")
+    for name in ("gs", "djpeg", "ppmtogif"):
+        (programs / name).write_text(f"#!/bin/sh\ntouch {programs}/started\nexit 0\n")
+        (programs / name).chmod(0o755)
+    yield folder, os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    assert not (programs / "started").exists()
+    subprocess.run(  # nothing is wrong with the mark: Pillow by itself starts the program
+        [sys.executable, "-c", f"from PIL import Image; Image.open('{folder}/postscript.png').load()"],
+        env=os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"},
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    assert (programs / "started").exists()

@@ -1,5 +1,6 @@
 """Images that lie in Parquet files, as the `datasets` library stores them: named, and read one after the other."""
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.exceptions import DatasetGenerationError
+
+from .images import ImageError, is_inside, printable, read_file
 
 CELLS_AT_ONCE = 16  # images in memory, for each of two columns
 
@@ -92,6 +95,40 @@ class Cells:
         for column in self.columns.values():
             column.parquet.close()
         self.file, self.columns = None, {}
+
+
+def content_of(image: Mapping[str, Any], name: str, folders: Iterable[str | Path] = ()) -> bytes:
+    """
+    The file of an image that is stored as `datasets.Image(decode=False)` gives it.
+
+    Args:
+        image (`dict`): `{"bytes", "path"}`. A path came with the data and may name anything, also a URL. It is
+            followed to a file in one of `folders` only.
+        name (`str`): what messages call the image.
+        folders (`Iterable[str | Path]`, *optional*): where the files of the data set are; see [`data_folders`].
+
+    Raises:
+        ImageError: there is no image, its file cannot be read, or is somewhere else.
+    """
+    path = image.get("path")
+    if image.get("bytes") is not None or not path:
+        return image.get("bytes") or b""
+    for folder in folders:
+        if is_inside(file := os.path.join(folder, path), folder):
+            return read_file(file, f"{name} {printable(path)!r}")
+    raise ImageError(
+        name,
+        f"is only a path, {printable(path)!r}, and not in the folder of the data. Such a path is not followed: give "
+        "data_dir=<the folder that holds the images>, or store the images themselves",
+    )
+
+
+def data_folders(spec: Mapping[str, Any]) -> list[str]:
+    """The local folders that arguments of `datasets.load_dataset` name."""
+    places = (os.path.expanduser(str(spec[key])) for key in ("data_dir", "path") if spec.get(key))
+    return [
+        form for place in places if os.path.isdir(place) for form in dict.fromkeys((place, os.path.realpath(place)))
+    ]
 
 
 def parquet_columns(file: Path) -> pa.Schema:

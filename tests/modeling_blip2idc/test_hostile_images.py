@@ -14,41 +14,12 @@ from modeling_blip2idc.image_files_blip2idc import ImageLoadError, open_image
 from modeling_blip2idc.image_limits_blip2idc import MAX_SLOW_PIXELS
 from modeling_blip2idc.image_utils_blip2idc import load_image
 from tests.support.hostile_images import FILES
+from tests.support.hostile_runs import outcomes
 from tests.support.image_bytes import POSTSCRIPT, png, scans
 from tests.support.pictures import encode, noise, same
 from tests.support.source_tree import ROOT
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="limits a process as Linux does")
-
-
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory):
-    """A folder of hostile files, and the environment of a process where the first `gs` leaves a mark and fails."""
-    from tests.support.hostile_runs import write_all, write_special
-
-    folder = tmp_path_factory.mktemp("hostile")
-    write_all(folder)
-    write_special(folder)
-    programs = tmp_path_factory.mktemp("programs")
-    for name in ("gs", "djpeg", "ppmtogif"):
-        (programs / name).write_text(f"#!/bin/sh\ntouch {programs}/started\nexit 0\n")
-        (programs / name).chmod(0o755)
-    yield folder, os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    assert not (programs / "started").exists()
-    subprocess.run(  # nothing is wrong with the mark: Pillow by itself starts the program
-        [sys.executable, "-c", f"from PIL import Image; Image.open('{folder}/postscript.png').load()"],
-        env=os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"},
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
-    assert (programs / "started").exists()
-
-
-def outcomes(how: str, folder, env) -> dict[str, str]:
-    command = [sys.executable, "-m", "tests.support.hostile_runs", how, str(folder)]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]  # a file that takes more than ten seconds ends the process
-    return {name: outcome for name, outcome, _ in map(json.loads, done.stdout.splitlines())}
 
 
 @pytest.mark.parametrize("how", ["load_image", pytest.param("pipeline", marks=pytest.mark.slow)])

@@ -5,10 +5,11 @@ import json
 import os
 import resource
 import socket
+import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from random import Random
 
@@ -17,6 +18,7 @@ from PIL import Image
 from tests.support.hostile_images import FILES
 from tests.support.image_bytes import EXIF, png
 from tests.support.pictures import encode, noise
+from tests.support.source_tree import ROOT
 
 
 def damaged() -> Iterator[tuple[str, bytes]]:
@@ -90,6 +92,14 @@ def report(folder: str, read: Callable[[str], object]) -> None:
         faulthandler.cancel_dump_traceback_later()
 
 
+def outcomes(how: str, folder: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """What came of each file of a folder, in a process of its own."""
+    command = [sys.executable, "-m", "tests.support.hostile_runs", how, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]  # a file that takes more than ten seconds ends the process
+    return {name: outcome for name, outcome, _ in map(json.loads, done.stdout.splitlines())}
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     how, where = sys.argv[1:]
@@ -97,6 +107,10 @@ if __name__ == "__main__":
         from modeling_blip2idc import load_image
 
         report(where, load_image)
+    elif how == "to_rgb":
+        from datasets_syned.common.images import load_image, read_file, to_rgb
+
+        report(where, lambda path: to_rgb(load_image(read_file(path), path), path))
     else:
         from modeling_blip2idc.loading.load import load_idc
         from modeling_blip2idc.pipeline_blip2idc import ImageDifferenceCaptioningPipeline
