@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from datasets_syned.synthesis.paraphrasers.prompts import SYSTEM, render
+from datasets_syned.synthesis.paraphrasers.prompts import REQUEST, SYSTEM, Request, render
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<system>", "<user>", "<assistant>"]
 TEMPLATE = (
@@ -93,7 +93,8 @@ def save_taught_chat_model(
         for answer in ([known] if isinstance(known, str) else known)
     ]
     renderer = tiny_tokenizer([], template)
-    prompts = [render(renderer, instruction, count) for instruction, _ in given]
+    requests = [Request(REQUEST.format(count=count, instruction=instruction), SYSTEM) for instruction, _ in given]
+    prompts = [render(renderer, request) for request in requests]
     tokenizer = tiny_tokenizer([*prompts, *(answer for _, answer in given)], template)
     rows = [
         (tokenizer.encode(prompt, add_special_tokens=False), tokenizer.encode(answer, add_special_tokens=False))

@@ -1,20 +1,22 @@
-"""Paraphrasers: what says an instruction in other words, for further captions of its pair."""
+"""Paraphrasers: what writes further captions of a pair, from its instruction or its images."""
 
 import inspect
 from typing import Any
 
+from .asking import AskedModel
 from .protocol import Paraphraser, Paraphrases
-from .rules import RULES, judge
+from .rules import RULE_SETS, RULES, judge
 
-__all__ = ["RULES", "Paraphraser", "Paraphrases", "judge", "load_paraphraser"]
+__all__ = ["RULES", "RULE_SETS", "Paraphraser", "Paraphrases", "judge", "load_paraphraser"]
 
 
 def load_paraphraser(name: str, **options: Any) -> Paraphraser:
     """
-    Makes a paraphraser ready to tell what it is; weights are loaded by its first paraphrase.
+    Makes a paraphraser ready to tell what it is; weights are loaded by its first answer.
 
     Args:
-        name (`str`): a chat model of transformers: its name on the Hub, or a folder ([`ChatParaphraser`]).
+        name (`str`): a chat model of transformers: its name on the Hub, or a folder ([`ChatModel`]); with `base_url`
+            or `provider`, the name of a model on that server ([`ServerModel`]).
         options (`Any`): of the paraphraser.
 
     Raises:
@@ -23,11 +25,16 @@ def load_paraphraser(name: str, **options: Any) -> Paraphraser:
     Example:
         >>> paraphraser = load_paraphraser("meta-llama/Llama-2-7b-chat-hf", attempts=5)
         >>> paraphraser.paraphrase(["Add a dog to the lawn"], count=4, seeds=[0])[0].kept
+        >>> load_paraphraser("gpt-4.1-mini", base_url="https://api.openai.com/v1")
     """
-    from .chat_model import ChatParaphraser
+    if options.get("base_url") or options.get("provider"):
+        from .server import ServerModel as Model
+    else:
+        from .chat_model import ChatModel as Model
 
-    known = [option for option in inspect.signature(ChatParaphraser).parameters if option != "model"]
+    known = [*inspect.signature(Model).parameters, *inspect.signature(AskedModel).parameters]
+    known = [option for option in dict.fromkeys(known) if option not in ("model", "asking")]
     unknown = ", ".join(option for option in options if option not in known)
     if unknown:
         raise ValueError(f"paraphraser {name!r} takes no option {unknown}; it takes {', '.join(known)}")
-    return ChatParaphraser(name, **options)
+    return Model(name, **options)

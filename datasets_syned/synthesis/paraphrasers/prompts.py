@@ -1,10 +1,12 @@
-"""What a chat model is asked, and how its answer is read."""
+"""What a model is asked, and how its answer is read."""
 
 import ast
 import json
 import re
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
+
+from PIL import Image
 
 SYSTEM = (
     "You reword instructions for editing images. The new wording asks for exactly the same edit: it keeps every "
@@ -14,39 +16,73 @@ REQUEST = (
     "Say this instruction in {count} different ways. Each is one short sentence that begins with a verb. Answer with "
     "a numbered list of {count} lines and nothing else.\n\nInstruction: {instruction}"
 )
+DESCRIBE = (
+    "The first image was edited; the second is the result. What was asked for, and may have been done or not: "
+    "{instruction}\n\nSay in {count} different ways what differs in the second image. Each is one short sentence "
+    "about the change alone. Answer with a numbered list of {count} lines and nothing else."
+)
+SUGGEST = (
+    "Suggest {count} different edits of this image. Each changes or removes one thing that can be seen, or adds one "
+    "that fits. Each is one short instruction that begins with a verb. Answer with a numbered list of {count} lines "
+    "and nothing else."
+)
 
 THOUGHT = re.compile(r"<think>.*?(?:</think>|$)|^.*?</think>", re.DOTALL)
-# `1.`, `2)`, `(3)`, `**4.**`, `-`, `•`, `a)`, `Variation 2:`
+# Only what a line begins with is a mark: "the T - shirt" and "plan b)" are text.
 MARK = re.compile(
-    r"\s*(?:\*\*)?(?:\(?\d{1,2}[.):]|\(?[a-z]\)|[-*•–]"
-    r"|(?:paraphrase|variation|version|option|alternative|way|rewording|instruction) ?\d{1,2} ?[.:)])(?:\*\*)?\s+",
+    r"\s*(?:[-*•–]\s+)?(?:\*\*)?(?:"
+    r"#{1,6}\s*\d{1,2}(?!\d)[.:)]*"  # "### 1.", "#1"
+    r"|\[\d{1,2}\]|\(\d{1,2}\)"  # "[1]", "(1)"
+    r"|\d{1,2}(?:[.:)、]+(?!\d)|\s[-–—](?=\s))"  # "1.", "1)", "1.)", "1 -", with or without a space behind
+    r"|\(?[a-z]\)(?=\s)"  # "a)"
+    r"|(?:paraphrase|variation|version|option|alternative|way|rewording|instruction) ?\d{1,2} ?[.:)]"
+    r"|[-*–](?=\s)|•"
+    r")(?:\*\*)?\s*",
     re.IGNORECASE,
 )
 STRUCTURE = re.compile(r"^\s*[\[{]\s*[\[{\"'\n]", re.MULTILINE)
 STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
-def render(tokenizer: Any, instruction: str, count: int, system: str = SYSTEM) -> str:
+class Request(NamedTuple):
+    """What a model is asked in one turn: images, and the text behind them."""
+
+    text: str
+    system: str = ""
+    images: tuple[Image.Image, ...] = ()
+
+    def messages(self, image: Any = lambda image: {"type": "image", "image": image}) -> list[dict[str, Any]]:
+        """
+        The turns of a conversation, as chat templates and servers take them.
+
+        Args:
+            image (`Callable`, *optional*): makes the part of a message that holds an image.
+        """
+        content = [*map(image, self.images), {"type": "text", "text": self.text}] if self.images else self.text
+        system = [{"type": "text", "text": self.system}] if self.images else self.system
+        turns = [{"role": "system", "content": system}] if self.system else []
+        return [*turns, {"role": "user", "content": content}]
+
+
+def render(templated: Any, request: Request) -> str:
     """
-    The prompt for one instruction, by the chat template of the tokenizer. Where the template has no place for a system
-    text, the text stands in front of the user's.
+    The prompt for a request, by the chat template of a tokenizer or a processor. Where the template has no place for a
+    system text, the text stands in front of the user's.
 
     Raises:
         Exception: whatever the template raises.
     """
-    request = REQUEST.format(count=count, instruction=instruction)
     # Models that can think before they answer need not: their templates know `enable_thinking`, others ignore it.
     options = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
-    if system:
-        turns = [{"role": "system", "content": system}, {"role": "user", "content": request}]
+    if request.system:
         try:
-            prompt = tokenizer.apply_chat_template(turns, **options)
+            prompt = templated.apply_chat_template(request.messages(), **options)
         except Exception:  # what a template raises is its own; the next try shows whether the role was the reason
             prompt = ""
-        if system in prompt:
+        if request.system in prompt:
             return prompt
-        request = f"{system}\n\n{request}"
-    return tokenizer.apply_chat_template([{"role": "user", "content": request}], **options)
+        request = request._replace(text=f"{request.system}\n\n{request.text}", system="")
+    return templated.apply_chat_template(request.messages(), **options)
 
 
 def read_answer(answer: str, ended: bool = True) -> list[tuple[str, bool]]:
@@ -69,27 +105,26 @@ def read_answer(answer: str, ended: bool = True) -> list[tuple[str, bool]]:
     if structure:
         texts = _strings(block[structure.start() :])
     else:
-        marked = [line for line in lines if MARK.match(line)]
-        cut = cut and (not marked or bool(MARK.match(lines[-1])))
-        texts = [MARK.sub("", line, count=1) for line in marked or lines]
+        marks = [MARK.match(line) for line in lines]
+        cut = cut and (not any(marks) or bool(marks[-1]))
+        texts = [line[mark.end() :] for line, mark in zip(lines, marks, strict=True) if mark] if any(marks) else lines
     texts = [text for text in map(str.strip, texts) if text]
     return [(text, not (cut and place == len(texts) - 1)) for place, text in enumerate(texts)]
 
 
 def _strings(block: str) -> list[str]:
     """The strings in JSON or a literal of Python, at any depth; of one that does not end, those that are whole."""
+
+    def inside(found: Any) -> list[str]:
+        if isinstance(found, str):
+            return [found]
+        values = found.values() if isinstance(found, dict) else found if isinstance(found, list | tuple) else ()
+        return [text for value in values for text in inside(value)]
+
     for read in (json.loads, ast.literal_eval):
         try:
             with warnings.catch_warnings(action="ignore"):  # of escapes that Python does not know
-                found = read(block[: max(block.rfind("]"), block.rfind("}")) + 1])
+                return inside(read(block[: max(block.rfind("]"), block.rfind("}")) + 1]))
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        texts, nested = [], [found]
-        while nested:
-            each = nested.pop()
-            if isinstance(each, str):
-                texts.append(each)
-            elif isinstance(each, list | tuple | dict):
-                nested += reversed(list(each.values() if isinstance(each, dict) else each))
-        return texts
     return [text[1:-1] for text in STRINGS.findall(block)]

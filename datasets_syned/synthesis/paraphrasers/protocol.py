@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from PIL import Image
+
 
 @dataclass(frozen=True)
 class Paraphrases:
     """
-    What became of one instruction.
+    What became of one row.
 
     Args:
         kept (`list[str]`): at most as many as were asked for, none equal to the instruction or to another.
@@ -23,10 +25,11 @@ class Paraphrases:
 
 class Paraphraser(Protocol):
     """
-    Says instructions in other words.
+    Writes further captions of a pair: says its instruction in other words or, if `from_images`, looks at both images.
 
     Attributes:
         id, revision, parameters, versions: as of an [`Editor`].
+        from_images (`bool`, *optional*): whether `describe` is to be called, with the images, and not `paraphrase`.
     """
 
     id: str
@@ -38,6 +41,21 @@ class Paraphraser(Protocol):
         """Gets ready, as [`Editor.load`]."""
         ...
 
-    def paraphrase(self, instructions: Sequence[str], count: int, seeds: Sequence[int]) -> list[Paraphrases]:
-        """Up to `count` paraphrases of each: a function of the instruction and its seed, but for float noise."""
+    def paraphrase(
+        self, instructions: Sequence[str], count: int, seeds: Sequence[int]
+    ) -> list[Paraphrases | Exception]:
+        """
+        Up to `count` paraphrases of each instruction: a function of the instruction and its seed, but for float noise.
+        An exception in the place of a row says why that row failed; the others stand.
+        """
+        ...
+
+    def describe(
+        self,
+        pairs: Sequence[tuple[Image.Image, Image.Image]],
+        instructions: Sequence[str],
+        count: int,
+        seeds: Sequence[int],
+    ) -> list[Paraphrases | Exception]:
+        """Up to `count` captions of each pair (before, after), which was made by its instruction; as `paraphrase`."""
         ...

@@ -1,9 +1,10 @@
 """
-What a paraphrase of an editing instruction must be. Every rule is a line of [`RULES`], with its reason beside it; the
-first that a text breaks names why it was not taken.
+What a text must be to become a caption. Every rule is a line of [`RULES`], with its reason beside it; the first that a
+text breaks names why it was not taken. `RULE_SETS` says which rules are judged by.
 
-The rules are for English. They were fitted to the 8,031 paraphrases of Emu Edit's test instructions by Llama-2-7b-chat
-that come with BLIP2IDC (`gt_augmented_test_clean.json`), and rather lose a good paraphrase than take a bad one.
+The strict rules are for English. They were fitted to the 8,031 paraphrases of Emu Edit's test instructions by
+Llama-2-7b-chat that come with BLIP2IDC (`gt_augmented_test_clean.json`), and rather lose a good paraphrase than take a
+bad one.
 """
 
 import re
@@ -19,6 +20,7 @@ from .words import WORD, Said, as_words, begins_as_edit, exchanged, flipped, quo
 
 SHARED = 0.6  # of the things that the instruction names
 OWN = 1 / 3  # of the things that the text names: more may not be new
+MOST_WORDS = 60  # of any caption
 LONGEST = (2.0, 6)  # words: twice those of the instruction, and six
 SHORTEST = 0.4  # of the words of the instruction
 
@@ -92,10 +94,6 @@ def is_boilerplate(it: Text) -> bool:
     )
 
 
-def asks_for_a_text(it: Text) -> bool:
-    return bool(references.TEXT_WANTED.search(it.text)) or it.news(ABOUT_TEXT)
-
-
 def has_other_characters(it: Text) -> bool:
     def strange(sign: str) -> bool:
         if sign in PUNCTUATION or sign.isspace() or sign.isdecimal() and sign.isascii():
@@ -108,7 +106,7 @@ def has_other_characters(it: Text) -> bool:
 def is_cut_off(it: Text) -> bool:
     last = it.instruction.rstrip(" .").rpartition(" ")[2].lower()
     dangling = OPEN_END.search(it.text) and it.text.rstrip(" .").rpartition(" ")[2].lower() != last
-    return not it.complete or bool(dangling) or is_quoted(it.text) or it.text.count("(") != it.text.count(")")
+    return not it.complete or bool(dangling) or is_quoted(it.text) or it.text.count("(") > it.text.count(")")
 
 
 def has_several_sentences(it: Text) -> bool:
@@ -169,23 +167,34 @@ def has_things_of_its_own(it: Text) -> bool:
     return own(it.given) > max(1, OWN * len(it.given.things))
 
 
-# What is broken: how it is found, and why it is no paraphrase. In this order.
-RULES: dict[str, tuple[Callable[[Text], object], str]] = {
+# What is broken: how it is found, and why the text is not taken.
+Rules = dict[str, tuple[Callable[[Text], object], str]]
+FORMAT: Rules = {
     "empty": (lambda it: not any(map(str.isalnum, it.text)), "nothing is said"),
     "refusal": (refuses, "the model speaks of itself, or of what it would rather do"),
     "boilerplate": (is_boilerplate, "an announcement, a heading or a part of the prompt"),
-    "asks for a text": (asks_for_a_text, "the instruction was taken for a text to be worked on, not for an edit"),
-    "characters": (has_other_characters, "emoji, markup or another script, that the instruction does not have"),
+    "asks for a text": (
+        lambda it: references.TEXT_WANTED.search(it.text),
+        "the instruction was taken for a text to be worked on, not for an edit",
+    ),
     "cut off": (
         is_cut_off,
         "it has no end: the answer reached its limit, a quote is open, the last word needs another",
     ),
-    "a single word": (lambda it: len(it.text.split()) == 1, "not an edit yet"),
+    "a single word": (
+        lambda it: it.text.isascii() and len(it.text.split()) == 1 < len(it.instruction.split()),
+        "no caption yet",
+    ),
+    "a long text": (lambda it: len(WORD.findall(it.text)) > MOST_WORDS, f"more than {MOST_WORDS} words"),
+    "same": (lambda it: same_words(it.text) == same_words(it.instruction), "the instruction itself"),
+    "repeated": (lambda it: same_words(it.text) in map(same_words, it.others), "one that was taken already"),
+}
+STRICT: Rules = {
+    "about a text": (lambda it: it.news(ABOUT_TEXT), "it speaks of a text, not of an edit"),
+    "characters": (has_other_characters, "emoji, markup or another script, that the instruction does not have"),
     "several sentences": (has_several_sentences, "a paraphrase and more: an explanation, an alternative, a story"),
     "too long": (is_too_long, f"more than {LONGEST[0]:g} times the words of the instruction and {LONGEST[1]}"),
     "too short": (is_too_short, f"less than {SHORTEST:g} of the words of the instruction"),
-    "same": (lambda it: same_words(it.text) == same_words(it.instruction), "the instruction itself"),
-    "repeated": (lambda it: same_words(it.text) in map(same_words, it.others), "one that was taken already"),
     "quoted text": (
         quotes_something_else,
         "the exact texts that the image shall show are missing, or there are others",
@@ -204,11 +213,13 @@ RULES: dict[str, tuple[Callable[[Text], object], str]] = {
         f"more than one and more than {OWN:.2f} of what it names is new, or it says `and` before it",
     ),
 }
+RULE_SETS: dict[str, Rules] = {"none": {}, "format": FORMAT, "strict": FORMAT | STRICT}
+RULES = RULE_SETS["strict"]
 
 
 def mend(text: str) -> str:
     """Takes off what does not belong to a paraphrase: spaces, marks of a template or of Markdown, quotes around it."""
-    text = text.strip().strip("*_`").strip()
+    text = text.strip().lstrip("#").strip().strip("*_`").strip()
     for name, rule in references.MENDED.items():
         if name != "unclosed quote removed":  # its text was cut off
             text = rule(text)
@@ -219,17 +230,23 @@ def mend(text: str) -> str:
     return text
 
 
-def judge(text: str, instruction: str, others: Sequence[str] = (), complete: bool = True) -> tuple[str, str | None]:
+def judge(
+    text: str, instruction: str, others: Sequence[str] = (), complete: bool = True, rules: str = "format"
+) -> tuple[str, str | None]:
     """
-    Mends a text that shall be a paraphrase of an instruction, and judges it.
+    Mends a text that shall be a caption, and judges it.
 
     Args:
-        text, instruction (`str`): one line each.
-        others (`Sequence[str]`, *optional*): paraphrases that were taken already.
+        text (`str`): one line.
+        instruction (`str`): one line: what a paraphrase shall say; empty if there is none.
+        others (`Sequence[str]`, *optional*): texts that were taken already.
         complete (`bool`, *optional*, defaults to `True`): `False` for the last line of an answer that was cut off.
+        rules (`str`, *optional*, defaults to `"format"`): of [`RULE_SETS`]; "none" takes the text as it is.
 
     Returns:
-        `tuple[str, str | None]`: the mended text, and the rule of [`RULES`] that it breaks, if it does.
+        `tuple[str, str | None]`: the mended text, and the first rule that it breaks, if it does.
     """
+    if not RULE_SETS[rules]:
+        return text.strip(), None if text.strip() else "empty"
     it = Text(mend(text), references.tidy_spaces(instruction), others, complete)
-    return it.text, next((name for name, (broken, _) in RULES.items() if broken(it)), None)
+    return it.text, next((name for name, (broken, _) in RULE_SETS[rules].items() if broken(it)), None)

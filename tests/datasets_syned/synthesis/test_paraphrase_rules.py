@@ -1,11 +1,11 @@
-"""What is taken for a paraphrase of an editing instruction, and by which rule another text is not."""
+"""Which texts become captions by each set of rules, and by which rule another text does not."""
 
 from collections import Counter
 
 import pytest
 
 from datasets_syned.benchmarks.references import PARAPHRASES, REFUSAL, read_paraphrases
-from datasets_syned.synthesis.paraphrasers import RULES, judge
+from datasets_syned.synthesis.paraphrasers import RULE_SETS, RULES, judge
 from tests.metrics.conftest import ANNOTATIONS, read_annotations
 
 GOOD = [
@@ -54,8 +54,8 @@ BAD = [
     ("boilerplate", "Add a dog", "Possible dogs to add:"),
     ("asks for a text", "Add a dog", "Rewrite the sentence to include a dog"),
     ("asks for a text", "Add a dog", "Write a poem about adding a dog"),
-    ("asks for a text", "Add a dog", "Imagine a dog was added"),
-    ("asks for a text", "Make it a cartoon", "Convert this text into a cartoon"),
+    ("about a text", "Add a dog", "Imagine a dog was added"),
+    ("about a text", "Make it a cartoon", "Convert this text into a cartoon"),
     ("characters", "Add a dog", "Put a dog in 🐶"),
     ("characters", "Add a dog", "添加 a dog"),
     ("characters", "Add a dog", "<b>Put a dog in"),
@@ -64,7 +64,9 @@ BAD = [
     ("cut off", "Add a dog to the lawn", "Put a dog on the lawn,"),
     ("cut off", "Add a dog to the lawn", "Put a dog (brown"),
     ("a single word", "Add a dog", "Dog"),
+    ("a long text", "Add a dog", "Put a dog in " + 20 * "and then tell " + "a cat"),
     ("several sentences", "Add a dog", "Put a dog in. It is brown."),
+    ("several sentences", "Remove the dog in front of the house", "Take away the dog in front of the house - now"),
     ("several sentences", "Add a dog", "Put a dog in (a brown one)"),
     ("several sentences", "Add a dog", "Put a dog in - it should be brown"),
     ("too long", "Add a dog", "Put a dog in that looks friendly while it plays with a ball on the grass"),
@@ -106,45 +108,92 @@ BAD = [
     ("things of its own", "Add a dog to the lawn", "Put a dog and a ball on the lawn"),
     ("things of its own", "Make it snowy", "Turn it into a snowy mountain village"),
 ]  # fmt: skip
+# Not what a strict reader takes, but captions.
+GOOD_FORMAT = [
+    ("Add pleural effusion", "Insert fluid in the pleural space"),
+    ("Add a dog", "A brown dog has appeared. It is on the lawn."),
+    ("Change the roof from tin to tiles", "The roof is now tiled"),
+    ("Add plan b) to the board", "Write plan b) on the board"),
+    ("Make the T - shirt of the man red", "Turn the T - shirt of the man red"),
+    ("Ajoute un chien sur la pelouse", "Mets un chien sur l'herbe"),
+    ("在草地上加一只狗", "把一只狗放在草坪上"),
+]
+MENDED_FORMAT = [
+    ("### Take the dog off the lawn", "Take the dog off the lawn"),
+    ("Take the dog off the lawn in front of the house - now", "Take the dog off the lawn in front of the house - now"),
+]
 # Of the 8,031 paraphrases of Llama-2-7b-chat: what each rule rejects.
 REJECTED = {
-    "empty": 2,
-    "refusal": 35,
-    "boilerplate": 12,
-    "asks for a text": 288,
-    "characters": 17,
-    "cut off": 489,
-    "a single word": 2,
-    "several sentences": 172,
-    "too long": 65,
-    "too short": 28,
-    "same": 207,
-    "repeated": 2,
-    "quoted text": 50,
-    "number": 86,
-    "colour": 267,
-    "action": 146,
-    "direction": 204,
-    "verb": 712,
-    "things left out": 1108,
-    "things of its own": 831,
+    "format": {
+        "empty": 2,
+        "refusal": 35,
+        "boilerplate": 12,
+        "asks for a text": 37,
+        "cut off": 536,
+        "a single word": 2,
+        "same": 208,
+        "repeated": 4,
+    },
+    "strict": {
+        "empty": 2,
+        "refusal": 35,
+        "boilerplate": 12,
+        "asks for a text": 37,
+        "about a text": 204,
+        "characters": 16,
+        "cut off": 536,
+        "a single word": 2,
+        "several sentences": 172,
+        "too long": 65,
+        "too short": 28,
+        "same": 208,
+        "repeated": 2,
+        "quoted text": 50,
+        "number": 86,
+        "colour": 267,
+        "action": 146,
+        "direction": 204,
+        "verb": 712,
+        "things left out": 1108,
+        "things of its own": 831,
+    },
+    "none": {"empty": 2},
 }
-ACCEPTED = 3308
+# Texts that are taken, and rows of the 2,022 that keep all four.
+ACCEPTED = {"none": (8029, 1982), "format": (7195, 1548), "strict": (3308, 274)}
 
 
 @pytest.mark.parametrize(("instruction", "text"), GOOD)
 def test_good(instruction, text):
+    assert judge(text, instruction, rules="strict") == judge(text, instruction) == (text, None)
+
+
+@pytest.mark.parametrize(("instruction", "text"), GOOD_FORMAT)
+def test_good_captions(instruction, text):
     assert judge(text, instruction) == (text, None)
+
+
+@pytest.mark.parametrize(("text", "mended"), MENDED_FORMAT)
+def test_mended_captions(text, mended):
+    assert judge(text, "Remove the dog") == (mended, None)
+
+
+def test_without_rules_nothing_is_changed():
+    assert judge(' "Put a dog in" ', "Add a dog", rules="none") == ('"Put a dog in"', None)
+    assert judge("I cannot do that", "Add a dog", complete=False, rules="none") == ("I cannot do that", None)
+    assert judge("  ", "Add a dog", rules="none")[1] == "empty"
 
 
 @pytest.mark.parametrize(("text", "mended"), MENDED)
 def test_mended(text, mended):
-    assert judge(text, "Add a dog to the lawn") == (mended, None)
+    assert judge(text, "Add a dog to the lawn", rules="strict") == (mended, None)
 
 
 @pytest.mark.parametrize(("rule", "instruction", "text"), BAD)
 def test_bad(rule, instruction, text):
-    assert judge(text, instruction)[1] == rule
+    assert judge(text, instruction, rules="strict")[1] == rule
+    if rule in RULE_SETS["format"]:
+        assert judge(text, instruction)[1] == rule
 
 
 def test_every_rule_is_seen():
@@ -162,8 +211,11 @@ def test_an_incomplete_text():
 
 
 def test_what_the_instruction_says_itself_is_no_fault():
-    assert judge("Write a story on the sign", "Add a story to the sign")[1] is None
-    assert judge("Put the café's “Crème” sign (big) 🙂 in", "Add the café's “Crème” sign (big) 🙂")[1] is None
+    for text, instruction in (
+        ("Write a story on the sign", "Add a story to the sign"),
+        ("Put the café's “Crème” sign (big) 🙂 in", "Add the café's “Crème” sign (big) 🙂"),
+    ):
+        assert judge(text, instruction, rules="strict")[1] is None
 
 
 @pytest.fixture(scope="module")
@@ -176,23 +228,25 @@ def llama_2():
     ]
 
 
-def test_the_paraphrases_of_llama_2(llama_2):
-    counts, accepted, refusals = Counter(), [], Counter()
+@pytest.mark.parametrize("rules", RULE_SETS)
+def test_the_paraphrases_of_llama_2(llama_2, rules):
+    counts, accepted, refusals, full = Counter(), [], Counter(), 0
     for instruction, texts in llama_2:
         kept = []
         for text in texts:
-            mended, rule = judge(text, instruction, kept)
+            mended, rule = judge(text, instruction, kept, rules=rules)
             counts[rule] += 1
             if rule is None:
                 kept.append(mended)
             refusals[rule] += bool(REFUSAL.search(text))
         accepted += kept
-    assert counts.pop(None) == len(accepted) == ACCEPTED
-    assert counts == REJECTED
-    assert 0.40 < len(accepted) / 8031 < 0.42
-    assert refusals.total() == refusals["refusal"] == 34
-    assert not [text for text in accepted if "language model" in text.lower()]
-    assert not [text for text in accepted if text.count('"') % 2]
+        full += len(kept) >= 4
+    assert (counts.pop(None), full) == (len(accepted), full) == ACCEPTED[rules]
+    assert counts == REJECTED[rules]
+    if rules != "none":
+        assert refusals.total() == refusals["refusal"] == 34
+        assert not [text for text in accepted if "language model" in text.lower()]
+        assert not [text for text in accepted if text.startswith('"') and text.count('"') % 2]
 
 
 def test_the_paraphrases_of_other_instructions(llama_2):
@@ -201,7 +255,7 @@ def test_the_paraphrases_of_other_instructions(llama_2):
         (one, other)
         for (one, _), (other, texts) in zip(llama_2, others, strict=True)
         for text in texts
-        if not judge(text, one)[1]
+        if not judge(text, one, rules="strict")[1]
     )
     bowls = "Make the background a fish bowl.", "Change the background to a bowling alley."  # of one stem
     assert taken == {bowls: 3, bowls[::-1]: 1}

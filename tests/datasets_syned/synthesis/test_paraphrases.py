@@ -10,7 +10,7 @@ import torch
 from transformers import AutoTokenizer
 
 from datasets_syned.synthesis.paraphrasers import RULES, Paraphrases, load_paraphraser
-from datasets_syned.synthesis.paraphrasers.prompts import REQUEST, SYSTEM, read_answer, render
+from datasets_syned.synthesis.paraphrasers.prompts import REQUEST, SYSTEM, Request, read_answer, render
 from datasets_syned.synthesis.paraphrasers.sampling import GumbelSampling
 from datasets_syned.synthesis.pretrained.revisions import folder_digest
 from tests.support.tiny_chat_models import (
@@ -65,12 +65,12 @@ def random(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def paraphraser(taught):
-    return load_paraphraser(str(taught))
+    return load_paraphraser(str(taught), rules="strict")
 
 
 @pytest.fixture(scope="module")
 def noise(random):
-    return load_paraphraser(str(random), max_new_tokens=16)
+    return load_paraphraser(str(random), max_new_tokens=16, rules="strict")
 
 
 def test_all_are_kept(paraphraser):
@@ -82,7 +82,7 @@ def test_no_more_than_asked_for(paraphraser):
 
 
 def test_bad_ones_are_named_and_asked_for_again(taught):
-    found = load_paraphraser(str(taught), attempts=2).paraphrase([CAR], 4, [0])[0]
+    found = load_paraphraser(str(taught), attempts=2, rules="strict").paraphrase([CAR], 4, [0])[0]
     bad = [
         ("I cannot help with that.", "refusal"),
         ("Turn the car blue.", "colour"),
@@ -105,7 +105,7 @@ def test_the_other_attempt_fills_up(paraphraser):
 
 
 def test_other_forms_of_an_answer(taught):
-    cats, tray = load_paraphraser(str(taught), attempts=1).paraphrase([CATS, TRAY], 4, [0, 0])
+    cats, tray = load_paraphraser(str(taught), attempts=1, rules="strict").paraphrase([CATS, TRAY], 4, [0, 0])
     assert cats.kept == ["Change the two cats into foxes.", "Convert both cats to foxes."]
     assert cats.rejected == [("Make the cats foxes.", "number")]
     assert tray == Paraphrases(["Write 'tray' on the wall."], [("Put 'Tray' on the wall.", "quoted text")], 1)
@@ -146,9 +146,9 @@ def test_nothing_to_do(paraphraser):
 
 
 def test_out_of_memory(random):
-    tight = load_paraphraser(str(random), max_new_tokens=8, batch_size=5)
+    tight = load_paraphraser(str(random), max_new_tokens=8, batch_size=5, rules="strict")
     instructions, seeds, sizes = list(ANSWERS)[:5], range(5), []
-    expected = load_paraphraser(str(random), max_new_tokens=8).paraphrase(instructions, 4, seeds)
+    expected = load_paraphraser(str(random), max_new_tokens=8, rules="strict").paraphrase(instructions, 4, seeds)
 
     def full(module, inputs):
         if type(module).__name__ == "LlamaDecoderLayer":
@@ -206,11 +206,11 @@ def test_a_row_of_samples_is_a_function_of_its_seed():
 
 @pytest.mark.parametrize("template", [NO_SYSTEM, DEAF_TO_SYSTEM])
 def test_a_template_without_system(template):
-    request = REQUEST.format(count=4, instruction=DOG)
-    with_system = render(tiny_tokenizer([], TEMPLATE), DOG, 4)
-    assert with_system == f"<s><system>{SYSTEM}<user>{request}<assistant>"
-    assert render(tiny_tokenizer([], template), DOG, 4) == f"<s><user>{SYSTEM}\n\n{request}<assistant>"
-    assert render(tiny_tokenizer([], template), DOG, 4, system="") == f"<s><user>{request}<assistant>"
+    text = REQUEST.format(count=4, instruction=DOG)
+    request = Request(text, SYSTEM)
+    assert render(tiny_tokenizer([], TEMPLATE), request) == f"<s><system>{SYSTEM}<user>{text}<assistant>"
+    assert render(tiny_tokenizer([], template), request) == f"<s><user>{SYSTEM}\n\n{text}<assistant>"
+    assert render(tiny_tokenizer([], template), Request(text)) == f"<s><user>{text}<assistant>"
 
 
 @pytest.mark.parametrize(
@@ -223,6 +223,19 @@ def test_a_template_without_system(template):
         ("* a b\n• c d\n- e f", ["a b", "c d", "e f"]),
         ("a) a b\nb) c d", ["a b", "c d"]),
         ("Variation 1: a b\nVariation 2: c d", ["a b", "c d"]),
+        ("1.a b\n2.c d", ["a b", "c d"]),
+        ("1)a b\n2)c d", ["a b", "c d"]),
+        ("1.) a b\n2.) c d", ["a b", "c d"]),
+        ("[1] a b\n[2] c d", ["a b", "c d"]),
+        ("### 1. a b\n### 2. c d", ["a b", "c d"]),
+        ("#1 a b\n#2 c d", ["a b", "c d"]),
+        ("1 - a b\n2 - c d", ["a b", "c d"]),
+        ("- 1. a b\n- 2. c d", ["a b", "c d"]),
+        ("a b - now\nplan b) c", ["a b - now", "plan b) c"]),
+        (
+            "T - shirt (1) red\n10:30 on it\n3.5 m\n2D - like",
+            ["T - shirt (1) red", "10:30 on it", "3.5 m", "2D - like"],
+        ),
         ("Sure:\n1. a b\n2. c d\nI hope this helps!", ["a b", "c d"]),
         ("a b\n\nc d\n", ["a b", "c d"]),
         ("3 birds fly\n2 birds sit", ["3 birds fly", "2 birds sit"]),
@@ -301,10 +314,13 @@ def test_a_model_that_cannot_be_had(monkeypatch, random, tmp_path):
         ({"temperature": 0}, "temperature=0 must be above 0"),
         ({"temperature": float("nan")}, "temperature=nan"),
         ({"top_p": 1.1}, "top_p=1.1"),
-        ({"system": 3}, "system=3"),
+        ({"rules": "all"}, "rules='all' must be one of none, format, strict"),
         ({"device": "cuda:99"}, "cuda:99"),
         ({"dtype": "int8"}, "int8"),
-        ({"beams": 4, "model": "x"}, "takes no option beams, model; it takes revision, device, dtype, batch_size"),
+        (
+            {"beams": 4, "model": "x"},
+            "takes no option beams, model; it takes revision, gguf_file, device, dtype, batch_size, rules",
+        ),
     ],
 )
 def test_bad_options(random, options, match):

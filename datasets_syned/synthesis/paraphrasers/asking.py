@@ -1,0 +1,165 @@
+"""How any chat model, here or on a server, is brought to a list of good texts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image
+
+from .prompts import DESCRIBE, REQUEST, SUGGEST, SYSTEM, Request, read_answer
+from .protocol import Paraphrases
+from .rules import RULE_SETS, judge
+from .sampling import seed_of
+
+PER_TEXT = 64  # tokens at most, by default: about 45 words
+
+
+class AskedModel:
+    """
+    Asks a model for a list of texts, keeps the good ones by a set of [`RULES`], and asks again for the rest. What it
+    answers depends on the request, its seed and the number of the attempt alone, not on the batch.
+
+    Args:
+        model (`str`): its name.
+        rules (`str`, *optional*, defaults to `"format"`): which texts are taken: with "none" all, as in the paper;
+            with "format" all that can be a caption (no refusals, announcements, repeats, ...); with "strict" those of
+            them that say exactly what the instruction says, judged word by word, in English.
+        from_images (`bool`, *optional*, defaults to `False`): write captions from the two images, and do not only
+            reword the instruction. The model must take images.
+        attempts (`int`, *optional*, defaults to 3): how often the model is asked at most.
+        temperature (`float`, *optional*, defaults to 0.7), top_p (`float`, *optional*, defaults to 0.9): of sampling.
+        max_new_tokens (`int`, *optional*): of an answer; 64 per text by default.
+        system (`str`, *optional*): in place of [`SYSTEM`]; empty for none.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    id: str
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        rules: str = "format",
+        from_images: bool = False,
+        attempts: int = 3,
+        temperature: float = 0.7,
+        top_p: float = 0.9,
+        max_new_tokens: int | None = None,
+        system: str | None = None,
+    ):
+        self.model, self.from_images, self.max_new_tokens = str(model), from_images, max_new_tokens
+        if rules not in RULE_SETS:
+            raise ValueError(f"rules={rules!r} must be one of {', '.join(RULE_SETS)}")
+        self._check_counts(attempts=attempts, **{} if max_new_tokens is None else {"max_new_tokens": max_new_tokens})
+        if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 < temperature < 100:
+            raise ValueError(f"temperature={temperature!r} must be above 0: without chance, asking again is in vain")
+        if isinstance(top_p, bool) or not isinstance(top_p, int | float) or not 0 < top_p <= 1:
+            raise ValueError(f"top_p={top_p!r} must be above 0 and at most 1")
+        self.rules, self.attempts, self.temperature, self.top_p = rules, attempts, temperature, top_p
+        self.system = system if system is None else system.strip()  # templates strip it
+        self.parameters = {
+            "temperature": temperature,
+            "top_p": top_p,
+            "attempts": attempts,
+            "rules": rules,
+            "max_new_tokens": max_new_tokens,
+            "system": SYSTEM if system is None and not from_images else self.system,
+            "request": DESCRIBE if from_images else REQUEST,
+        }
+
+    def _check_counts(self, **counts: Any) -> None:
+        for name, value in counts.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}={value!r} must be a whole number from 1")
+
+    def paraphrase(
+        self, instructions: Sequence[str], count: int, seeds: Sequence[int]
+    ) -> list[Paraphrases | Exception]:
+        """
+        Says instructions in other words.
+
+        Args:
+            instructions (`Sequence[str]`): to be said; an empty one gets nothing, nor does one so long that the model
+                has no room for it and the answer.
+            count (`int`): paraphrases of each at most.
+            seeds (`Sequence[int]`): one per instruction.
+
+        Returns:
+            `list[Paraphrases | Exception]`: one per instruction: what was kept, perhaps less than `count`, and what
+            was rejected by which rule of [`RULES`]; or why the model gave no answer.
+
+        Raises:
+            ValueError: not as many seeds as instructions, a negative `count`, or the model cannot be loaded.
+            RuntimeError: memory does not suffice for a single instruction.
+        """
+        system = SYSTEM if self.system is None else self.system
+        requests = [
+            Request(REQUEST.format(count=count, instruction=text), system) if text.strip() else None
+            for text in instructions
+        ]
+        return self._collect(requests, instructions, count, seeds, self.rules)
+
+    def describe(
+        self,
+        pairs: Sequence[tuple[Image.Image, Image.Image]],
+        instructions: Sequence[str],
+        count: int,
+        seeds: Sequence[int],
+    ) -> list[Paraphrases | Exception]:
+        """
+        Writes captions of pairs (before, after) that were made by instructions; otherwise as [`paraphrase`]. "strict"
+        rules judge what an instruction says, so "format" takes their place.
+        """
+        requests = [
+            Request(DESCRIBE.format(count=count, instruction=text), self.system or "", tuple(pair))
+            for pair, text in zip(pairs, instructions, strict=True)
+        ]
+        return self._collect(requests, instructions, count, seeds, self.rules.replace("strict", "format"))
+
+    def suggest(
+        self, images: Sequence[Image.Image], count: int, seeds: Sequence[int]
+    ) -> list[Paraphrases | Exception]:
+        """Writes instructions for edits that fit images, `count` for each at most; otherwise as [`describe`]."""
+        requests = [Request(SUGGEST.format(count=count), self.system or "", (image,)) for image in images]
+        return self._collect(requests, [""] * len(requests), count, seeds, self.rules.replace("strict", "format"))
+
+    def _collect(
+        self,
+        requests: Sequence[Request | None],
+        instructions: Sequence[str],
+        count: int,
+        seeds: Sequence[int],
+        rules: str,
+    ) -> list[Paraphrases | Exception]:
+        if len(requests) != len(seeds):
+            raise ValueError(f"seeds: there are {len(seeds)} for {len(requests)} instructions")
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise ValueError(f"count={count!r} must be a whole number from 0")
+        found: list[Paraphrases | Exception] = [Paraphrases() for _ in requests]
+        most = self.max_new_tokens or PER_TEXT * count
+        open_ones = [i for i, request in enumerate(requests) if count and request and self._has_room(request, most)]
+        for attempt in range(self.attempts):
+            rows = [(requests[i], seed_of(instructions[i], seeds[i], attempt)) for i in open_ones]
+            for i, answer in zip(open_ones, self._ask(rows, most), strict=True):
+                if isinstance(answer, Exception):
+                    found[i] = answer
+                    continue
+                kept, rejected = found[i].kept, found[i].rejected
+                for text, complete in read_answer(*answer) or [(answer[0].strip(), answer[1])]:
+                    mended, broken = judge(text, instructions[i], kept, complete, rules)
+                    if broken:
+                        rejected.append((text, broken))
+                    elif len(kept) < count:
+                        kept.append(mended)
+                found[i] = Paraphrases(kept, rejected, attempt + 1)
+            open_ones = [i for i in open_ones if not isinstance(found[i], Exception) and len(found[i].kept) < count]
+        return found
+
+    def _has_room(self, request: Request, max_new_tokens: int) -> bool:
+        """Whether the model has room for a request and its answer."""
+        return True
+
+    def _ask(self, rows: Sequence[tuple[Request, int]], max_new_tokens: int) -> list[tuple[str, bool] | Exception]:
+        """The answers to requests with their seeds, and whether each has an end; or why there is none."""
+        raise NotImplementedError

@@ -1,0 +1,155 @@
+"""Texts by a model that a server runs: an inference provider of the Hub, or anything that speaks OpenAI's protocol."""
+
+import base64
+import io
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from importlib.metadata import version
+from time import sleep
+from typing import Any
+from urllib.parse import urlsplit
+
+from PIL import Image
+
+from ..pretrained.revisions import first_line
+from .asking import AskedModel
+from .prompts import Request
+
+BUSY = (408, 409, 425, 429, 500, 502, 503, 504, 529)  # what a server says that may answer the same request later
+LONGEST_WAIT = 60.0  # seconds
+LARGEST = (1024, 1024)  # pixels of an image that is sent
+
+
+class ServerModel(AskedModel):
+    """
+    A chat model behind `huggingface_hub.InferenceClient`.
+
+    The key is read from the environment when the first request is sent. It is part of no setting, record or message.
+
+    Args:
+        model (`str`): by the name that the server gives it.
+        base_url (`str`, *optional*): of a server such as vLLM, llama.cpp, Ollama or OpenAI's: "http://host:8000/v1".
+            Without one, the inference providers of the Hub are asked.
+        provider (`str`, *optional*): which of them; the Hub chooses by default.
+        api_key_env (`str`, *optional*): the environment variable that holds the key. By default `OPENAI_API_KEY`
+            with a `base_url`; without, the token of `hf auth login` is sent.
+        timeout (`float`, *optional*, defaults to 120): seconds for an answer.
+        retries (`int`, *optional*, defaults to 4): how often a request is sent again if the server is busy, does not
+            answer or answers with something else. It waits 1, 2, 4, ... seconds, or as long as the server says.
+        batch_size (`int`, *optional*, defaults to 8): requests at the same time.
+        extra_body (`dict`, *optional*): what else the server understands, such as `{"reasoning_effort": "low"}`; in
+            place of what is sent otherwise, if the name is the same, and `None` to leave that out.
+        asking: what [`AskedModel`] takes.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Example:
+        >>> writer = ServerModel("Qwen/Qwen2.5-VL-7B-Instruct", base_url="http://localhost:8000/v1", from_images=True)
+        >>> writer.describe([(before, after)], ["Add a dog to the lawn"], count=2, seeds=[0])[0].kept
+    """
+
+    revision = "unknown"  # servers do not say
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        provider: str | None = None,
+        api_key_env: str | None = None,
+        timeout: float = 120.0,
+        retries: int = 4,
+        batch_size: int = 8,
+        extra_body: Mapping[str, Any] | None = None,
+        **asking: Any,
+    ):
+        super().__init__(model, **asking)
+        self._check_counts(batch_size=batch_size, retries=retries + 1)
+        if base_url is not None:
+            parts = urlsplit(base_url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError(f"base_url={base_url!r} must be like http://localhost:8000/v1")
+            if parts.username or parts.query:
+                raise ValueError(
+                    "base_url must not hold a password or a key: api_key_env names the variable of the key"
+                )
+            if provider:
+                raise ValueError(f"provider={provider!r} is of the Hub's; base_url={base_url!r} needs none")
+        self.id, self.base_url, self.provider = self.model, base_url, provider
+        self.api_key_env = api_key_env or ("OPENAI_API_KEY" if base_url else None)
+        self.timeout, self.retries, self.batch_size = timeout, retries, batch_size
+        self.extra_body = dict(extra_body or {})
+        self.parameters |= {
+            "provider": provider or ("base_url" if base_url else "auto"),
+            "extra_body": self.extra_body,
+        }
+        self.versions = {"huggingface_hub": version("huggingface_hub")}
+
+    def load(self) -> None:
+        """There is nothing to load."""
+
+    @cached_property
+    def _key(self) -> str | None:
+        key = os.environ.get(self.api_key_env) if self.api_key_env else None
+        # Without one, the client would send the token of the Hub to any server. "EMPTY" is what vLLM documents.
+        return key or ("EMPTY" if self.base_url else None)
+
+    @cached_property
+    def _client(self) -> Any:
+        from huggingface_hub import InferenceClient
+
+        return InferenceClient(base_url=self.base_url, provider=self.provider, api_key=self._key, timeout=self.timeout)
+
+    def _ask(self, rows: Sequence[tuple[Request, int]], max_new_tokens: int) -> list[tuple[str, bool] | Exception]:
+        def answer(row: tuple[Request, int]) -> tuple[str, bool] | Exception:
+            try:
+                return self._answer(*row, max_new_tokens)
+            except RuntimeError as error:
+                return error
+
+        with ThreadPoolExecutor(self.batch_size) as pool:
+            return list(pool.map(answer, rows))
+
+    def _answer(self, request: Request, seed: int, max_new_tokens: int) -> tuple[str, bool]:
+        from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
+
+        sampling = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": max_new_tokens}
+        sampling["seed"] = seed % 2**31  # of some servers it has 32 bits
+        for attempt in range(self.retries + 1):
+            try:
+                reply = self._client.chat_completion(
+                    request.messages(_data_url), model=self.model, extra_body={**sampling, **self.extra_body}
+                )
+                choice = reply.choices[0]
+                return choice.message.content or "", choice.finish_reason != "length"
+            except (HTTPError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+                response = getattr(error, "response", None)
+                final = (
+                    isinstance(error, OfflineModeIsEnabled)
+                    or response is not None
+                    and response.status_code not in BUSY
+                )
+                if final or attempt == self.retries:
+                    raise self._failed(error, attempt + 1) from None  # the cause may repeat the key
+                wait = response.headers.get("retry-after", "") if response is not None else ""
+            sleep(min(float(wait) if wait.isdecimal() else 2.0**attempt, LONGEST_WAIT))
+        raise AssertionError
+
+    def _failed(self, error: Exception, times: int) -> RuntimeError:
+        what = f"{type(error).__name__}: {first_line(error)} {getattr(error, 'server_message', None) or ''}".strip()
+        if not isinstance(error, OSError) and not hasattr(error, "request"):
+            what = f"its answer is not a chat completion ({what})"
+        if self._key:
+            what = what.replace(self._key, "<key>")
+        return RuntimeError(f"paraphraser {self.model!r}, asked {times} times: {what}")
+
+
+def _data_url(image: Image.Image) -> dict[str, Any]:
+    small, file = image.convert("RGB"), io.BytesIO()
+    small.thumbnail(LARGEST)
+    small.save(file, "PNG")
+    data = base64.b64encode(file.getvalue()).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
