@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
@@ -18,24 +19,29 @@ from typer.core import TyperGroup
 
 # How every command ends.
 OK, FAILED, WRONG_USE = 0, 1, 2  # and 130, interrupted, which is Typer's
-
-EPILOG = """\
+EXITS = "Exit status: 0 done, 1 something failed (also one pair of many), 2 wrong use, 130 interrupted."
+PAIRS = """\
 \b
 Pairs are two images, or
   a folder with before/NAME.png and after/NAME.png, or with NAME_before.png and NAME_after.png,
   two folders, before first, with the same names in both,
   a .csv, .tsv or .jsonl file with the columns before and after (and, if you like, id and prompt).
 
-\b
-Examples:
-  blip2idc before.png after.png --heatmap where.png
-  blip2idc pairs/ --json > captions.jsonl
-  blip2idc pairs.csv --output captions.csv --model someone/blip2idc-emu-edit
-
-\b
-Exit status: 0 all is well, 1 something failed (also one pair of many), 2 wrong use, 130 interrupted."""
+"""
 
 Dtypes = Literal["float32", "bfloat16", "float16"]
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help; `\\b` keeps the lines apart."""
+    return "\n".join(["\b", "Examples:", *(f"  blip2idc {line}" for line in lines), "", "\b", EXITS])
+
+
+CAPTION = PAIRS + examples(
+    "before.png after.png --heatmap where.png",
+    "pairs/ --json > captions.jsonl",
+    "pairs.csv --output captions.csv --model someone/blip2idc-emu-edit",
+)
 
 
 def argument(help: str, metavar: str | None = None, type: Any = str) -> Any:
@@ -49,26 +55,29 @@ def option(name: str, help: str, metavar: str | None = None, type: Any = str | N
 Model = option("--model", "Folder or Hub id of a model or adapter. Default: the embedded model.", "M")
 Models = option("--model", "Hub id (or, on this machine, folder) to choose from; again for more.", "M", list[str])
 Revision = option("--revision", "Branch, tag or commit on the Hub.", "R")
-Device = option("--device", "cpu, cuda, cuda:1, mps, ... Default: a GPU if there is one.", "D")
-Dtype = option("--dtype", "Of the weights. Default: as they are saved.", type=Dtypes | None)
+Device = option("--device", "Such as cpu, cuda:1 or mps. Default: a GPU if there is one.", "D")
+Dtype = option("--dtype", "Dtype of the weights. Default: as they are saved.", type=Dtypes | None)
 Private = option("--private", "Make a new repository private.", type=bool)
 DryRun = option("--dry_run", "Upload nothing, only say what would be uploaded.", type=bool)
 
 
 class CaptionByDefault(TyperGroup):
-    """`blip2idc BEFORE AFTER` is `blip2idc caption BEFORE AFTER`."""
+    """`blip2idc BEFORE AFTER` is `blip2idc caption BEFORE AFTER`, unless BEFORE is a mistyped command."""
 
     def parse_args(self, ctx, args):
-        own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
-        if args and args[0] not in own | set(self.commands):
-            args = ["caption", *args]
+        own = {*self.commands, *(name for parameter in self.get_params(ctx) for name in parameter.opts)}
+        of_caption = {name for parameter in self.commands["caption"].params for name in parameter.opts}
+        if args and args[0] not in own:
+            given = args[0] in of_caption or os.path.exists(args[0])
+            if given or not get_close_matches(args[0], own, cutoff=0.75):  # else Typer says what may be meant
+                args = ["caption", *args]
         return super().parse_args(ctx, args)
 
 
 app = typer.Typer(
     cls=CaptionByDefault,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=EPILOG,
+    epilog=CAPTION,
     help="Say what changed between two images: `blip2idc BEFORE AFTER`, or a folder or file of pairs.",
     rich_markup_mode=None,  # rich takes longer to import than all of this
     subcommand_metavar="[caption] BEFORE AFTER | PAIRS | COMMAND [ARGS]...",
@@ -94,11 +103,13 @@ def quick_start() -> Iterator[None]:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None: ...
 
 
-@app.command(epilog=EPILOG)
+@app.command(epilog=CAPTION)
 def caption(
     paths: argument("See below.", "BEFORE AFTER | PAIRS", list[str]),
     as_json: option("--json", "Write a JSON object a line.", type=bool) = False,
@@ -108,9 +119,9 @@ def caption(
     revision: Revision = None,
     device: Device = None,
     dtype: Dtype = None,
-    batch_size: option("--batch_size", "Pairs at a time.", "N", int, min=1) = 8,
-    num_beams: option("--num_beams", "Beams of the search.", "N", int | None, min=1) = None,
-    max_new_tokens: option("--max_new_tokens", "Longest caption.", "N", int | None, min=1) = None,
+    batch_size: option("--batch_size", "Pairs at a time, such as 32.", "N", int, min=1) = 8,
+    num_beams: option("--num_beams", "Beams of the search, such as 4.", "N", int | None, min=1) = None,
+    max_new_tokens: option("--max_new_tokens", "Longest caption, such as 30.", "N", int | None, min=1) = None,
     prompt: option("--prompt", "Start of the caption, or InstructBLIP's instruction.", "TEXT") = None,
 ) -> int:
     """Say what changed between two images, or in each pair of a folder or file."""
@@ -118,16 +129,18 @@ def caption(
     with quick_start():
         from modeling_blip2idc.cli.caption import caption_pairs, load_pipeline
         from modeling_blip2idc.cli.pairs import collect_pairs
+        from modeling_blip2idc.cli.pictures import check_outputs
 
         pairs, problems, single = collect_pairs(paths, heatmap)
+        check_outputs({"--output": output, "--heatmap": heatmap}, pictures=("--heatmap",))
         pipe = load_pipeline(model, revision, device, dtype, **options) if pairs else None
     failed = caption_pairs(pipe, pairs, problems, single, batch_size, as_json, output, heatmap)
     return FAILED if failed else OK
 
 
-@app.command()
+@app.command(epilog=examples("demo --out demo.html --picture demo.png"))
 def demo(
-    out: option("--out", "The page.", "FILE", str) = "demo.html",
+    out: option("--out", "The page to write.", "FILE", str) = "demo.html",
     picture: option("--picture", "Also draw pairs and captions as one picture.", "PNG") = None,
     model: Model = None,
     revision: Revision = None,
@@ -137,21 +150,22 @@ def demo(
     """Caption the six bundled pairs, one for each kind of change; print a table and write a page."""
     with quick_start():
         from modeling_blip2idc.cli.caption import load_pipeline
-        from modeling_blip2idc.cli.demo_page import check_outputs, run_demo
+        from modeling_blip2idc.cli.demo_page import run_demo
+        from modeling_blip2idc.cli.pictures import check_outputs
 
-        check_outputs({"--out": out, "--picture": picture})
+        check_outputs({"--out": out, "--picture": picture}, pictures=("--picture",))
         pipe = load_pipeline(model, revision, device, dtype)
     run_demo(pipe, model or "the embedded model", out, picture)
 
 
-@app.command()
+@app.command(epilog=examples("serve --model someone/blip2idc-std", "serve --host 0.0.0.0 --port 8080"))
 def serve(
     model: Models = [],  # noqa: B006  Typer copies it
     host: option("--host", "Address to listen on. Default: 127.0.0.1, this machine only.", "H") = None,
-    port: option("--port", "0: any that is free.", "N", int, min=0, max=65535) = 7860,
+    port: option("--port", "Port to listen on, such as 8080; 0: any that is free.", "N", int, min=0, max=65535) = 7860,
     device: Device = None,
-    max_batch_size: option("--max_batch_size", "Waiting pairs at a time.", "N", int, min=1) = 32,
-    queue_size: option("--queue_size", "Pairs that may wait.", "N", int, min=1) = 64,
+    max_batch_size: option("--max_batch_size", "Waiting pairs at a time, such as 16.", "N", int, min=1) = 32,
+    queue_size: option("--queue_size", "Pairs that may wait, such as 128.", "N", int, min=1) = 64,
 ) -> None:
     """Show a page to try models in a browser, with an interface for programs. Ctrl-C ends it."""
     from modeling_blip2idc.app import page
@@ -159,23 +173,19 @@ def serve(
 
     for name in model:
         check_folder(name)
-    try:
-        shown = page.build(model, device, max_batch_size, queue_size)
-    except ModuleNotFoundError as error:
-        raise RuntimeError(f"{error.name} is not installed; the page needs it: pip install 'blip2idc[app]'") from error
-    page.serve(shown, host, port)
+    page.serve(page.build(model, device, max_batch_size, queue_size), host, port)
 
 
-@app.command()
+@app.command(epilog=examples("push runs/std someone/blip2idc-std --dry_run", "push adapter/ someone/full --merge"))
 def push(
     folder: argument("A run, its final/, or any saved model or adapter."),
-    repo: argument("account/name; made if there is none."),
+    repo: argument("The repository, such as someone/blip2idc-std; made if there is none."),
     private: Private = False,
     revision: option("--revision", "Branch to commit to. Default: main.", "BRANCH") = None,
-    dtype: option("--dtype", "Of the weights. Default: keep; adapters bfloat16.", type=Dtypes | None) = None,
+    dtype: option("--dtype", "Dtype of the weights. Default: keep; adapters bfloat16.", type=Dtypes | None) = None,
     merge: option("--merge", "Merge an adapter into its base, and publish the whole model.", type=bool) = False,
     message: option("--message", "Title of the commit.", "TEXT") = None,
-    replace_card: option("--replace_card", "Also where somebody edited the card on the Hub.", type=bool) = False,
+    replace_card: option("--replace_card", "Replace also a card that was edited on the Hub.", type=bool) = False,
     dry_run: DryRun = False,
 ) -> None:
     """
@@ -184,8 +194,10 @@ def push(
     """
     from huggingface_hub import constants
 
+    from modeling_blip2idc.cli.caption import quiet
     from modeling_blip2idc.hub.push import push
 
+    quiet()
     options = {"revision": revision, "dtype": dtype, "merge": merge, "message": message, "replace_card": replace_card}
     done = push(folder, repo, private=private or None, dry_run=dry_run, **options)
     total = sum(done.files.values())
@@ -197,7 +209,10 @@ def push(
         print(*done.notes, f"{where}: {len(done.files)} files, {total / 1e6:.2f} MB", sep="\n")
 
 
-@app.command("push-space")
+@app.command(
+    "push-space",
+    epilog=examples("push-space what-changed --model someone/blip2idc-std --dry_run"),
+)
 def push_space(
     repo: argument("The Space: owner/name, or name for one of your own."),
     model: Models = [],  # noqa: B006
@@ -215,7 +230,7 @@ def push_space(
         print(f"{constants.ENDPOINT}/spaces/{push_space(repo, model, private=private or None)}")
 
 
-@app.command()
+@app.command(epilog=examples("merge adapter/ merged/", "merge someone/blip2idc-std merged/ --dtype bfloat16"))
 def merge(
     model: argument("Folder or Hub id of an adapter or a model."),
     out: argument("The new folder."),
@@ -228,15 +243,17 @@ def merge(
     """
     import torch
 
+    from modeling_blip2idc.cli.caption import quiet
     from modeling_blip2idc.hub.merge import merge
 
+    quiet()
     written = merge(model, out, getattr(torch, dtype) if dtype else None, revision)
     print(f"{written}: loads without this package; its README.md says how, and which canvas it takes")
 
 
-@app.command("import-adapter")
+@app.command("import-adapter", epilog=examples("import-adapter theirs/ --out spot/ --base opt/"))
 def import_adapter(
-    folder: argument("The adapter's."),
+    folder: argument("The adapter's folder."),
     out: option("--out", "The new folder. Default: FOLDER-imported.", "DIR") = None,
     base: option("--base", "Hub id or folder of the base. Default: as FOLDER says.", "ID") = None,
     revision: option("--revision", "Of the base. Default: as FOLDER or the authors' script says.", "R") = None,
@@ -257,11 +274,11 @@ def import_adapter(
     print("base:", *filter(None, (facts["base"], facts["revision"])))
 
 
-@app.command()
+@app.command(epilog=examples("canvas before.png after.png canvas.png --model merged/"))
 def canvas(
-    before: argument("File or URL."),
-    after: argument("File or URL."),
-    out: argument("The picture.", "OUT.png"),
+    before: argument("First image, a file or URL."),
+    after: argument("Second image, a file or URL."),
+    out: argument("The picture to write.", "OUT.png"),
     model: Model = None,
     revision: Revision = None,
 ) -> None:
@@ -285,10 +302,15 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except typer.TyperException as error:
-        context = getattr(error, "ctx", None)
-        see = f" See `{context.command_path} --help`." if context else ""
-        message, status = error.format_message() + see, WRONG_USE
-    except (OSError, ValueError, RuntimeError, ArithmeticError) as error:
+        means = getattr(getattr(error, "param", None), "help", None)  # with an example of what is right
+        see = f" See `{error.ctx.command_path} --help`." if getattr(error, "ctx", None) else ""
+        message, status = error.format_message() + (f" ({means})" if means else "") + see, WRONG_USE
+    except ModuleNotFoundError as error:  # the page alone needs more than what is always installed
+        message, status = f"{error.name} is not installed: pip install 'blip2idc[app]'", FAILED
+    except OSError as error:
+        named = error.filename is not None and error.strerror
+        message, status = f"{error.filename}: {error.strerror}" if named else str(error), FAILED
+    except (ValueError, RuntimeError, ArithmeticError) as error:
         message, status = str(error), getattr(error, "exit_code", FAILED)
     message = " ".join(message.split())
     if "--json" in argv:

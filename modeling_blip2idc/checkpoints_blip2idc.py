@@ -58,9 +58,9 @@ def base_of(adapter: str, adapter_file: str) -> tuple[str, str | None]:
     """
     try:
         config = json.loads(Path(adapter_file).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"adapter_config.json of {adapter!r} is not JSON: {error}") from error
-    base = config.get("base_model_name_or_path")
+        base = config.get("base_model_name_or_path")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"adapter_config.json of {adapter!r} is not a JSON object: {error}") from error
     if not base:
         raise ValueError(f"adapter_config.json of {adapter!r} names no base_model_name_or_path.")
     if base == EMBEDDED_NAME:
@@ -99,11 +99,20 @@ def with_adapter(model, adapter: str, base: str, hub: dict[str, Any]) -> torch.n
     `adapter` and `base` are the Hub ids or folders of the two, `hub` the keywords that find the adapter on the Hub.
 
     Raises:
-        `ValueError`: if the adapter does not fit, or is a learned prompt.
+        `ValueError`: if the adapter does not fit, is a learned prompt, or its configuration is not one of peft.
+        `FileNotFoundError`: if its folder has no weights, for which the Hub would be asked.
     """
     from peft import PeftConfig, PeftModel
 
-    config = PeftConfig.from_pretrained(adapter, **hub)
+    folder = Path(adapter, hub.get("subfolder") or "")
+    if folder.is_dir() and not any(folder.glob("adapter_model.*")):
+        raise FileNotFoundError(f"{folder} has neither adapter_model.safetensors nor adapter_model.bin")
+    try:
+        config = PeftConfig.from_pretrained(adapter, **hub)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"adapter_config.json of {adapter!r} is not the configuration of an adapter: {error}"
+        ) from error
     refuse_learned_prompt(config)
     config.inference_mode = True
     added = getattr(config, "trainable_token_indices", None)

@@ -18,15 +18,20 @@ from .pictures import replacing, write_heatmap
 COLUMNS = ("id", "before", "after", "generated_text", "score", "changed", "error")
 
 
-def load_pipeline(
-    model: str | None, revision: str | None, device: str | None, dtype: str | None, **options: Any
-) -> ImageDifferenceCaptioningPipeline:
-    """The pipeline that the options ask for, of which `None` is the default."""
+def quiet() -> None:
+    """Show nothing of what transformers says while it loads weights; downloads keep their bars."""
     logging.set_verbosity_error()
     bars_wanted = not are_progress_bars_disabled()
     logging.disable_progress_bar()  # of loading weights, which is also shown where nobody watches
     if bars_wanted:
         enable_progress_bars()  # of downloads, and ours
+
+
+def load_pipeline(
+    model: str | None, revision: str | None, device: str | None, dtype: str | None, **options: Any
+) -> ImageDifferenceCaptioningPipeline:
+    """The pipeline that the options ask for, of which `None` is the default."""
+    quiet()
     options = {name: value for name, value in options.items() if value is not None}
     loaded, processor = load_idc(model, revision=revision, **({"dtype": dtype} if dtype else {}))
     try:

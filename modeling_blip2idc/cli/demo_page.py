@@ -11,20 +11,9 @@ from jinja2 import Environment
 from ..hub.contact_sheet import contact_sheet
 from ..image_utils_blip2idc import load_image
 from ..loading.examples import caption_examples, load_examples, table
-from .pairs import WrongUse
 from .pictures import replacing
 
 TEMPLATE = Path(__file__).with_name("demo_page.html")
-
-
-def check_outputs(files: dict[str, str | None]) -> None:
-    """Refuse what cannot be written (values of options, by option) before the work begins."""
-    for option, given in files.items():
-        path = Path(given or ".")
-        if given and path.is_dir():
-            raise WrongUse(f"{option} {path} is a folder")
-        if not path.parent.is_dir():
-            raise WrongUse(f"{option} {path}: there is no folder {path.parent}")
 
 
 def run_demo(pipe: Any, model: str, out: str, picture: str | None) -> None:

@@ -1,7 +1,6 @@
 """Pairs of images as people name them: two files, folders, or a table."""
 
 import csv
-import difflib
 import json
 from pathlib import Path
 
@@ -9,7 +8,6 @@ from PIL import Image
 
 BEFORE, AFTER = "before", "after"
 LAYOUTS = "before/NAME.png and after/NAME.png, or NAME_before.png and NAME_after.png"
-COMMANDS = ("caption", "canvas", "demo", "import-adapter", "merge", "push", "push-space", "serve")
 
 
 class WrongUse(ValueError):
@@ -53,9 +51,8 @@ def _one_path(path: str) -> tuple[list[dict], list[dict]]:
     if Path(path).suffix.lower() in (".csv", ".tsv", ".jsonl"):
         return read_table(path)
     if Path(path).exists() or "://" in path:
-        raise WrongUse(f"{path} is one image: give two, or a folder or a .csv, .tsv or .jsonl file of pairs")
-    alike = difflib.get_close_matches(path, COMMANDS, n=1)
-    raise WrongUse(f"{path}: no such file or folder" + (f"; did you mean `blip2idc {alike[0]}`?" if alike else ""))
+        raise WrongUse(f"only one image given, {path}: give two, or a folder or a .csv, .tsv or .jsonl file of pairs")
+    raise WrongUse(f"{path}: no such file or folder")
 
 
 def find_pairs(folder: str | Path, after_folder: str | Path | None = None) -> tuple[list[dict], list[dict]]:
@@ -120,10 +117,14 @@ def read_table(path: str | Path) -> tuple[list[dict], list[dict]]:
                 rows = [json.loads(line) for line in file if line.strip()]
             else:
                 rows = list(csv.DictReader(file, dialect="excel-tab" if path.suffix.lower() == ".tsv" else "excel"))
-    except (OSError, ValueError, csv.Error) as error:
-        raise WrongUse(f"{path}: {error}") from error
+    except OSError as error:
+        raise WrongUse(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise WrongUse(f"{path} is not a table of pairs, but something else than text: {error}") from error
+    except (ValueError, csv.Error, RecursionError) as error:
+        raise WrongUse(f"{path} is not a table of pairs: {error}") from error
     if not rows or not all(isinstance(row, dict) for row in rows) or not {BEFORE, AFTER} <= rows[0].keys():
-        raise WrongUse(f"{path} is not a table of pairs: it needs the columns before and after, and a row")
+        raise WrongUse(f"{path} is not a table of pairs: it needs the columns before and after, and a row for each")
     pairs, problems = [], []
     for number, row in enumerate(rows, 1):
         pair = {"id": str(row.get("id") or number)}

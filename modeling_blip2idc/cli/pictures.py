@@ -15,11 +15,33 @@ from ..attribution.overlay import overlay
 from ..attribution.relevance import relevance_maps
 from ..image_processing_blip2idc import make_canvas
 from ..image_utils_blip2idc import load_image
-from ..loading.load import EMBEDDED, base_of, check_folder
+from ..loading.load import EMBEDDED, base_of, check_folder, plain_errors
 from ..processing_blip2idc import Blip2IDCProcessor
 from .pairs import WrongUse
 
 GAP = 4  # pixels between the two images of a heat map
+
+
+def check_outputs(files: dict[str, str | None], pictures: tuple[str, ...] = ()) -> None:
+    """
+    Refuse what cannot be written before the work begins.
+
+    Args:
+        files (`dict[str, str]`): what the options name, by option.
+        pictures (`tuple[str, ...]`, *optional*): the options that name a picture.
+    """
+    for option, name in files.items():
+        if name is None:
+            continue
+        path = Path(name)
+        if path.is_dir():
+            raise WrongUse(f"{option} {name} is a folder: name a file")
+        if not path.parent.is_dir():
+            raise WrongUse(f"{option} {name}: there is no folder {path.parent}")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise WrongUse(f"{option} {name}: you may not write there")
+        if option in pictures and Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+            raise WrongUse(f"{option} {name} is not the name of a picture, such as {path.stem}.png")
 
 
 @contextmanager
@@ -64,12 +86,14 @@ def write_canvas(
     """
     if Path(out).suffix.lower() != ".png":
         raise WrongUse(f"{out}: the canvas is written as a .png; other formats would change its pixels.")
+    check_outputs({"OUT.png": os.fspath(out)})
     model_id = check_folder(os.fspath(EMBEDDED if model_id is None else model_id))
-    adapter_file = find_adapter_config_file(model_id, revision=revision)
-    if adapter_file is not None and not has_file(model_id, "processor_config.json", revision):
-        model_id, revision = base_of(model_id, adapter_file)
-    image_processor = AutoImageProcessor.from_pretrained(model_id, revision=revision or "main")
-    options, _ = Blip2IDCProcessor.get_processor_dict(model_id, revision=revision or "main")
+    with plain_errors(model_id):
+        adapter_file = find_adapter_config_file(model_id, revision=revision)
+        if adapter_file is not None and not has_file(model_id, "processor_config.json", revision):
+            model_id, revision = base_of(model_id, adapter_file)
+        image_processor = AutoImageProcessor.from_pretrained(model_id, revision=revision or "main")
+        options, _ = Blip2IDCProcessor.get_processor_dict(model_id, revision=revision or "main")
     axis, draft = options.get("concat_axis", "vertical"), options.get("draft", False)
     canvas, _ = make_canvas(before, after, image_processor.size, axis, draft, image_processor.resample)
     with replacing(out) as beside:

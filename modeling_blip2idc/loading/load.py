@@ -1,6 +1,7 @@
 """The one loader: every kind of checkpoint in, our model and its processor out."""
 
 import functools
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,17 +35,25 @@ Processor = Blip2IDCProcessor | InstructBlipIDCProcessor
 
 
 @contextmanager
-def _plain_connection_errors() -> Iterator[None]:
-    """A lost connection, for which transformers blames the repository, becomes one line."""
+def plain_errors(model_id: str) -> Iterator[None]:
+    """
+    Errors of transformers say which model they are about, and a lost connection, for which transformers blames the
+    repository, becomes one line.
+    """
     try:
         yield
     except SafetensorError as error:
-        raise ValueError(f"A file of weights is damaged or incomplete: {error}") from error
+        raise ValueError(f"A file of weights of {model_id!r} is damaged or incomplete: {error}") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"A JSON file of {model_id!r} is damaged: {error}") from error
     except Exception as error:
         lost = error
         while lost is not None and not _is_lost_connection(lost):
             lost = lost.__cause__ or lost.__context__
         if lost is None:
+            if type(error) is OSError and model_id not in str(error):
+                where = "" if os.path.isdir(model_id) else "is not a folder on this machine. "
+                raise OSError(f"{model_id!r}: {where}{error}") from error
             raise
         url = lost.request.url
         raise OSError(
@@ -59,7 +68,6 @@ def _is_lost_connection(error: BaseException) -> bool:
     return of_client and type(error).__name__ != "ConnectError"
 
 
-@_plain_connection_errors()
 def load_idc(
     model_id: str | os.PathLike | None = None, *, revision: str | None = None, **kwargs: Any
 ) -> tuple[Captioner, Processor]:
@@ -94,7 +102,12 @@ def load_idc(
     if model_id is None and not (EMBEDDED / "config.json").is_file():
         raise FileNotFoundError(f"The embedded model is missing ({EMBEDDED}); `make mini` makes it, or name a model.")
     model_id = os.fspath(EMBEDDED if model_id is None else model_id)
-    options = {name: value for name, value in {"revision": revision, **kwargs}.items() if value is not None}
+    with plain_errors(model_id):
+        return _load(model_id, {"revision": revision, **kwargs})
+
+
+def _load(model_id: str, options: dict[str, Any]) -> tuple[Captioner, Processor]:
+    options = {name: value for name, value in options.items() if value is not None}
     hub = {name: options[name] for name in HUB_KEYWORDS if name in options}
     model_id = check_folder(model_id, hub.get("subfolder", ""))
     found = find_base(model_id, hub)
@@ -254,6 +267,7 @@ __all__ = [
     "commit_of",
     "load_idc",
     "merge_adapter",
+    "plain_errors",
     "public_name",
     "stock_mapping",
 ]
