@@ -104,9 +104,6 @@ def with_adapter(model, adapter: str, base: str, hub: dict[str, Any]) -> torch.n
     """
     from peft import PeftConfig, PeftModel
 
-    folder = Path(adapter, hub.get("subfolder") or "")
-    if folder.is_dir() and not any(folder.glob("adapter_model.*")):
-        raise FileNotFoundError(f"{folder} has neither adapter_model.safetensors nor adapter_model.bin")
     try:
         config = PeftConfig.from_pretrained(adapter, **hub)
     except (AttributeError, KeyError, TypeError) as error:
@@ -114,6 +111,9 @@ def with_adapter(model, adapter: str, base: str, hub: dict[str, Any]) -> torch.n
             f"adapter_config.json of {adapter!r} is not the configuration of an adapter: {error}"
         ) from error
     refuse_learned_prompt(config)
+    folder = Path(adapter, hub.get("subfolder") or "")
+    if folder.is_dir() and not any(folder.glob("adapter_model.*")):
+        raise FileNotFoundError(f"{folder} has neither adapter_model.safetensors nor adapter_model.bin")
     config.inference_mode = True
     added = getattr(config, "trainable_token_indices", None)
     grown = isinstance(added, list) and max(added) >= model.get_input_embeddings().num_embeddings

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
-from huggingface_hub.utils import validate_repo_id
 
-from ..hub.push import claim_repo, hub_errors, publish
+from ..hub.push import check_name, claim_repo, hub_errors, publish
 
 PACKAGE = Path(__file__).parents[1]
 DISTRIBUTION = "blip2idc"
@@ -80,7 +79,7 @@ def push_space(repo: str, models: Sequence[str] = (), token: str | None = None, 
         `OSError`: the Hub refuses, or cannot be reached; says why in one line.
         `ValueError`: a model is none that a Space can load, or [`publish`] would raise one.
     """
-    validate_repo_id(repo)
+    check_name(repo)
     check_models(models)
     for model in models:
         _check_on_hub(model, token)
@@ -127,7 +126,7 @@ def check_models(models: Sequence[str]) -> None:
             raise ValueError(
                 f"{model} is on this machine only; `blip2idc push` it, and give the name it has on the Hub"
             )
-        validate_repo_id(model)
+        check_name(model)
         if "/" not in model:
             raise ValueError(f"{model!r} is not the name of a model on the Hub, which has the form owner/name")
         if model in models[:place]:
@@ -136,7 +135,7 @@ def check_models(models: Sequence[str]) -> None:
 
 def describe_space(repo: str, models: Sequence[str] = ()) -> str:
     """What [`push_space`] would upload, as text: the files with their sizes in bytes, and the card."""
-    validate_repo_id(repo)
+    check_name(repo)
     with tempfile.TemporaryDirectory() as folder:
         compose_space(folder, models)
         sizes = {path: path.stat().st_size for path in sorted(Path(folder).rglob("*")) if path.is_file()}
@@ -164,7 +163,7 @@ def _requirements() -> tuple[str, str, str]:
         needed, version = importlib.metadata.requires(DISTRIBUTION), importlib.metadata.version(DISTRIBUTION)
         gradio = importlib.metadata.version("gradio")
     except importlib.metadata.PackageNotFoundError as error:
-        raise ValueError(f"{error.name} is not installed: `pip install '.[app]'` in the project's folder") from error
+        raise ValueError(f"{error.name} is not installed: pip install 'blip2idc[app]'") from error
     core = sorted(line for line in needed if "extra ==" not in line)
     # gradio 6 does not take the next pillow
     core = [f"{line},<13" if re.match(r"pillow\b", line) else line for line in core]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import DEFAULT_IGNORE_PATTERNS, filter_repo_objects, validate_repo_id
 
 from ..loading.load import check_folder
@@ -84,7 +84,7 @@ def push(
     Raises:
         `OSError`, `ValueError`: as [`prepare_upload`] and [`publish`] do; a file names a place of this machine.
     """
-    validate_repo_id(repo)
+    check_name(repo)
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"No such folder: {os.fspath(folder)!r}.")
     source = Path(check_folder(os.fspath(folder)))
@@ -107,6 +107,17 @@ def push(
             title = message or ("Adapter" if facts["adapter"] else "Model")
             publish(out, repo, token, private, revision, commit_message=title, replace=OWN)
     return Pushed(repo, files, notes)
+
+
+def check_name(repo: str) -> None:
+    """Refuse what cannot be the name of a repository (`ValueError`)."""
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise ValueError(
+            f"{repo!r} cannot be a name on the Hub, which is like account/name and has at most 96 letters, digits, "
+            "'-', '_' and '.'"
+        ) from error
 
 
 def _card_there(api: HfApi, repo: str, revision: str | None) -> str:
@@ -248,4 +259,4 @@ def hub_errors(api: HfApi, repo: str) -> Iterator[None]:
         raise OSError(f"the connection to {api.endpoint} failed ({type(cause).__name__}); {AGAIN}") from error
 
 
-__all__ = ["Pushed", "claim_repo", "hub_errors", "publish", "push"]
+__all__ = ["Pushed", "check_name", "claim_repo", "hub_errors", "publish", "push"]

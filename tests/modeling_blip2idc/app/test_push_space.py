@@ -114,7 +114,7 @@ def test_what_cannot_be(hub, here, push_space):
     cases = {
         "final is on this machine only; `blip2idc push` it": ["p", "--model", "final"],
         "'gpt' is not the name of a model on the Hub, which has the form owner/name": ["p", "--model", "gpt"],
-        "Repo id must be in the form": ["p", "--model", "a/b/c"],
+        "'a/b/c' cannot be a name on the Hub, which is like account/name": ["p", "--model", "a/b/c"],
         "ann/one is there twice": ["p", "--model", "ann/one", "--model", "ann/one"],
         f"{hub.url} has no model ann/nothing, or the token may not see it": ["p", "--model", "ann/nothing"],
         "ann/secret is private: the Space could not load it": ["p", "--model", "ann/secret"],

@@ -154,39 +154,6 @@ def test_results_are_written_as_they_come(folder, model, capsys, monkeypatch):
     assert len(seen) == len(NAMES) and sum(seen) >= len(NAMES) - 2
 
 
-@pytest.mark.parametrize(
-    ("args", "status", "message"),
-    [
-        (["{folder}/a_before.png"], 2, "a_before.png is one image: give two, or a folder"),
-        (["{folder}/nothing"], 2, "nothing: no such file or folder"),
-        (["{folder}/a_before.png", "{folder}"], 2, "give two images, one or two folders"),
-        (["{empty}"], 2, "or NAME_before.png and NAME_after.png"),
-        (["{empty}/no.csv"], 2, "no.csv: [Errno 2] No such file"),
-        (["{folder}/notes.jsonl"], 2, "notes.jsonl: Expecting value"),
-        (["{folder}/notes.csv"], 2, "notes.csv is not a table of pairs: it needs the columns before and after"),
-        (["{folder}", "--heatmap", "where.png"], 2, "--heatmap draws one pair"),
-        (["{folder}", "--model", "{empty}"], 1, "No model in"),
-        (["{folder}", "--model", "{folder}/a_before.png"], 1, "is a file; name the folder"),
-        (["{folder}", "--model", "{model}", "--device", "abacus"], 2, "--device abacus: "),
-        ([], 2, "Missing command. See `blip2idc --help`."),
-        (["dmo"], 2, "dmo: no such file or folder; did you mean `blip2idc demo`?"),
-        (["x", "y", "--batch", "2"], 2, "No such option: --batch (Possible options: --batch_size)"),
-        (["--colour"], 2, "No such option: --colour See `blip2idc caption --help`."),
-    ],
-)
-def test_what_cannot_be_used(args, status, message, folder, tmp_path, tiny_model_dir, capsys):
-    """One line on stderr; with `--json`, stdout is JSON, too."""
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    args = [arg.format(folder=folder, empty=empty, model=tiny_model_dir) for arg in args]
-    as_json = len(args) > 1
-    assert main([*args, "--json"] if as_json else args) == status
-    out, errors = capsys.readouterr()
-    (said,) = errors.splitlines()
-    assert said.startswith("blip2idc: error: ") and message in said
-    assert json_lines(out) == ([{"error": said.removeprefix("blip2idc: error: ")}] if as_json else [])
-
-
 def test_layouts_of_a_folder(tmp_path):
     for name in (
         *("one/before/x.png", "one/after/x.PNG", "one/before/y.jpeg", "one/after/y.webp", "one/before/.hidden.png"),

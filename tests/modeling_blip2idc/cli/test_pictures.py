@@ -96,23 +96,6 @@ def test_the_canvas_of_an_adapter(pair, tmp_path):
     assert_same_pixels(tmp_path / "canvas.png", load_idc(adapter)[1], pair)
 
 
-@pytest.mark.parametrize(
-    ("args", "status", "message"),
-    [
-        (["a.png", "missing.png", "out.png"], 1, "after 'missing.png': no such file"),
-        (["a.png", "b.jpg", "out.jpg"], 2, "is written as a .png"),
-        (["a.png", "b.jpg", "nowhere/out.png"], 1, "No such file or directory"),
-        (["a.png", "b.jpg", "out.png", "--model", "./nothing"], 1, "No such folder"),
-    ],
-)
-def test_what_cannot_be_used_for_a_canvas(pair, tmp_path, monkeypatch, capsys, args, status, message):
-    monkeypatch.chdir(tmp_path)
-    assert main(["canvas", *args]) == status
-    out, errors = capsys.readouterr()
-    assert errors.startswith("blip2idc: error: ") and message in errors and errors.count("\n") == 1
-    assert out == "" and not list(tmp_path.glob("out*"))
-
-
 @pytest.mark.parametrize("index", [0, 5])
 def test_a_heat_map(tmp_path, capsys, index):
     """The images are changed most where the object is that the caption is about; not at all where nothing changed."""
