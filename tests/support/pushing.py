@@ -107,7 +107,7 @@ def refusals(folders):
         "the token may not write there": [folders / "ours", "bob/theirs"],
         "report.json is damaged: a value in the report": [report, "ann/bad"],
         "config.json is damaged (": [no_config, "ann/bad"],
-        "maximum length is 96: 'ann/bad name'": [folders / "ours", "ann/bad name", "--dry_run"],
+        "'ann/bad name' cannot be a name on the Hub": [folders / "ours", "ann/bad name", "--dry_run"],
         "with HTTP status 500": [folders / "ours", "ann/down"],
         "model.safetensors is damaged, or not whole": [cut, "ann/bad"],
         "of the weights that its config.json asks for": [other, "ann/bad"],

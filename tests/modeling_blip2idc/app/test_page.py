@@ -101,18 +101,6 @@ def test_what_people_and_models_say_is_escaped():
     assert "&lt;script&gt;" in parts.error("<script>")
 
 
-def test_without_gradio_serve_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "gradio", None)
-    assert main(["serve"]) == 1
-    said = "gradio is not installed; the page needs it: pip install 'blip2idc[app]'"
-    assert capsys.readouterr().err == f"blip2idc: error: {said}\n"
-
-
-def test_serve_knows_at_once_that_a_folder_is_missing(capsys):
-    assert main(["serve", "--model", "./typo"]) == 1
-    assert capsys.readouterr().err.startswith("blip2idc: error: No such folder: './typo'")
-
-
 def test_a_space_offers_the_models_of_its_variable(monkeypatch, tmp_path):
     served = []
     monkeypatch.setattr(page, "build", list)
