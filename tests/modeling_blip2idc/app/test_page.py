@@ -1,7 +1,6 @@
 """What the page does: many people's pairs at once, the pictures it draws, and the models that it offers."""
 
 import runpy
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +8,6 @@ import pytest
 from PIL import Image
 
 import modeling_blip2idc
-from blip2idc_cli import main
 from modeling_blip2idc.app import page
 from modeling_blip2idc.app.captions import EMBEDDED_MODEL, Batches, CaptionError, Captioners, same_frame
 from modeling_blip2idc.app.push_space import compose_space
