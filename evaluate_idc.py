@@ -26,8 +26,8 @@ from datasets_syned import load
 from datasets_syned.cli.options import option_names
 from datasets_syned.common.image_cells import BrokenImageError, Cell, Cells
 from datasets_syned.common.row import NO_CHANGE
+from datasets_syned.common.splits import SPLITS
 from datasets_syned.loading.builder import DEFAULT, Syned
-from datasets_syned.scenes.pair import SPLITS
 from datasets_syned.scenes.scores import of_the_grammar, score_scene_captions
 from metrics.report import build_report, match_predictions, read_predictions, write_predictions, write_report
 from metrics.report.run_folder import FILES, captions_there, find_run, write_settings

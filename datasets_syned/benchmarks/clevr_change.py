@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ..common.pairs import Pair
 from ..common.row import NO_CHANGE
-from .base import BenchmarkConfig, BenchmarkFilesError, Plan, first_folder, read_json
+from .base import BenchmarkConfig, BenchmarkFilesError, Plan, first_folder
+from .records import lists_by_split, read_object
 
 FILES = ("change_captions.json", "no_change_captions.json", "splits.json", "type_mapping.json")
-SPLITS = {"train": "train", "validation": "val", "test": "test"}
 TYPES = {"material": "texture"}  # the papers' word
 
 
@@ -46,24 +46,25 @@ class ClevrChangeConfig(BenchmarkConfig):
     def read(self, root: Path) -> Plan:
         folder = first_folder(root, ("", "data"), FILES, self)
         annotations = [folder / name for name in FILES]
-        changed, unchanged, splits, types = map(read_json, annotations)
-        changed, unchanged = ({_scene(name): said for name, said in file.items()} for file in (changed, unchanged))
-        type_of = {_scene(name): TYPES.get(kind, kind) for kind, names in types.items() for name in names}
+        changed, unchanged, splits, types = map(read_object, annotations)
+        changed, unchanged = (
+            {_scene(name): file.texts(name) for name in file.values} for file in (changed, unchanged)
+        )
+        type_of = {_scene(name): TYPES.get(kind, kind) for kind in types.values for name in types.items(kind)}
         plan = Plan({}, annotations)
-        for split, key in SPLITS.items():
+        for split, scenes in lists_by_split(splits).items():
             plan.pairs[split] = []
-            for scene in map(_scene, splits[key]):
+            for scene in map(_scene, scenes):
                 if scene not in changed or scene not in type_of:
                     where = FILES[0] if scene not in changed else FILES[3]
-                    raise BenchmarkFilesError(f"{folder / where} does not know scene {scene} of split {key!r}")
+                    raise BenchmarkFilesError(f"{folder / where} does not know scene {scene} of split {split!r}")
                 self._add(plan, split, folder, scene, "semantic", "sc_images", changed[scene], type_of[scene])
                 if self.unchanged:
-                    said = unchanged.get(scene, [])
+                    said = unchanged.get(scene, ())
                     self._add(plan, split, folder, scene, "nonsemantic", "nsc_images", said, NO_CHANGE)
         return plan
 
-    def _add(self, plan, split, folder, scene, word, images, said, category):
-        captions = tuple(text.strip() for text in said if text.strip())
+    def _add(self, plan, split, folder, scene, word, images, captions, category):
         if not captions:
             plan.drop(split, "no caption")
             return

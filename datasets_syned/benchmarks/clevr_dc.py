@@ -3,27 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..common.caption_text import says_no_change
 from ..common.pairs import Pair
 from ..common.row import NO_CHANGE
-from .base import BenchmarkConfig, BenchmarkFilesError, Plan, first_folder, read_json
+from .base import BenchmarkConfig, BenchmarkFilesError, Plan, first_folder
+from .records import lists_by_split, read_object
 
 FILES = ("captions_dc.json", "split_dc.json")
-SPLITS = {"train": "train", "validation": "val", "test": "test"}
-# How the captions of both CLEVR benchmarks say that nothing changed, without case and full stop.
-UNCHANGED = frozenset(
-    (
-        "no change has occurred",
-        "no change was made",
-        "nothing changed",
-        "nothing has changed",
-        "nothing was modified",
-        "the scene is the same as before",
-        "the scene remains the same",
-        "the two scenes seem identical",
-        "there is no change",
-        "there is no difference",
-    )
-)
 
 
 @dataclass
@@ -31,7 +17,7 @@ class ClevrDCConfig(BenchmarkConfig):
     """
     Configuration "clevr_dc" (Kim et al., "Viewpoint-Agnostic Change Captioning with Cycle Consistency", ICCV 2021).
     48,000 pairs, 8,000 of each of five kinds of change and as many without one. Its files do not name the kind: a pair
-    is "none" if all of its captions are among [`UNCHANGED`], and "change" otherwise.
+    is "none" if all of its captions say that nothing changed, and "change" otherwise.
 
     Layout: `bef/<name>.png aft/<name>.png captions_dc.json split_dc.json` in `data_dir`; the last one may be called
     `split.json`, as its first authors do. A split lists names; or places in `captions_dc.json`, as the code of
@@ -58,9 +44,9 @@ class ClevrDCConfig(BenchmarkConfig):
         files = [FILES[0], "split.json"] if (root / "split.json").is_file() else FILES
         folder = first_folder(root, ("",), files, self)
         annotations = [folder / name for name in files]
-        said, splits = map(read_json, annotations)
-        names = list(said)
-        if not all(str(entry) in said for entries in splits.values() for entry in entries):
+        said = read_object(annotations[0])
+        splits, names = lists_by_split(read_object(annotations[1])), list(said.values)
+        if not all(str(entry) in said.values for entries in splits.values() for entry in entries):
             try:
                 splits = {split: [names[entry] for entry in entries] for split, entries in splits.items()}
             except (IndexError, TypeError):
@@ -68,15 +54,12 @@ class ClevrDCConfig(BenchmarkConfig):
                     f"{annotations[1]} lists neither names of {FILES[0]} nor places in it (0 to {len(names) - 1})"
                 ) from None
         plan = Plan({}, annotations)
-        for split, key in SPLITS.items():
-            if key not in splits:
-                continue
+        for split, entries in splits.items():
             plan.pairs[split] = []
-            for name in map(str, splits[key]):
-                captions = tuple(text.strip() for text in said[name] if text.strip())
-                if captions:
+            for name in map(str, entries):
+                if captions := said.texts(name):
                     pair = folder / "bef" / f"{name}.png", folder / "aft" / f"{name}.png"
-                    changed = not all(text.lower().rstrip(". ") in UNCHANGED for text in captions)
+                    changed = not all(map(says_no_change, captions))
                     plan.pairs[split].append(Pair(name, *pair, captions, "change" if changed else NO_CHANGE, changed))
                 else:
                     plan.drop(split, "no caption")

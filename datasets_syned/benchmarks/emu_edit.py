@@ -7,11 +7,12 @@ import numpy as np
 
 from ..common.image_cells import read_columns
 from ..common.pairs import Pair
-from .base import BenchmarkFilesError, HubConfig, Plan, logger, read_json, shards
+from .base import BenchmarkFilesError, HubConfig, Plan, logger, shards
+from .records import lists_by_split, read_object
 from .references import PARAPHRASES, PARAPHRASES_SOURCE, clean, read_paraphrases
 
 IMAGES = ("image", "edited_image")
-SPLITS = "splits.json"
+SPLITS_FILE = "splits.json"
 VALIDATION_PAIRS, HELD_OUT = 3589, 539  # 15 % of them
 SHARDS, SHARD_SIZE = 20, 180
 
@@ -61,7 +62,7 @@ class EmuEditConfig(HubConfig):
   year={2024}
 }"""
     COUNTS = {"train": 3050, "validation": 539, "test": 2022}
-    HUB_FILES = ("data/validation-*.parquet", "data/test-*.parquet", SPLITS, PARAPHRASES)
+    HUB_FILES = ("data/validation-*.parquet", "data/test-*.parquet", SPLITS_FILE, PARAPHRASES)
     PLACES = HubConfig.PLACES | {"splits", "references"}
 
     def read(self, root: Path) -> Plan:
@@ -72,7 +73,7 @@ class EmuEditConfig(HubConfig):
         if self.uncut:
             self.add(plan, "train", pairs)
         else:
-            self._cut(plan, pairs, locate(self.splits or SPLITS, root))
+            self._cut(plan, pairs, locate(self.splits or SPLITS_FILE, root))
         self.add(plan, "test", read_pairs(self, plan, root, "test"))
         if self.references is not None:
             add_references(plan, locate(self.references, root), self.raw_references)
@@ -91,12 +92,11 @@ class EmuEditConfig(HubConfig):
         plan.drop("train", "idx is in neither split", unknown)
 
     def _listed(self, plan: Plan, pairs: list[Pair], file: Path) -> dict[str, set[str]]:
-        listed = read_json(file)
+        listed = lists_by_split(read_object(file))
         plan.annotations.append(file)
-        try:
-            names = {split: {str(index) for index in listed[split]} for split in ("train", "validation")}
-        except (TypeError, KeyError):
-            raise BenchmarkFilesError(f"{file} has no lists of idx 'train' and 'validation'") from None
+        if missing := {"train", "validation"} - listed.keys():
+            raise BenchmarkFilesError(f"{file} has no list of idx {' nor '.join(map(repr, sorted(missing)))}")
+        names = {split: set(map(str, listed[split])) for split in ("train", "validation")}
         wrong = {
             "in both lists": names["train"] & names["validation"],
             "in no row of the validation split": set().union(*names.values()) - {pair.id for pair in pairs},

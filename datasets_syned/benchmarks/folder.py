@@ -1,39 +1,54 @@
-"""Pairs of your own: a table of image paths and captions, or two folders and a captions file."""
+"""Pairs of your own: tables of image paths and captions, or two folders and a captions file."""
 
 import hashlib
+import json
+import os
+import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from ..common.pairs import Pair
-from ..common.row import NO_CHANGE
-from .base import BenchmarkConfig, BenchmarkFilesError, Plan
-from .folder_tables import COLUMNS, SPLITS, TABLES, Row, Table
+import datasets
+import pyarrow as pa
+from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 
-IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+from ..common.caption_text import says_no_change
+from ..common.pairs import Pair
+from ..common.row import FEATURES, NO_CHANGE
+from ..common.splits import SPLITS, split_of_path
+from .base import BenchmarkConfig, BenchmarkFilesError, Plan
+from .folder_tables import COLUMNS, READERS, Row, read_table
+
+IMAGES = (*ImageFolder.EXTENSIONS, ".avif", ".heic", ".heif")
+FOLDERS = (("before", "after"), ("A", "B"))  # of two folders with files of equal names
 
 
 @dataclass
 class FolderConfig(BenchmarkConfig):
     """
-    Configuration "folder": anyone's own pairs, in one of two layouts.
+    Configuration "folder": anyone's own pairs, wherever they lie in `data_dir`.
 
-    A table, CSV, JSONL or Parquet, with the columns `before` and `after` (paths as seen from `data_dir`) and
-    `captions` or `caption` (a text or a list; in CSV a text or a JSON list), and, if you like, `category` ("change"
-    where there is none; "none" is an unchanged pair), `changed`, `id` and `split`. Files named `train`, `validation`
-    (or `val`, `valid`, `dev`) and `test` are the splits; a single table under another name is split by its `split`
-    column, or all of it is train. Rows of the same two images in the same split are one pair with the different
-    captions of all of them; its id is that of the first. Without ids, the id is the number of the line.
+    Tables (CSV, TSV, JSON, JSON lines, Parquet) with the columns `before` and `after`, or `before_file_name` and
+    `after_file_name` as "imagefolder" wants them: paths as seen from the table's folder or from `data_dir`; and
+    `captions` or `caption`, a text or a list. If you like, also `category` ("change" where there is none; "none", "no
+    change" and the like are an unchanged pair), `changed`, `id` and `split`. Further columns are kept, those of CSV as
+    texts. Rows of the same two images in a split are one pair with the captions of all and the rest of the first.
 
-    Or two folders, `before/` and `after/`, with files of equal names (their extensions may differ), and a captions
-    file: `captions.json` with `{name: caption or list}`, or `captions.csv`/`captions.jsonl` with the columns `name`
-    and `captions` or `caption`, and the others as above. Pairs of images without a caption are left out and counted.
+    Or folders `before/` and `after/`, or `A/` and `B/`, with files of equal names (their extensions may differ), and a
+    table with a column `name`, a `captions.json` with `{name: caption or list}`, or LEVIR-CC's captions file. The
+    folders lie in `data_dir`, beside the table, or in `images/` or `images/<split>/`. Pairs of images without a
+    caption are left out and counted.
+
+    The split is that of the column `split`, or else of the table's name ("val-00000-of-00002.csv"), of its folder, or
+    of the images' folder ("train/a.png"), or else train. Tables are read together if their names differ in numbers or
+    folders only. Without ids, the id is the number of the line, behind the table's name if its split has several.
 
     Args:
-        file (`str`, *optional*): the table or captions file to read, where the folder holds several.
+        file (`str`, *optional*): the table to read, where there are several; or a pattern, as in `"part-*.csv"`.
         columns (`dict[str, str]`, *optional*): names of your columns, as in `{"before": "img_a", "captions": "text"}`.
             With two folders, "before" and "after" are the names of the folders.
         holdout (`float`, *optional*, defaults to 0): share of the train pairs, below 0.5, that becomes "validation",
@@ -63,36 +78,42 @@ class FolderConfig(BenchmarkConfig):
             raise ValueError("config 'folder' reads pairs of your own: give data_dir=<the folder that holds them>")
         return super().root
 
+    @cached_property
+    def features(self) -> datasets.Features:
+        return datasets.Features({**FEATURES, **_kept([pair for pairs in self.plan.pairs.values() for pair in pairs])})
+
     def read(self, root: Path) -> Plan:
         named = self.columns or {}
         if not isinstance(named, dict) or not all(isinstance(name, str) and name for name in named.values()):
             raise ValueError(f'columns={named!r} must be names by name, as in {{"before": "img_a"}}')
         if unknown := [name for name in named if name not in COLUMNS]:
             raise ValueError(f"columns={named!r}: {', '.join(map(repr, unknown))} is none of {', '.join(COLUMNS)}")
-        drafts = {split: {} for split in dict.fromkeys(SPLITS.values())}
-        plan = Plan({}, [])
-        for split, path in self._files(root):
+        drafts = {split: {} for split in SPLITS}
+        plan, folders = Plan({}, []), _Folders(root, named)
+        files = self._files(root)
+        tables = Counter(split for split, _ in files)
+        for of_file, path in files:
             plan.annotations.append(path)
-            folders = [root / named.get(side, side) for side in ("before", "after")]
-            folders = [_Images(folder) for folder in folders] if all(map(Path.is_dir, folders)) else None
-            table = Table(path, named, folders is not None)
-            for row in table.rows():
-                chosen = row.split(split)
+            label = path.relative_to(root).with_suffix("").as_posix() if tables[of_file] > 1 else ""
+            for row in read_table(path, named):
                 captions = row.captions()
                 if not captions and self.on_error == "raise":
                     row.fail("captions", "is empty; a pair needs a description (on_error='skip' leaves such rows out)")
-                if table.by_name:
-                    name = row.path("name")
-                    images = tuple(folder.find(name, row) for folder in folders)
-                else:
-                    images = tuple(_there(root, row.path(side)) for side in ("before", "after"))
+                by_name = "name" in row.columns
+                images = (
+                    folders.find(row, path)
+                    if by_name
+                    else tuple(_image(row, side, path.parent, root) for side in ("before", "after"))
+                )
+                said = row.split()
+                if said and of_file and said != of_file:
+                    row.fail("split", f"is {row.word('split')!r} in the file of split {of_file}")
+                split = said or of_file or split_of_path(images[0].relative_to(root).parent) or "train"
                 if captions:
-                    drafts[chosen].setdefault(images, _Draft(row)).add(row, captions)
+                    drafts[split].setdefault(images, _Draft(row, label)).add(row, captions)
                 else:
-                    plan.drop(chosen, "no caption")
-            if table.by_name:
-                unsaid = set(folders[0].files) & set(folders[1].files) - folders[0].asked
-                plan.drop("train", "no caption", len(unsaid))
+                    plan.drop(split, "no caption")
+        plan.drop("train", "no caption", folders.unsaid())
         plan.pairs = {split: _pairs(found) for split, found in drafts.items() if found}
         if not plan.pairs:
             raise BenchmarkFilesError(f"{' and '.join(map(str, plan.annotations))}: no row has a caption")
@@ -126,35 +147,83 @@ class FolderConfig(BenchmarkConfig):
         splits["train"] = [pair for pair in train if pair.id in kept]
 
     def _files(self, root: Path) -> list[tuple[str | None, Path]]:
-        """The files to read, each with its split if its name says one."""
+        """The tables to read, each with its split if its name or its folder says one."""
         if self.file is not None:
-            path = root / self.file
-            if Path(self.file).is_absolute() or ".." in Path(self.file).parts or not path.is_file():
+            outside = Path(self.file).is_absolute() or ".." in Path(self.file).parts
+            found = [] if outside else sorted(path for path in root.glob(self.file) if path.is_file())
+            if not found:
                 raise BenchmarkFilesError(f"file={self.file!r} must be a file in {root}, named as seen from there")
-            if path.suffix.lower() not in (*TABLES, ".json"):
-                raise BenchmarkFilesError(f"file={self.file!r} must end in {', '.join(TABLES)} or .json")
-            return [(None, path)]
-        found = sorted(path for path in root.iterdir() if path.suffix.lower() in TABLES and path.is_file())
-        by_split = {}
-        for path in found:
-            if split := SPLITS.get(path.stem.lower()):
-                if split in by_split:
-                    names = f"{by_split[split].name} and {path.name}"
-                    raise BenchmarkFilesError(f"{root} holds {names}, both of split {split}: keep one of them")
-                by_split[split] = path
-        if by_split:
-            return list(by_split.items())
-        found += [path for path in [root / "captions.json"] if path.is_file()]
+            if any(path.suffix.lower() not in READERS for path in found):
+                raise BenchmarkFilesError(f"file={self.file!r} must end in {', '.join(READERS)}")
+            return [(None, path) for path in found]
+        found = [path for path in _visible(root) if path.suffix.lower() in READERS]
         if not found:
             raise BenchmarkFilesError(
-                f"{root} holds no pairs that are understood. Right would be a table (.csv, .jsonl or .parquet) with "
-                "the columns before, after and captions; or the folders before/ and after/ with captions.json, "
-                "captions.csv or captions.jsonl. Parquet files with the images inside are read by config 'syned'."
+                f"{root} holds no pairs that are understood. Right would be a table ({', '.join(READERS)}) with the "
+                "columns before, after and captions; or the folders before/ and after/ with captions.json, or a table "
+                "with the columns name and captions. Parquet files with the images inside are read by config "
+                "'synthetic'."
             )
-        if len(found) > 1:
-            names = ", ".join(path.name for path in found)
-            raise BenchmarkFilesError(f"{root} holds {names}: say which one to read, as in file={found[0].name!r}")
-        return [(None, found[0])]
+        by_split = {}
+        for path in found:
+            by_split.setdefault(split_of_path(path.relative_to(root)), []).append(path)
+        unnamed = by_split.pop(None, [])
+        by_split = by_split or {None: [path for path in unnamed if path.stem.lower() == "metadata"] or unnamed}
+        for split, paths in by_split.items():
+            kinds = {re.sub(r"\d+", "#", path.name.lower()): path for path in paths}
+            if len(kinds) > 1:
+                names = [path.relative_to(root).as_posix() for path in kinds.values()]
+                of_split = f", all of split {split}" if split else ""
+                raise BenchmarkFilesError(
+                    f"{root} holds {', '.join(names)}{of_split}: say which one to read, as in file={names[0]!r}"
+                )
+        return [(split, path) for split in (*SPLITS, None) for path in by_split.get(split, [])]
+
+
+def _visible(root: Path) -> Iterable[Path]:
+    """The files below a folder in order, without hidden ones and what macOS leaves in archives."""
+    for folder, folders, files in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
+
+
+def _image(row: Row, column: str, beside: Path, root: Path) -> Path:
+    """The image at a path that leads into the data's folder and, as it is written, not out of it."""
+    value = row.word(column) or row.fail(column, "is empty; right is the path of an image as seen from the folder")
+    path, top = value.replace("\\", "/"), Path(os.path.abspath(root))
+    if re.match(r"[A-Za-z]:/|\w+://", path):
+        row.fail(column, f"is {value!r}; right is a path in the folder")
+    ways = dict.fromkeys(Path(os.path.normpath(base / path)) for base in (Path(os.path.abspath(beside)), top))
+    names = [way.relative_to(top).as_posix() for way in ways if way.is_relative_to(top)]
+    if not names:
+        row.fail(column, f"is {value!r}, which leads out of the folder; copy or link the image into it")
+    found = [_there(root, name) for name in names]
+    return next((file for file in found if file.is_file()), found[0])
+
+
+class _Folders:
+    """Pairs of folders with files of equal names, as they are asked for."""
+
+    def __init__(self, root: Path, named: dict[str, str]):
+        self.root, self.names, self.seen = root, (tuple(named.get(side, side) for side in FOLDERS[0]), FOLDERS[1]), {}
+
+    def find(self, row: Row, table: Path) -> tuple[Path, Path]:
+        """The two images of a row that has a name."""
+        images, split = self.root / "images", row.word("split")
+        places = [table.parent, self.root, images, *([images / split, self.root / split] if split else [])]
+        for place in places:
+            for names in self.names:
+                sides = tuple(place / name for name in names)
+                if sides not in self.seen and all(map(Path.is_dir, sides)):
+                    self.seen[sides] = tuple(map(_Images, sides))
+                if sides in self.seen:
+                    before, after = self.seen[sides]
+                    return before.find(row), after.find(row)
+        row.fail("name", f"has no images: there are no folders {' and '.join(self.names[0])}, nor A and B")
+
+    def unsaid(self) -> int:
+        """How many pairs of images there are that no row asked for."""
+        return sum(len((set(a.files) & set(b.files)) - a.asked) for a, b in self.seen.values())
 
 
 class _Images:
@@ -166,19 +235,20 @@ class _Images:
     @cached_property
     def files(self) -> dict[str, list[Path]]:
         files = {}
-        for path in sorted(self.folder.rglob("*")):
-            if path.suffix.lower() in IMAGES:
+        for path in _visible(self.folder):
+            if path.name.lower().endswith(IMAGES):
                 files.setdefault(_stem(path.relative_to(self.folder).as_posix()), []).append(path)
         return files
 
-    def find(self, name: str, row: Row) -> Path:
-        """The file of that name, with this extension or another; where it should be, if there is none."""
-        exact, stem = _there(self.folder, name), _stem(name)
+    def find(self, row: Row) -> Path:
+        """The file of a row's name, with this extension or another; where it should be, if there is none."""
+        exact = _image(row, "name", self.folder, self.folder)
+        stem = _stem(exact.relative_to(self.folder).as_posix())
         self.asked.add(stem)
         found = [exact] if exact.is_file() else self.files.get(stem, [exact])
         if len(found) > 1:
             names = " or ".join(path.name for path in found)
-            row.fail("name", f"{name!r} may be {names} in {self.folder}; write the extension, or keep one of them")
+            row.fail("name", f"may be {names} in {self.folder}; write the extension, or keep one of them")
         return found[0]
 
 
@@ -187,27 +257,37 @@ class _Draft:
     """A pair while its rows are read."""
 
     first: Row
+    label: str  # of its table, where a split has several
     captions: dict[str, None] = field(default_factory=dict)
     category: str | None = None
     changed: bool | None = None
 
     def add(self, row: Row, captions: Iterable[str]) -> None:
         self.captions |= dict.fromkeys(captions)
-        for column, value in (("category", row.word("category")), ("changed", row.changed())):
+        category = row.word("category")
+        category = NO_CHANGE if category and says_no_change(category) else category
+        for column, value in (("category", category), ("changed", row.changed())):
             mine = getattr(self, column)
             if value is not None and mine not in (None, value):
-                row.fail(column, f"is {value!r}, but {mine!r} for the same two images at {self.first.place}")
+                row.fail(column, f"is {value!r}, but {mine!r} for the same two images in {self.first.where}")
             setattr(self, column, mine if value is None else value)
         if None not in (self.category, self.changed) and self.changed == (self.category == NO_CHANGE):
-            both = f"changed is {self.changed} and category {self.category!r}"
-            row.fail("changed", f"{both}; an unchanged pair has category 'none', and only such a pair")
+            row.fail(
+                "changed",
+                f"is {self.changed} and the category {self.category!r}; an unchanged pair has category 'none', and "
+                "only such a pair",
+            )
 
     def pair(self, images: tuple[Path, Path]) -> Pair:
         changed = self.category != NO_CHANGE if self.changed is None else self.changed
         category = self.category or ("change" if changed else NO_CHANGE)
         row = self.first
-        name = row.word("id") or (_stem(row.path("name")) if row.table.by_name else row.place.split()[-1])
-        return Pair(name, *images, tuple(self.captions), category, changed)
+        name = row.id
+        if "name" in row.columns and not row.word("id"):
+            name = _stem(row.word("name"))
+        elif self.label and not row.word("id"):
+            name = f"{self.label}:{name}"
+        return Pair(name, *images, tuple(self.captions), category, changed, others=row.others)
 
 
 def _pairs(drafts: dict[tuple[Path, Path], _Draft]) -> list[Pair]:
@@ -215,10 +295,25 @@ def _pairs(drafts: dict[tuple[Path, Path], _Draft]) -> list[Pair]:
     for images, draft in drafts.items():
         pair = draft.pair(images)
         if pair.id in places:
-            draft.first.fail("id", f"{pair.id!r} is also the id of other images, at {places[pair.id]}")
-        places[pair.id] = draft.first.place
+            draft.first.fail("id", f"{pair.id!r} is also the id of other images, in {places[pair.id]}")
+        places[pair.id] = draft.first.where
         pairs.append(pair)
     return pairs
+
+
+def _kept(pairs: list[Pair]) -> dict[str, datasets.Value]:
+    """The types of the further columns. Where their values are of several types, each becomes its text in JSON."""
+    features = {}
+    for name in dict.fromkeys(name for pair in pairs for name in pair.others):
+        try:
+            kind = pa.array([pair.others.get(name) for pair in pairs]).type
+        except (pa.ArrowException, OverflowError):
+            for pair in pairs:
+                pair.others[name] = json.dumps(pair.others.get(name), default=str)
+            kind = pa.string()
+        kind = pa.string() if pa.types.is_null(kind) else kind
+        features |= datasets.Features.from_arrow_schema(pa.schema([(name, kind)]))
+    return features
 
 
 def _stem(name: str) -> str:

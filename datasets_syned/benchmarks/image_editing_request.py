@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..common.pairs import Pair
-from .base import BenchmarkConfig, Plan, first_folder, read_json
+from .base import BenchmarkConfig, Plan, first_folder
+from .records import read_records
 
 FILES = {"train": "train.json", "validation": "valid.json", "test": "test.json"}
 
@@ -51,11 +52,10 @@ class ImageEditingRequestConfig(BenchmarkConfig):
         plan = Plan({}, annotations)
         for split, path in zip(FILES, annotations, strict=True):
             pairs = []
-            for record in read_json(path):
-                captions = tuple(text.strip() for text in record["sents"] if text.strip())
-                if captions:
-                    pair = images / record["img0"], images / record["img1"]
-                    pairs.append(Pair(str(record["uid"]), *pair, captions, "edit"))
+            for record in read_records(path):
+                pair = images / record.text("img0"), images / record.text("img1")
+                if captions := record.texts("sents"):
+                    pairs.append(Pair(record.text("uid"), *pair, captions, "edit"))
                 else:
                     plan.drop(split, "no caption but an empty one")
             plan.pairs[split] = pairs

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..common.image_cells import read_columns
 from .base import BenchmarkFilesError, HubConfig, Plan, shards
 
-SPLITS = {"train": "train", "validation": "dev", "test": "test"}
+FILES = {"train": "train", "validation": "dev", "test": "test"}
 
 
 @dataclass
@@ -49,8 +49,8 @@ class MagicBrushConfig(HubConfig):
     HUB_FILES = ("data/train-*.parquet", "data/dev-*.parquet")
 
     def read(self, root: Path) -> Plan:
-        files = {split: shards(root, prefix) for split, prefix in SPLITS.items()}
-        if missing := [f"{SPLITS[split]}-*.parquet" for split in ("train", "validation") if not files[split]]:
+        files = {split: shards(root, prefix) for split, prefix in FILES.items()}
+        if missing := [f"{FILES[split]}-*.parquet" for split in ("train", "validation") if not files[split]]:
             raise BenchmarkFilesError(
                 f"config {self.name!r}: {', '.join(missing)} missing in {root} and {root / 'data'}. {self.TITLE} can "
                 f"be had from {self.sources}."

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..common.caption_text import says_no_change
 from ..common.pairs import Pair
-from .base import BenchmarkConfig, Plan, first_folder, read_json
+from ..common.row import NO_CHANGE
+from .base import BenchmarkConfig, Plan, first_folder
+from .records import read_records
 
 FILES = {"train": "train.json", "validation": "val.json", "test": "test.json"}
 
@@ -13,7 +16,8 @@ FILES = {"train": "train.json", "validation": "val.json", "test": "test.json"}
 class SpotTheDiffConfig(BenchmarkConfig):
     """
     Configuration "spot_the_diff" (Jhamtani and Berg-Kirkpatrick, EMNLP 2018). A pair is one row with all sentences of
-    all records of its `img_id`: the test split has 1,404 records of 1,270 pairs.
+    all records of its `img_id`: the test split has 1,404 records of 1,270 pairs. A pair is "none" if
+    all of its sentences say that there is no difference (149/8/55 pairs), and "change" otherwise.
 
     Layout: `train.json val.json test.json` in `data_dir`, `annotations/` or `data/annotations/`; the images
     `<img_id>.png` and `<img_id>_2.png` in `data_dir`, `images/`, `resized_images/` or `data/resized_images/`, or in
@@ -54,15 +58,16 @@ class SpotTheDiffConfig(BenchmarkConfig):
         plan = Plan({}, annotations)
         for split, path in zip(FILES, annotations, strict=True):
             sentences = {}
-            for record in read_json(path):
-                sentences.setdefault(str(record["img_id"]), []).extend(record["sentences"])
+            for record in read_records(path):
+                sentences.setdefault(record.text("img_id"), []).extend(record.texts("sentences"))
             pairs, empty = [], 0
-            for name, said in sentences.items():
-                captions = tuple(text.strip() for text in said if text.strip())
+            for name, captions in sentences.items():
                 empty += not captions
                 if captions or self.keep_empty:
                     pair = before / f"{name}.png", after / f"{name}_2.png"
-                    pairs.append(Pair(name, *pair, captions or ("",), "change"))
+                    changed = not captions or not all(map(says_no_change, captions))
+                    category = "change" if changed else NO_CHANGE
+                    pairs.append(Pair(name, *pair, tuple(captions) or ("",), category, changed))
             plan.pairs[split] = pairs
             if empty and not self.keep_empty:
                 plan.dropped[split] = {"no caption but an empty one": empty}

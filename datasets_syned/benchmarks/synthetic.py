@@ -9,12 +9,12 @@ import pyarrow as pa
 from ..common.image_cells import parquet_columns, read_columns
 from ..common.row import FEATURES, PROVENANCE, validate
 from ..common.run_record import RUN, SHEET, SUMMARY, UNFINISHED, RunRecord, read_record
+from ..common.splits import SPLITS
 from .base import BenchmarkFilesError, HubConfig, Plan, logger, shards
 from .emu_edit import IMAGES as EMU_EDIT_IMAGES
 from .emu_edit import EmuEditConfig, add_references, read_pairs
 from .references import PARAPHRASES
 
-SPLITS = ("train", "validation", "test")
 IMAGES = ("before", "after")
 COLUMNS = [name for name in FEATURES if name not in IMAGES]
 

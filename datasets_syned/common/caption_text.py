@@ -1,4 +1,4 @@
-"""What no caption is: a language model's remarks, and a sentence in quotation marks."""
+"""What a caption says that is no difference: nothing at all, a language model's remarks, a quotation."""
 
 import re
 
@@ -27,3 +27,32 @@ def is_quoted(caption: str) -> bool:
                 return inside.endswith(closing) and closing not in inside[:-1]
             return closing not in inside.removesuffix(closing)
     return False
+
+
+# The only words of a caption that says that nothing changed: none of them can name what did.
+UNCHANGED_WORDS = frozenset(
+    """
+    a about above after all and any anything apparent appear appeared appears are as at be been before between both can
+    cannot change changed changes could detect discernable discernible do does either everything exact exactly exist
+    find found from given has have here i identical image images in is it left locate look looks made modified no not
+    notable noted noticable noticeable nothing notice observe observed obvious occurred of on one photo photographs
+    photos picture pictures remain remains right same scene scenes second see seem seems shot shots spot spotted taken
+    that the them there these they this to two unchanged visible was were with within 2
+    """.split()
+)
+NOTHING = re.compile(r"\b(?:no|not|nothing|cannot)\b.*\b(?:diff|change|modif)|\b(?:same|identical|unchanged)\b")
+NOT_THE_SAME = re.compile(r"\bnot (?:\w+ ){0,2}(?:same|identical|unchanged)\b")
+
+
+def says_no_change(text: str) -> bool:
+    """
+    Whether a caption, or the name of a category, says that nothing changed: "There are no differences.", "no_change".
+
+    It has to consist of words that name no object, so "no difference but for the red car" does not say it.
+    """
+    words = re.findall(r"[a-z0-9]+", text.lower().replace("n't", " not"))
+    said = " ".join(words)
+    if said in ("none", "nochange"):
+        return True
+    known = all(word in UNCHANGED_WORDS or word.startswith("diff") for word in words)
+    return known and NOTHING.search(said) is not None and not NOT_THE_SAME.search(said)

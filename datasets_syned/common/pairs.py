@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Pair:
         category (`str`): kind of change, in the benchmark's own words; "none" for an unchanged pair.
         changed (`bool`, *optional*, defaults to `True`): whether anything changed.
         provenance (`dict`, *optional*): how a synthetic pair was made.
+        others (`dict`, *optional*): further columns of a user's own table.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Pair:
     category: str
     changed: bool = True
     provenance: Mapping[str, Any] | None = None
+    others: dict[str, Any] = field(default_factory=dict)
 
     @property
     def images(self) -> tuple[Path | Cell, Path | Cell]:
@@ -76,13 +78,16 @@ def damage(image: Path | memoryview) -> str | None:
     return f"is no image file: it begins with {head[:8]!r}"
 
 
-def tables(pairs: Iterable[Pair], skip_broken: bool = False) -> Iterator[pa.Table]:
+def tables(
+    pairs: Iterable[Pair], skip_broken: bool = False, features: datasets.Features = FEATURES
+) -> Iterator[pa.Table]:
     """
-    Tables of [`FEATURES`] with the content of the images, a few rows each.
+    Tables with the content of the images, a few rows each.
 
     Args:
         pairs (`Iterable[Pair]`): what to read.
         skip_broken (`bool`, *optional*, defaults to `False`): leave out pairs with a broken image, and say so.
+        features (`Features`, *optional*): [`FEATURES`], and behind them those of the pairs' further columns.
 
     Raises:
         BrokenImageError: an image is broken, and is not to be skipped.
@@ -91,7 +96,7 @@ def tables(pairs: Iterable[Pair], skip_broken: bool = False) -> Iterator[pa.Tabl
     cells = Cells()
     try:
         for batch, images in _batches(pairs, cells):
-            table, broken = _table(batch, images)
+            table, broken = _table(batch, images, features.arrow_schema)
             if broken and not skip_broken:
                 shown = "\n  ".join(["images are broken; nothing was built:", *_shown(sum(broken.values(), []))])
                 raise BrokenImageError(f"{shown}\nGet the files again. on_error='skip' leaves such pairs out.")
@@ -166,14 +171,15 @@ def _read_into(path: Path, place: memoryview) -> None:
         raise BrokenImageError(f"{path} became shorter while it was read; try again.")
 
 
-def _table(pairs: Sequence[Pair], images: Sequence[_Images]) -> tuple[pa.Table, dict[int, list[str]]]:
+def _table(
+    pairs: Sequence[Pair], images: Sequence[_Images], schema: pa.Schema
+) -> tuple[pa.Table, dict[int, list[str]]]:
     """A table, and for each of its rows with a broken image what is wrong."""
     (before, broken_before), (after, broken_after) = (column.array() for column in images)
     broken = {}
     for side, wrong in enumerate((broken_before, broken_after)):
         for row, what in wrong.items():
             broken.setdefault(row, []).append(f"{pairs[row].images[side]} (id {pairs[row].id!r}) {what}")
-    schema = FEATURES.arrow_schema
     columns = {
         "id": [pair.id for pair in pairs],
         "before": before,
@@ -183,6 +189,7 @@ def _table(pairs: Sequence[Pair], images: Sequence[_Images]) -> tuple[pa.Table, 
         "changed": [pair.changed for pair in pairs],
         "provenance": [pair.provenance for pair in pairs],
     }
+    columns |= {name: [pair.others.get(name) for pair in pairs] for name in schema.names[len(columns) :]}
     arrays = [
         column if isinstance(column, pa.Array) else pa.array(column, schema.field(name).type)
         for name, column in columns.items()

@@ -14,8 +14,9 @@ from datasets.fingerprint import Hasher
 from ..benchmarks import CONFIGS
 from ..common.image_cells import BrokenImageError
 from ..common.pairs import tables
+from ..common.splits import SPLITS
 from ..scenes.chunks import SceneSettings, chunk_path, read_chunk, render_chunks, spans_of
-from ..scenes.pair import HEIGHT, SPLITS, WIDTH
+from ..scenes.pair import HEIGHT, WIDTH
 
 DEFAULT = "scenes"
 ROWS_PER_SPAN = 500  # of the configurations that read files: what a process is handed at a time
@@ -32,11 +33,11 @@ def fingerprint(config: str | None = None) -> str:
     """Hash of the code that decides what the rows of a configuration are, comments aside, or those of all of them."""
     here = Path(__file__).parents[1]
     scenes, benchmarks = config in (None, DEFAULT), config != DEFAULT
-    files = [here / "loading" / "builder.py", here / "common" / "row.py"]
+    files = [here / "loading" / "builder.py", here / "common" / "row.py", here / "common" / "splits.py"]
     if scenes:
         files += [here / "scenes" / f"{name}.py" for name in MAKES_SCENES]
     if benchmarks:
-        files += [here / "common" / "image_cells.py", here / "common" / "pairs.py"]
+        files += [here / "common" / f"{name}.py" for name in ("caption_text", "image_cells", "pairs")]
         files += sorted((here / "benchmarks").rglob("*.py"))
     digest = hashlib.sha256()
     for file in files:
@@ -178,7 +179,7 @@ class Syned(datasets.ArrowBasedBuilder):
 
     def _tables(self, pairs):
         try:
-            yield from tables(pairs, self.skips_broken)
+            yield from tables(pairs, self.skips_broken, self.config.features)
         except BrokenImageError:
             self.config.check_images()  # says it of all files at once
             raise

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..common.splits import SPLITS
 from .changes import CATEGORIES
-from .pair import HEIGHT, SPLITS, WIDTH, make_pair
+from .pair import HEIGHT, WIDTH, make_pair
 
 
 def export_examples(

@@ -4,12 +4,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ..common.splits import SPLITS
 from .captions import captions
 from .changes import CATEGORIES, sample_change
 from .render import in_frame, render
 from .scene import sample_view
 
-SPLITS = ("train", "validation", "test")
 WIDTH, HEIGHT = 144, 96  # pixels
 MIN_VISIBLE = 0.55  # of what each object would show if it stood alone, in both images
 MAX_ATTEMPTS = 1000

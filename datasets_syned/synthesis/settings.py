@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmarks import CONFIGS
+from ..common.splits import SPLITS
 from ..loading.registration import NAME
 from ..loading.specs import place_spec
 from .sources import SCENES
 
 SECTION = "synthesis"  # of a recipe that also says how to train on what was made
-SPLITS = ("train", "validation", "test")
 FORMATS = ("png", "jpeg")
 VARIANTS = 8  # of the paper
 MODELS = ("editor", "paraphraser")

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...common.splits import SPLITS
 from ...scenes.captions import refer
 from ...scenes.changes import CATEGORIES, sample_change
 from ...scenes.instructions import instruct
-from ...scenes.pair import HEIGHT, MAX_ATTEMPTS, MIN_VISIBLE, SPLITS, WIDTH
+from ...scenes.pair import HEIGHT, MAX_ATTEMPTS, MIN_VISIBLE, WIDTH
 from ...scenes.render import in_frame, render
 from ...scenes.scene import sample_view
 from ...scenes.scene_text import png_of_scene

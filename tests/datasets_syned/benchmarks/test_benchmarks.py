@@ -48,6 +48,7 @@ def test_spot_the_diff_is_one_row_a_pair(std):
         "provenance": None,
     }
     assert data["validation"][0]["captions"] == ["a béret appeared"]
+    assert (data["test"][0]["category"], data["test"][0]["changed"]) == ("none", False)  # "no differences"
     kept = load("spot_the_diff", std, keep_empty=True)
     assert counts(kept) == {"train": 2, "validation": 1, "test": 2}
     assert kept["train"]["captions"][1] == [""] and kept["test"]["id"] == ["10", "11"]
@@ -163,6 +164,10 @@ def test_spot_the_diff_of_the_real_files(tmp_path):
     assert counts(data) == {"train": 8529, "validation": 1489, "test": 1263}
     assert datasets_syned.validate(data) == 11281
     assert sum(len(captions) == 1 for captions in data["test"]["captions"]) == 732
+    assert {split: rows["changed"].count(False) for split, rows in data.items()} == {
+        **{"train": 149, "validation": 8},
+        "test": 55,
+    }
     kept = load("spot_the_diff", root, keep_empty=True)
     assert counts(kept) == {"train": 8566, "validation": 1493, "test": 1270}
 
@@ -355,6 +360,6 @@ def test_an_edit_of_the_builder_is_seen(std, tmp_path):
 
     first = build()
     reader = code / "datasets_syned" / "benchmarks" / "spot_the_diff.py"
-    reader.write_text(reader.read_text().replace('"change")', '"difference")'))
+    reader.write_text(reader.read_text().replace('"change" if', '"difference" if'))
     second = build()
     assert (first[0], second[0]) == ("change", "difference") and first[1] != second[1]

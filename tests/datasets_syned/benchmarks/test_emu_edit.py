@@ -80,8 +80,8 @@ def test_the_cut_is_that_of_the_authors():
     [
         ({"train": [2, 5, 10, 99], "validation": [4, 33]}, "1 idx are in no row of the validation split: 99"),
         ({"train": [2, 5, 10, 4], "validation": [4, 33]}, "1 idx are in both lists: 4"),
-        ({"train": [2, 5, 10]}, "has no lists of idx 'train' and 'validation'"),
-        ([1, 2], "has no lists of idx"),
+        ({"train": [2, 5, 10]}, "has no list of idx 'validation'"),
+        ([1, 2], "must be a JSON object"),
     ],
 )
 def test_splits_that_do_not_fit(root, splits, message):

@@ -109,10 +109,10 @@ def test_files_named_like_splits(root):
     assert {split: len(part) for split, part in load(root).items()} == {"train": 1, "validation": 2, "test": 1}
     assert {split: len(part) for split, part in load(root, file="val.jsonl").items()} == {"train": 2}
     table(root, "test.parquet", [{**pair, "split": "train"}])
-    with pytest.raises(ValueError, match=r"test.parquet, row 1, column 'split': is 'train' in the file of split test"):
+    with pytest.raises(ValueError, match=r"test.parquet, row 1: 'split' is 'train' in the file of split test"):
         load(root)
     table(root, "dev.csv", [pair])
-    with pytest.raises(ValueError, match="holds dev.csv and val.jsonl, both of split validation"):
+    with pytest.raises(ValueError, match="holds dev.csv, val.jsonl, all of split validation: say which one to read"):
         load(root)
 
 
@@ -134,7 +134,7 @@ def test_rows_of_the_same_images_are_one_pair(root):
     ]
     assert rows(data["test"], "id", "captions") == [("5", ["three"])]
     table(root, "pairs.csv", [*records, {**pair, "captions": "four", "category": "move"}])
-    with pytest.raises(ValueError, match=r"line 7, column 'category': is 'move', but 'color' for the same two images"):
+    with pytest.raises(ValueError, match=r"line 7: 'category' is 'move', but 'color' for the same two images"):
         load(root)
 
 
@@ -166,7 +166,9 @@ def test_csv_as_people_write_it(root):
 def test_parquet_with_images_inside_is_for_another_config(root):
     image = {"bytes": png(), "path": "a.png"}
     table(root, "train.parquet", [{"before": image, "after": image, "captions": ["x"]}])
-    with pytest.raises(ValueError, match=r"train.parquet, column 'before' holds images .* are read by config 'syned'"):
+    with pytest.raises(
+        ValueError, match=r"train.parquet, column 'before' holds images.* are read by config 'synthetic'"
+    ):
         load(root)
 
 
@@ -179,7 +181,7 @@ def test_several_tables_need_a_choice(root):
     for wrong in ("three.csv", "../mine/one.csv", str(root / "one.csv")):
         with pytest.raises(ValueError, match="must be a file in .*, named as seen from there"):
             load(root, file=wrong)
-    with pytest.raises(ValueError, match="file='a.png' must end in .csv, .jsonl, .parquet or .json"):
+    with pytest.raises(ValueError, match="file='a.png' must end in .csv, .tsv, .json, .jsonl, .parquet"):
         load(root, file="a.png")
     with pytest.raises(ValueError, match=r"columns={'befor': 'x'}: 'befor' is none of before, after, name, captions"):
         load(root, file="one.csv", columns={"befor": "x"})

@@ -21,16 +21,16 @@ def root(tmp_path):
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (",b.png,x", "line 2, column 'before': is empty; right is the path of an image as seen from the folder"),
-        ("/tmp/a.png,b.png,x", "line 2, column 'before': '/tmp/a.png' is an absolute path; right is a path as seen"),
-        (r"C:\a.png,b.png,x", r"column 'before': 'C:\\a.png' is an absolute path"),
-        ("https://host/a.png,b.png,x", "column 'before': 'https://host/a.png' is an absolute path"),
-        ("a.png,x/../../b.png,x", "column 'after': 'x/../../b.png' climbs out of the folder"),
-        ("a.png,b.png,", "column 'captions': is empty; a pair needs a description"),
-        ('a.png,b.png,"[""x"", ""  ""]"\na.png,b.png,[]', "line 3, column 'captions': is empty"),
-        ("a.png,b.png,['x'; 'y']", """column 'captions': is no JSON list: write ["one", "two"], not "['x'; 'y']\""""),
-        ('a.png,b.png,"[""x"", 3]"', "column 'captions': must be a text or a list of texts, not ['x', 3]"),
-        ("a.png,b.png,a car, and a van", 'line 2: 4 cells under 3 columns; a cell with a comma or a quote in it'),
+        (",b.png,x", "line 2: 'before' is empty; right is the path of an image as seen from the folder"),
+        ("/tmp/a.png,b.png,x", "line 2: 'before' is '/tmp/a.png', which leads out of the folder; copy or link"),
+        (r"C:\a.png,b.png,x", r"'before' is 'C:\\a.png'; right is a path in the folder"),
+        ("https://host/a.png,b.png,x", "'before' is 'https://host/a.png'; right is a path in the folder"),
+        ("a.png,x/../../b.png,x", "'after' is 'x/../../b.png', which leads out of the folder"),
+        ("a.png,b.png,", "'captions' is empty; a pair needs a description"),
+        ('a.png,b.png,"[""x"", ""  ""]"\na.png,b.png,[]', "line 3: 'captions' is empty"),
+        ("a.png,b.png,['x'; 'y']", """'captions' is no list: write ["one", "two"], not "['x'; 'y']\""""),
+        ('a.png,b.png,"[""x"", 3]"', "'captions' must be a text or a list of texts, not ['x', 3]"),
+        ("a.png,b.png,a car, and a van", "line 2: 4 cells under 3 columns; a cell with a ',' or a quote in it"),
         ('a.png,b.png,"never closed\na.png,b.png,y', "line 2: is no CSV: unexpected end of data"),
         ('a.png,b.png,"a "big" car"', 'line 2: is no CSV: \',\' expected after \'"\'; a quote within'),
         ("a.png,e.png,x", "1 image files are missing or broken"),
@@ -47,22 +47,22 @@ def test_what_is_wrong_in_a_table_is_named(root, cells, message):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"before": 3.5}, "line 2, column 'before': must be a text, not 3.5"),
-        ({"before": {"bytes": "x" * 99}}, "column 'before': must be a text, not {'bytes': 'xxxxxxxxxx"),
-        ({"before": None}, "column 'before': is empty"),
-        ({"captions": {"a": 1}}, "column 'captions': must be a text or a list of texts, not {'a': 1}"),
-        ({"captions": [1]}, "column 'captions': must be a text or a list of texts, not [1]"),
-        ({"captions": "\ud800"}, "column 'captions': has half of a character"),
-        ({"category": ["x"]}, "column 'category': must be a text, not ['x']"),
-        ({"changed": "perhaps"}, "column 'changed': must be true or false, not 'perhaps'"),
+        ({"before": 3.5}, "line 2: 'before' must be a text, not 3.5"),
+        ({"before": {"bytes": "x" * 99}}, "'before' must be a text, not {'bytes': 'xxxxxxxxxx"),
+        ({"before": None}, "'before' is empty"),
+        ({"captions": {"a": 1}}, "'captions' must be a text or a list of texts, not {'a': 1}"),
+        ({"captions": [1]}, "'captions' must be a text or a list of texts, not [1]"),
+        ({"captions": "\ud800"}, "'captions' has half of a character"),
+        ({"category": ["x"]}, "'category' must be a text, not ['x']"),
+        ({"changed": "perhaps"}, "'changed' must be true or false, not 'perhaps'"),
         (
             {"changed": False, "category": "move"},
-            "column 'changed': changed is False and category 'move'; an unchanged",
+            "'changed' is False and the category 'move'; an unchanged",
         ),
-        ({"changed": True, "category": "none"}, "column 'changed': changed is True and category 'none'; an unchanged"),
-        ({"id": "1"}, "line 2, column 'id': '1' is also the id of other images, at line 1"),
-        ({"split": "tets"}, "column 'split': must be train, validation (or val, valid, dev) or test, not 'tets'"),
-        ({"split": ""}, "column 'split': must be train, validation (or val, valid, dev) or test, not None"),
+        ({"changed": True, "category": "none"}, "'changed' is True and the category 'none'; an unchanged"),
+        ({"id": "1"}, "line 2: 'id' '1' is also the id of other images, in"),
+        ({"split": "tets"}, "'split' must be train, validation (or val, valid, dev) or test, not 'tets'"),
+        ({"split": ""}, "'split' must be train, validation (or val, valid, dev) or test, not None"),
     ],
 )
 def test_what_is_wrong_in_a_row_is_named(root, record, message):
@@ -72,18 +72,21 @@ def test_what_is_wrong_in_a_row_is_named(root, record, message):
     )
     with pytest.raises(ValueError) as caught:
         load(root)
-    assert f"{path}, line 2, " in str(caught.value) and message in str(caught.value)
+    assert f"{path}, line 2: " in str(caught.value) and message in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("p.csv", "before;after;captions\na;b;c\n", "but 'before;after;captions'. Cells are separated by commas."),
         ("p.csv", "before,before,after,captions\n", "p.csv, line 1: column 'before' is there twice"),
-        ("p.csv", "", "p.csv has no column 'before', 'after', 'captions', but none."),
-        ("p.csv", "before,after,captions\n", "p.csv: no row has a caption"),
+        ("p.csv", "", "p.csv has no rows"),
+        ("p.csv", "before,after,captions\n", "p.csv has no rows"),
         ("p.csv", "before,after,captions\nä".encode("utf-16"), "p.csv is no UTF-8 text"),
-        ("p.csv", "name,caption\na,b\n", "There are no folders before/ and after/."),
+        (
+            "p.csv",
+            "name,caption\na,b\n",
+            "p.csv, line 2: 'name' has no images: there are no folders before and after, nor A and B",
+        ),
         ("p.jsonl", '[{"before": "a.png"}]', "p.jsonl, line 1: must be an object"),
         ("p.jsonl", "\n{'before'}", "p.jsonl, line 2: is no JSON"),
         ("p.parquet", b"PAR1 no", "p.parquet is no Parquet file"),
@@ -102,11 +105,11 @@ def test_files_that_are_no_tables(root, name, content, message):
     [
         ({"e": "x"}, "before/e is missing"),
         ({"only": "x"}, "after/only is missing"),
-        ({"../a": "x"}, "captions.json, name '../a', column 'name': '../a' climbs out of the folder"),
-        ({"a": 3}, "captions.json, name 'a', column 'captions': must be a text or a list of texts, not 3"),
-        ({"a": []}, "name 'a', column 'captions': is empty"),
-        ({"twice": "x"}, "name 'twice', column 'name': 'twice' may be twice.jpg or twice.png in"),
-        (["x"], 'captions.json must be an object, {"name": "caption"}'),
+        ({"../a": "x"}, "captions.json, name '../a': 'name' is '../a', which leads out of the folder"),
+        ({"a": 3}, "captions.json, name 'a': 'captions' must be a text or a list of texts, not 3"),
+        ({"a": []}, "name 'a': 'captions' is empty"),
+        ({"twice": "x"}, "name 'twice': 'name' may be twice.jpg or twice.png in"),
+        (["x"], "captions.json, record 1: must be an object, {...}, not 'x'"),
     ],
 )
 def test_what_is_wrong_in_two_folders_is_named(tmp_path, said, message):

@@ -1,0 +1,100 @@
+"""A record of an annotation file, read with an eye to what may be wrong in it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..common.splits import SPLITS, split_named
+from .base import BenchmarkFilesError, read_json
+
+
+@dataclass(frozen=True)
+class Record:
+    """
+    Values by key. Every method raises one [`BenchmarkFilesError`] that names file, record and key.
+
+    Args:
+        where (`str`): the file and the place in it.
+        values (`dict`): what the record holds.
+    """
+
+    where: str
+    values: Mapping[str, Any]
+
+    def fail(self, key: str, what: str) -> NoReturn:
+        raise BenchmarkFilesError(f"{self.where}: {key!r} {what}")
+
+    def value(self, key: str) -> Any:
+        if key not in self.values:
+            some = ", ".join(map(repr, list(self.values)[:8])) or "nothing"
+            self.fail(key, f"is missing; the record has {some}")
+        return self.values[key]
+
+    def text(self, key: str) -> str:
+        """A text or a whole number, which is not empty."""
+        value = self.value(key)
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if not isinstance(value, str) or not value.strip():
+            self.fail(key, f"must be a text, not {short(value)}")
+        if re.search("[\ud800-\udfff]", value):
+            self.fail(key, "has half of a character (a lone surrogate)")
+        return value.strip()
+
+    def items(self, key: str) -> list:
+        """A list of anything."""
+        value = self.value(key)
+        if not isinstance(value, list):
+            self.fail(key, f"must be a list, not {short(value)}")
+        return value
+
+    def texts(self, key: str, right: str = "a list of texts") -> tuple[str, ...]:
+        """The texts of a list that are not empty."""
+        value = self.value(key)
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+            self.fail(key, f"must be {right}, not {short(value)}")
+        if any(re.search("[\ud800-\udfff]", text) for text in value):
+            self.fail(key, "has half of a character (a lone surrogate)")
+        return tuple(text.strip() for text in value if text.strip())
+
+
+def read_object(path: Path) -> Record:
+    """The one object that a JSON file holds."""
+    said = read_json(path)
+    if not isinstance(said, dict):
+        raise BenchmarkFilesError(f"{path} must be a JSON object, {{...}}, not {short(said)}")
+    return Record(str(path), said)
+
+
+def as_records(where: str | Path, said: Any) -> list[Record]:
+    """The objects of a list; `where` says where the list is."""
+    if not isinstance(said, list):
+        raise BenchmarkFilesError(f"{where} must be a list of records, [{{...}}, ...], not {short(said)}")
+    for number, values in enumerate(said, 1):
+        if not isinstance(values, dict):
+            raise BenchmarkFilesError(f"{where}, record {number}: must be an object, {{...}}, not {short(values)}")
+    return [Record(f"{where}, record {number}", values) for number, values in enumerate(said, 1)]
+
+
+def read_records(path: Path) -> list[Record]:
+    """The objects of the list that a JSON file holds."""
+    return as_records(path, read_json(path))
+
+
+def lists_by_split(record: Record) -> dict[str, list]:
+    """The lists of a record whose keys are splits ("val" is "validation"), in the usual order."""
+    found = {}
+    for key in record.values:
+        split = split_named(key)
+        if split is None or split in found:
+            record.fail(key, "is no split, or one that is there twice; right are train, validation (or val) and test")
+        found[split] = record.items(key)
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def short(value: Any) -> str:
+    """A value for a message."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
