@@ -16,7 +16,10 @@ AGAIN = "the same command continues where it was"
 # Options that are settings by their own names.
 SETTINGS = ("seed", "image_format", "rows_per_part", "rows_per_shard", "variants", "paraphrases", "limit")
 # Options that an editor takes by the same names.
-OF_EDITOR = ("steps", "guidance", "image_guidance", "resolution", "dtype", "offload", "compile", "failure_rate")
+OF_EDITOR = (
+    "steps", "guidance", "image_guidance", "resolution", "dtype", "offload", "compile", "lora", "lora_scale",
+    "quantization", "force", "failure_rate",
+)  # fmt: skip
 OF_FILTERS = ("clip_model", "dino_model")
 OF_EVERY_MODEL = ("device",)
 
@@ -49,8 +52,15 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
     what.add_argument("--seed", type=int, help="of the whole run (default: 0)")
     what.add_argument("--image_format", choices=("png", "jpeg"), help="of the edited images (default: png)")
     models = parser.add_argument_group("models")
-    models.add_argument("--editor", metavar="ID", help=f"a diffusers pipeline on the Hub or in a folder; {PROCEDURAL}")
+    models.add_argument(
+        "--editor", metavar="ID", help=f"a diffusers pipeline on the Hub or in a folder; module:Class; {PROCEDURAL}"
+    )
     models.add_argument("--editor_revision", metavar="REVISION", help="branch, tag or commit of it")
+    models.add_argument("--editor_variant", metavar="NAME", help="of its weights' files, such as fp16")
+    models.add_argument("--force", action="store_true", default=None, help="take a pipeline not known to edit images")
+    models.add_argument("--lora", metavar="ID", help="LoRA weights for it: a file, a folder, or on the Hub")
+    models.add_argument("--lora_scale", type=float, metavar="SCALE", help="of them (default: 1)")
+    models.add_argument("--quantization", choices=("4bit", "8bit"), help="of the editor's weights, by bitsandbytes")
     models.add_argument("--steps", type=int, help="of diffusion")
     models.add_argument("--guidance", type=float, help="by the instruction")
     models.add_argument("--image_guidance", type=float, help="by the image, where the editor has that")
@@ -102,7 +112,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     given = {name: value for name, value in given.items() if value is not None}
     every = {name: getattr(args, name) for name in OF_EVERY_MODEL}
     own = {name: getattr(args, name) for name in OF_EDITOR} | {"batch_size": args.batch_size}
-    given["editor_options"] = _given(own | every | {"revision": args.editor_revision})
+    given["editor_options"] = _given(own | every | {"revision": args.editor_revision, "variant": args.editor_variant})
     given["filter_options"] = _given(every | {name: getattr(args, name) for name in OF_FILTERS})
     given["paraphraser_options"] = _given(every | {"revision": args.paraphraser_revision})
     if (args.editor or recipe.get(SECTION, recipe).get("editor")) == PROCEDURAL:

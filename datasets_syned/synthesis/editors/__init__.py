@@ -1,11 +1,16 @@
 """Editors: what makes the other image of a pair."""
 
+import importlib
 import inspect
+import os
+import re
+import sys
 from typing import Any
 
 from .protocol import EditError, Editor
 
 PROCEDURAL = "procedural"
+OWN = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
 
 __all__ = ["PROCEDURAL", "EditError", "Editor", "load_editor"]
 
@@ -16,8 +21,8 @@ def load_editor(name: str, **options: Any) -> Editor:
 
     Args:
         name (`str`):
-            "procedural" ([`ProceduralEditor`]), or a pipeline of diffusers: its name on the Hub, or a folder
-            ([`DiffusersEditor`]).
+            "procedural" ([`ProceduralEditor`]); a class of your own as "module:Class", found in the current folder as
+            well ([`Editor`]); or a pipeline of diffusers, by its name on the Hub or its folder ([`DiffusersEditor`]).
         options (`Any`): of the editor.
 
     Raises:
@@ -27,18 +32,30 @@ def load_editor(name: str, **options: Any) -> Editor:
         >>> editor = load_editor("timbrooks/instruct-pix2pix", steps=50, guidance=9.0)
         >>> editor.revision, editor.parameters["steps"]
     """
+    before = ()
     if name == PROCEDURAL:
-        from .procedural import ProceduralEditor
+        from .procedural import ProceduralEditor as editor
+    elif own := OWN.fullmatch(name):
+        editor = _import(*own.groups())
+    else:
+        from .diffusers_editor import DiffusersEditor as editor
 
-        return ProceduralEditor(**_checked(ProceduralEditor, name, options))
-    from .diffusers_editor import DiffusersEditor
+        before = (name,)
+    try:
+        inspect.signature(editor).bind(*before, **options)
+    except TypeError as error:
+        known = ", ".join(inspect.signature(editor).parameters)
+        raise ValueError(f"editor {name!r} {error}; it takes {known}") from error
+    return editor(*before, **options)
 
-    return DiffusersEditor(name, **_checked(DiffusersEditor, name, options, own="model"))
 
-
-def _checked(editor: type, name: str, options: dict[str, Any], own: str = "") -> dict[str, Any]:
-    known = [option for option in inspect.signature(editor).parameters if option != own]
-    unknown = ", ".join(option for option in options if option not in known)
-    if unknown:
-        raise ValueError(f"editor {name!r} takes no option {unknown}; it takes {', '.join(known)}")
-    return options
+def _import(module: str, name: str) -> type[Editor]:
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a command does not look there
+    try:
+        editor = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"editor {module}:{name} cannot be imported: {error}") from error
+    if not hasattr(editor, "edit"):
+        raise ValueError(f"editor {module}:{name} has no method edit(images, instructions, seeds)")
+    return editor

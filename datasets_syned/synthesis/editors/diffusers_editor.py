@@ -1,20 +1,32 @@
-"""Any pipeline of diffusers that edits images by instructions, as an editor."""
+"""A pipeline of diffusers that edits images by instructions, as an editor."""
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ..pretrained.devices import pick_device, pick_dtype
 from ..pretrained.revisions import first_line
-from .pipeline_calls import PipelineCall
-from .pipeline_files import PipelineFiles
-from .pipeline_loading import check_offload, load_pipeline
-from .presets import find_preset
+from .pipeline_call import PipelineCall, resized
+from .pipeline_loading import Lora, PipelineFiles, make_ready, quantization_of
+from .presets import PRESETS, Preset, find_preset
 from .protocol import EditError
+
+OFFLOADS = (None, "model", "sequential")
+TRIAL_STEPS = 2
+
+
+class Row(NamedTuple):
+    """An edit: its place in the batch, its image, and this at the size at which the pipeline works."""
+
+    index: int
+    image: Image.Image
+    source: Image.Image
+    instruction: str
+    seed: int
 
 
 class DiffusersEditor:
@@ -28,17 +40,24 @@ class DiffusersEditor:
         model (`str`): a name on the Hub, or a folder that `save_pretrained` wrote; safetensors only.
         revision (`str`, *optional*):
             a branch, tag or commit of the Hub. Of a folder: what it is called; a digest of its files by default.
+        variant (`str`, *optional*): of the weights' files, such as "fp16".
+        lora (`str`, *optional*): LoRA weights to add: a file, a folder, a name on the Hub or a file there.
+        lora_revision (`str`, *optional*), lora_scale (`float`, *optional*, defaults to 1.0): of them.
+        quantization (`str` or `Mapping`, *optional*):
+            "4bit" or "8bit" (bitsandbytes), or arguments of diffusers' `PipelineQuantizationConfig`.
         device (`str`, *optional*): the GPU of this process, else the CPU, by default.
         dtype (`str`, *optional*): the preset's on a GPU, float32 on a CPU, by default.
         offload (`str`, *optional*): "model" or "sequential", if the GPU does not hold all weights.
         compile (`bool`, *optional*, defaults to `False`): the denoiser, by `torch.compile`.
         batch_size (`int`, *optional*, defaults to 8): images in one call. Halved when memory does not suffice.
-        resolution (`int`, *optional*): the working size has about the area of such a square. The preset's by default.
+        resolution (`int`, *optional*): the pipeline works at the area of such a square. The preset's by default.
         steps, guidance, image_guidance (*optional*): the preset's by default, and the pipeline's without one.
         arguments (`Mapping[str, Any]`, *optional*): further arguments of the pipeline's call.
+        force (`bool`, *optional*, defaults to `False`):
+            take a pipeline that is not known to edit images by instructions, one image at a time.
 
     Raises:
-        ValueError: the model cannot be had, edits no images by instructions, or does not take what was given.
+        ValueError: the model cannot be had, is not known to edit images, or does not take what was given.
 
     Example:
         >>> editor = DiffusersEditor("timbrooks/instruct-pix2pix", steps=50)
@@ -50,6 +69,11 @@ class DiffusersEditor:
         model: str,
         *,
         revision: str | None = None,
+        variant: str | None = None,
+        lora: str | None = None,
+        lora_revision: str | None = None,
+        lora_scale: float = 1.0,
+        quantization: str | Mapping[str, Any] | None = None,
         device: str | None = None,
         dtype: str | None = None,
         offload: str | None = None,
@@ -60,28 +84,39 @@ class DiffusersEditor:
         guidance: float | None = None,
         image_guidance: float | None = None,
         arguments: Mapping[str, Any] | None = None,
+        force: bool = False,
     ):
         for name, value in (("batch_size", batch_size), ("resolution", resolution), ("steps", steps)):
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ValueError(f"{name}={value!r}: must be a whole number of at least 1")
-        self._device = pick_device(device)
-        check_offload(offload, self._device)
-        self._files = PipelineFiles(model, revision)
-        self._class = pipeline_class(self._files)
-        preset = find_preset(self._files.id, self._class.__name__)
-        self._call = PipelineCall(self._class, preset, steps, guidance, image_guidance, resolution, arguments)
-        dtype = pick_dtype(dtype, self._device, preset.gpu_dtype)
-        self._loading = {
-            "device": self._device,
-            "dtype": dtype,
-            "offload": offload,
-            "compile": compile,
-            "loading": preset.loading,
-        }
+                raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
+        self._ready = {"device": pick_device(device), "offload": offload, "compile": compile}
+        if offload not in OFFLOADS or offload and not self._ready["device"].startswith("cuda"):
+            raise ValueError(f"offload={offload!r} must be model or sequential, with a GPU to move weights to")
+        try:
+            self._files = PipelineFiles(str(model), revision)
+            preset = find_preset(self._files.id, self._files.pipeline.__name__)
+            if preset is None and not force:
+                known = ", ".join(dict.fromkeys(one.pipeline for one in PRESETS))
+                raise ValueError(
+                    f"{self._files.pipeline.__name__} is not known to edit images by instructions; known are {known}. "
+                    "force=True (--force) tries it anyway"
+                )
+            preset = preset or Preset(self._files.pipeline.__name__, source="defaults of the pipeline", variants=False)
+            self._call = PipelineCall(
+                self._files.pipeline, preset, steps, guidance, image_guidance, resolution, arguments
+            )
+            self._lora = Lora(lora, lora_revision, lora_scale) if lora else None
+            dtype = pick_dtype(dtype, self._ready["device"], preset.gpu_dtype)
+            self._quantization = quantization_of(quantization, self._files.parts, dtype)
+        except ValueError as error:
+            raise ValueError(f"editor {str(model)!r}: {error}") from error
+        self._loading = {"variant": variant, **preset.loading}
         self._pipe = None
 
         self.id = self._files.id
-        self.parameters = {**self._call.parameters, "dtype": dtype}
+        more = {"variant": variant, "quantization": self._quantization, **(self._lora.parameters if lora else {})}
+        more = {name: value for name, value in more.items() if value is not None}
+        self.parameters = {**self._call.parameters, "dtype": dtype, **more}
         self.versions = {name: importlib.metadata.version(name) for name in ("diffusers", "transformers", "torch")}
         self.batch_size = batch_size
 
@@ -92,26 +127,51 @@ class DiffusersEditor:
 
     def load(self):
         """
-        The pipeline itself, loaded by the first call.
+        The pipeline itself. The first call loads it and edits one image in two steps, so that a pipeline that cannot
+        edit fails before the run begins.
 
         Raises:
-            ValueError: the weights cannot be had, or are no safetensors.
+            ValueError: the weights cannot be had, are not safetensors, or the pipeline cannot edit an image.
         """
         if self._pipe is None:
-            folder = self._files.folder()
+            import torch
+            from diffusers import PipelineQuantizationConfig
+
+            options = {**self._loading, "dtype": getattr(torch, self.parameters["dtype"])}
+            if self._quantization:
+                options["quantization_config"] = PipelineQuantizationConfig(**self._quantization)
             try:
-                self._pipe = load_pipeline(self._class, folder, **self._loading)
-            except OSError as error:
-                raise ValueError(f"editor {self._files.model!r}: cannot be loaded: {first_line(error)}") from error
+                pipe = self._files.load(**options)
+                if self._lora:
+                    self._lora.add_to(pipe)
+                make_ready(pipe, **self._ready)
+            except Exception as error:
+                raise ValueError(f"editor {self.id!r} cannot be loaded: {first_line(error)}") from error
+            self._try(pipe)
+            self._pipe = pipe
         return self._pipe
+
+    def _try(self, pipe: Any) -> None:
+        import torch
+
+        source = self._call.source(Image.linear_gradient("L").convert("RGB"))
+        call = self._call.arguments([source], ["make it red"], [torch.Generator().manual_seed(0)])
+        if "num_inference_steps" in call:
+            call["num_inference_steps"] = min(TRIAL_STEPS, call["num_inference_steps"])
+        try:
+            results_of(pipe(**call), [source.size])
+        except Exception as error:
+            raise ValueError(
+                f"editor {self.id!r}: {self._call.name} did not edit an image by an instruction when it was tried: "
+                f"{type(error).__name__}: {first_line(error)}"
+            ) from error
 
     def edit(
         self, images: Sequence[Image.Image], instructions: Sequence[str], seeds: Sequence[int]
     ) -> list[Image.Image | EditError]:
         """
-        Edits images. They may be of any size and mode; results are RGB, of about the area of `resolution` squared and
-        of their source's proportions. Neighbours that are the same image object with the same instruction share what
-        is the same for them.
+        Edits images. They may be of any size and mode; results are RGB and of their source's size. Neighbours that are
+        the same image object with the same instruction share what is the same for them.
 
         Args:
             images (`Sequence[PIL.Image.Image]`): the sources.
@@ -125,108 +185,64 @@ class DiffusersEditor:
         if not len(images) == len(instructions) == len(seeds):
             raise ValueError(f"{len(images)} images, {len(instructions)} instructions, {len(seeds)} seeds: one each")
         self.load()
-        images, results = list(images), [None] * len(images)  # a lazy sequence makes its images anew at every look
-        for calls in groupby(self._groups(images, instructions, results), key=self._kind):
-            waiting = list(calls[1])
-            while waiting:
-                waiting = self._some(waiting, instructions, seeds, results)
+        rows, results = [], [None] * len(images)
+        for index, image in enumerate(list(images)):  # a lazy sequence makes its images anew at every look
+            try:
+                same = rows and rows[-1].image is image
+                source = rows[-1].source if same else self._call.source(image.convert("RGB"))
+                rows.append(Row(index, image, source, instructions[index], int(seeds[index])))
+            except (OSError, ValueError) as error:  # of a file that is read only now
+                results[index] = EditError(f"the source image cannot be read: {first_line(error)}")
+        for job in self._jobs(rows):
+            while job:
+                some = job[: self.batch_size if self._call.preset.variants else 1]
+                made = self._run(some)
+                if made is not None:  # else there was not enough memory, and the next attempt is smaller
+                    job = job[len(some) :]
+                    for row, result in zip(some, made, strict=True):
+                        results[row.index] = result
         return results
 
-    def _groups(self, images, instructions, results) -> list[tuple[Image.Image, list[int]]]:
-        """Rows of one source and instruction, with the source at its working size, once for them all."""
-        groups = []
-        for _, rows in groupby(range(len(images)), key=lambda i: (id(images[i]), instructions[i])):
-            rows = list(rows)
-            try:
-                source = images[rows[0]].convert("RGB")
-            except (OSError, ValueError) as error:  # of a file that is read only now
-                for row in rows:
-                    results[row] = EditError(f"the source image cannot be read: {first_line(error)}")
-                continue
-            size = self._call.working_size(source.size)
-            groups.append((source.resize(size, Image.Resampling.LANCZOS) if size != source.size else source, rows))
+    def _jobs(self, rows: Sequence[Row]) -> list[list[Row]]:
+        """
+        Rows that one call may make: variants of one source, or single rows of one size if the pipeline pairs images
+        with prompts. Never several variants of several sources: pipelines repeat images in another order than prompts.
+        """
+        groups = [list(same) for _, same in groupby(rows, key=lambda row: (id(row.source), row.instruction))]
+        if self._call.preset.pairs:
+            alike = groupby(groups, key=lambda group: group[0].source.size if len(group) == 1 else group[0].index)
+            return [[row for group in some for row in group] for _, some in alike]
         return groups
 
-    def _kind(self, group: tuple[Image.Image, list[int]]):
-        """
-        Groups of the same kind may be edited by one call: single rows of one size, if the pipeline pairs images with
-        prompts. Never several variants of several sources: pipelines repeat images in another order than prompts.
-        """
-        image, rows = group
-        return image.size if len(rows) == 1 and self._call.pairs else id(group)
-
-    def _some(self, groups, instructions, seeds, results) -> list[tuple[Image.Image, list[int]]]:
-        """Edits as many rows of `groups`, all of one kind, as one call may, and returns the groups that are left."""
-        limit = self.batch_size
-        if len(groups) > 1:
-            taken, left = groups[:limit], groups[limit:]
-        else:
-            limit = limit if self._call.shares else 1
-            image, rows = groups[0]
-            taken, left = [(image, rows[:limit])], [(image, rows[limit:])] if rows[limit:] else []
-        rows = [row for _, some in taken for row in some]
-        out = self._run([image for image, _ in taken], [instructions[some[0]] for _, some in taken], rows, seeds)
-        if out is None:
-            return groups
-        for row, result in zip(rows, out, strict=True):
-            results[row] = result
-        return left
-
-    def _run(self, images, instructions, rows, seeds) -> list[Image.Image | EditError] | None:
+    def _run(self, rows: Sequence[Row]) -> list[Image.Image | EditError] | None:
         """One call of the pipeline; `None` if there is not enough memory for it, and the batch size is now smaller."""
         import torch
+        from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
-        generators = [torch.Generator().manual_seed(int(seeds[row])) for row in rows]
-        if len(images) > 1:
-            call = self._call.paired(images, instructions, generators)
-        else:
-            call = self._call.shared(images[0], instructions[0], generators)
+        shared = len({(id(row.source), row.instruction) for row in rows}) == 1
+        told = rows[:1] if shared else rows
+        generators = [torch.Generator().manual_seed(row.seed) for row in rows]
+        call = self._call.arguments([row.source for row in told], [row.instruction for row in told], generators)
         try:
-            output = self._pipe(**call)
+            return results_of(self._pipe(**call), [row.image.size for row in rows])
         except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error) or len(rows) == 1:
+            fewer = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or should_reduce_batch_size(error)
+            if not fewer or len(rows) == 1:
                 raise
-        else:
-            return results_of(output, images[0].size, len(rows))
-        self._free()
+        # once the exception is gone, which holds on to what it computed with
+        self._pipe.maybe_free_model_hooks()
+        clear_device_cache(garbage_collection=True)
         self.batch_size = max(1, min(self.batch_size, len(rows)) // 2)
         return None
 
-    def _free(self) -> None:
-        """After a call that was cut short, and once its exception is gone, which holds on to what it computed with."""
-        from accelerate.utils.memory import clear_device_cache
 
-        self._pipe.maybe_free_model_hooks()
-        clear_device_cache(garbage_collection=True)
-
-
-def pipeline_class(files: PipelineFiles) -> type:
-    """The class of diffusers that a model names. Raises `ValueError` if the installed version has no such pipeline."""
-    import diffusers
-
-    cls = getattr(diffusers, files.pipeline, None)
-    if not (isinstance(cls, type) and issubclass(cls, diffusers.DiffusionPipeline)):
-        raise ValueError(
-            f"editor {files.model!r}: diffusers {diffusers.__version__} has no {files.pipeline}; a later one may"
-        )
-    return cls
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether an exception says that fewer images at a time might have fitted."""
-    import torch
-    from accelerate.utils.memory import should_reduce_batch_size
-
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or should_reduce_batch_size(error)
-
-
-def results_of(output: Any, size: tuple[int, int], count: int) -> list[Image.Image | EditError]:
-    """Images of a pipeline's output, at the working size, and what is wrong with those that are none."""
+def results_of(output: Any, sizes: Sequence[tuple[int, int]]) -> list[Image.Image | EditError]:
+    """Images of a pipeline's output, each of its size, and what is wrong with those that are none."""
     from diffusers.image_processor import VaeImageProcessor
 
-    refused = getattr(output, "nsfw_content_detected", None) or [False] * count
+    refused = getattr(output, "nsfw_content_detected", None) or [False] * len(sizes)
     results = []
-    for image, unsafe in zip(output.images, refused, strict=True):
+    for image, unsafe, size in zip(output.images, refused, sizes, strict=True):
         pixels = np.asarray(image)
         if unsafe:
             results.append(EditError("the pipeline's safety checker refused it"))
@@ -236,6 +252,5 @@ def results_of(output: Any, size: tuple[int, int], count: int) -> list[Image.Ima
             results.append(EditError("the pipeline made a black image"))
         else:  # from numbers where the pipeline gave them
             made = VaeImageProcessor.numpy_to_pil(pixels)[0] if pixels.dtype.kind == "f" else image
-            made = made.convert("RGB")  # and of the size that it was told, which not all pipelines can be
-            results.append(made if made.size == size else made.resize(size, Image.Resampling.LANCZOS))
+            results.append(resized(made.convert("RGB"), size))
     return results

@@ -12,27 +12,25 @@ class EditError(RuntimeError):
 
 class Editor(Protocol):
     """
-    Edits images by instructions.
+    Edits images by instructions. An editor of your own is a subclass with an `id` and `edit`.
 
     Attributes:
         id (`str`): of the model: its name on the Hub, the name of its folder (no path of this machine), or
             "procedural".
         revision (`str`): the commit, or a digest of the folder's files.
-        parameters (`dict`): what besides image, instruction and seed decides the result. Of these, `steps`, `guidance`
-            and `image_guidance` (each maybe `None`) go into the provenance of a row.
+        parameters (`dict`): what besides image, instruction and seed decides the result, for a JSON file.
         versions (`dict[str, str]`): of the packages that make the image.
         batch_size (`int`): images that one call may ask for at most. An editor may lower it as it learns.
     """
 
     id: str
-    revision: str
-    parameters: Mapping[str, Any]
-    versions: Mapping[str, str]
-    batch_size: int
+    revision: str = "1"
+    parameters: Mapping[str, Any] = {}
+    versions: Mapping[str, str] = {}
+    batch_size: int = 8
 
     def load(self) -> None:
         """Gets ready: weights are read here. Called once before the first `edit`, never for a dry run's plan."""
-        ...
 
     def edit(
         self, images: Sequence[Image.Image], instructions: Sequence[str], seeds: Sequence[int]
@@ -43,7 +41,7 @@ class Editor(Protocol):
         may do once what is the same for them.
 
         Returns:
-            `list`: as many as there are images: the edited image (RGB), or why there is none.
+            `list`: as many as there are images: the edited image (RGB, of its source's size), or why there is none.
 
         Raises:
             Exception: anything, if the whole batch failed; the pipeline then tries its rows one by one.

@@ -1,7 +1,34 @@
-"""Which weights a local folder holds, and what errors of loading say."""
+"""Which weights a local folder or a name on the Hub stands for, found out without loading them."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
+
+
+def find_folder(model: str, revision: str | None, files: Sequence[str]) -> Path:
+    """
+    The folder of a model: a local one, or one in the cache of the Hub, whose name is the commit.
+
+    Args:
+        model (`str`): a folder, or a name on the Hub.
+        revision (`str`, *optional*): branch, tag or commit on the Hub.
+        files (`Sequence[str]`): patterns of the files that are fetched; all of a local folder are there.
+
+    Raises:
+        ValueError: there is no such folder, and the Hub does not give it.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=list(files)))
+    except (OSError, ValueError) as error:  # those of the connection and of a name that cannot be one among them
+        at = f" at revision {revision}" if revision else ""
+        raise ValueError(
+            f"{model!r} is not a folder, and the Hub does not give it{at}: {type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 def folder_digest(folder: Path) -> str:

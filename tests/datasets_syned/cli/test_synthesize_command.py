@@ -106,7 +106,7 @@ class TestSyned:
         (["--out", "x"], "no split is to be made: name a source"),
         (["--source", "scenes", "--out", "x"], "editor is missing: split 'train' has variants"),
         (["no.yaml", "--out", "x"], "No such file or directory: 'no.yaml'"),
-        (["--source", "scenes", "--editor", "procedural", "--steps", "3", "--out", "x"], "takes no option steps"),
+        (["--source", "scenes", "--editor", "procedural", "--steps", "3", "--out", "x"], "it takes failure_rate"),
         (["--source", "scenes", "--editor", "procedural", "--filter", "beauty", "--out", "x"], "beauty"),
         (
             ["--source", "scenes", "--editor", "procedural", "--columns", "a", "--out", "x"],

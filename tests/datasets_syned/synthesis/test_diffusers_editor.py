@@ -1,18 +1,30 @@
 """The editor of diffusers pipelines: tiny real ones, saved to disk and loaded as those of the Hub are."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from diffusers import DiffusionPipeline, StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline
-from PIL import Image
+from datasets import load_dataset
+from diffusers import (
+    DiffusionPipeline,
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionPipeline,
+)
+from peft import LoraConfig, get_peft_model_state_dict
+from PIL import Image, ImageOps
+from safetensors.torch import save_file
 
 from datasets_syned.synthesis.editors import EditError, load_editor
-from datasets_syned.synthesis.editors.diffusers_editor import DiffusersEditor, results_of
+from datasets_syned.synthesis.editors.diffusers_editor import DiffusersEditor
 from tests.support.hub_server import HubServer, run
+from tests.support.source_tree import ROOT
 from tests.support.tiny_pipelines import save_flux_kontext, save_instruct_pix2pix
 
 SMALL = {"resolution": 64, "steps": 2}
@@ -144,24 +156,16 @@ def test_a_sequence_that_makes_its_images_anew(editor):
     assert difference(results[5], whole) <= 2 and difference(results[0], whole) > 10
 
 
-@pytest.mark.parametrize(
-    ("size", "mode", "expected"),
-    [
-        ((640, 480), "RGB", (72, 56)),
-        ((48, 96), "RGBA", (48, 96)),
-        ((64, 64), "L", (64, 64)),
-        ((30, 30), "P", (64, 64)),
-    ],
-)
-def test_sources_of_any_size_and_mode(editor, size, mode, expected):
+@pytest.mark.parametrize(("size", "mode"), [((640, 480), "RGB"), ((47, 96), "RGBA"), ((64, 64), "L"), ((30, 30), "P")])
+def test_results_have_the_size_of_their_source(editor, size, mode):
     result = editor.edit([picture(3, size).convert(mode)], [WORDS[0]], [1])[0]
-    assert (result.size, result.mode) == (expected, "RGB")
+    assert (result.size, result.mode) == (size, "RGB")
 
 
 def test_rows_of_different_sizes(editor):
     sources = [ONE, picture(3, (640, 480)), picture(4, (320, 240)), TWO]
     results = editor.edit(sources, WORDS * 2, range(4))
-    assert [result.size for result in results] == [(64, 64), (72, 56), (72, 56), (64, 64)]
+    assert [result.size for result in results] == [source.size for source in sources]
     assert difference(results[1], editor.edit(sources[1:2], WORDS[1:], [1])[0]) <= 2
 
 
@@ -193,23 +197,16 @@ def test_an_image_that_came_out_empty(editor, value, words):
     assert good.size == other.size == (64, 64)
 
 
-def test_a_pipeline_that_chooses_a_size_of_its_own():
-    large = np.random.default_rng(0).random((2, 96, 128, 3), dtype=np.float32)
-    results = results_of(SimpleNamespace(images=large), (64, 48), 2)
-    assert [result.size for result in results] == [(64, 48)] * 2
-    assert results_of(SimpleNamespace(images=[ONE]), (64, 64), 1) == [ONE]
-
-
 def limit_memory(editor, rows, error):
     """From now on the UNet fails with more than `rows` images; returns what batch sizes it saw."""
-    seen = []
+    seen, pipe = [], editor.load()
 
     def fail(module, args):
         seen.append(len(args[0]) // 3)  # guidance by instruction and image: three for each
         if seen[-1] > rows:
             raise error
 
-    editor.load().unet.register_forward_pre_hook(fail)
+    pipe.unet.register_forward_pre_hook(fail)
     return seen
 
 
@@ -258,7 +255,7 @@ def test_given_values_reach_the_pipeline(folders):
         assert difference(result, alone(plain, call, *row)) <= 2
     assert editor.parameters == {
         "pipeline": "StableDiffusionInstructPix2PixPipeline", "steps": 3, "guidance": 3.0, "image_guidance": 1.1,
-        "resolution": 64, "multiple": 8, "dtype": "float32", "arguments": {"negative_prompt": "grey", "eta": 0.0},
+        "resolution": 64, "dtype": "float32", "arguments": {"negative_prompt": "grey", "eta": 0.0},
     }  # fmt: skip
     json.dumps(editor.parameters)
 
@@ -287,7 +284,7 @@ def test_what_it_is_is_known_without_weights(folders, tmp_path):
     editor = DiffusersEditor(str(folder), steps=7)
     assert editor.id == "no-weights" and editor.parameters["steps"] == 7
     assert editor.revision.startswith("sha256:") and set(editor.versions) == {"diffusers", "transformers", "torch"}
-    with pytest.raises(ValueError, match="'.*no-weights': cannot be loaded: .* no file named .*safetensors"):
+    with pytest.raises(ValueError, match="'no-weights' cannot be loaded: .* no file named .*safetensors"):
         editor.edit([ONE], [WORDS[0]], [1])
 
 
@@ -314,29 +311,114 @@ def test_a_conversion_that_names_the_class_of_its_base_model(folders, tmp_path):
 
 def test_pickles_are_not_read(tmp_path):
     folder = save_instruct_pix2pix(tmp_path / "pickles", safe_serialization=False)
-    with pytest.raises(ValueError, match=r"unet/diffusion_pytorch_model.bin would have to be unpickled.* safetensors"):
+    with pytest.raises(ValueError, match=r"'pickles' cannot be loaded: .*no file named .*\.safetensors"):
         DiffusersEditor(str(folder), **SMALL).load()
 
 
-def test_a_text_to_image_pipeline_is_refused(folders, tmp_path):
+def test_a_variant_of_the_weights(folders, tmp_path):
+    DiffusionPipeline.from_pretrained(folders["pix2pix"]).save_pretrained(tmp_path / "half", variant="fp16")
+    editor = DiffusersEditor(str(tmp_path / "half"), variant="fp16", **SMALL)
+    assert editor.edit([ONE], [WORDS[0]], [1])[0].size == (64, 64) and editor.parameters["variant"] == "fp16"
+    with pytest.raises(ValueError, match="cannot be loaded: "):
+        DiffusersEditor(str(tmp_path / "half"), **SMALL).load()
+
+
+@pytest.fixture(scope="module")
+def lora(folders, tmp_path_factory):
+    """A folder of LoRA weights for the UNet that change what it makes."""
+    torch.manual_seed(0)
     pipe = DiffusionPipeline.from_pretrained(folders["pix2pix"])
-    parts = {name: part for name, part in pipe.components.items() if name != "unet"}
-    unet = type(pipe.unet).from_config({**pipe.unet.config, "in_channels": 4})
-    StableDiffusionPipeline(**parts, unet=unet, requires_safety_checker=False).save_pretrained(tmp_path / "painter")
-    with pytest.raises(ValueError, match="StableDiffusionPipeline edits no images"):
+    pipe.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    folder = tmp_path_factory.mktemp("styles") / "style"
+    type(pipe).save_lora_weights(folder, unet_lora_layers=get_peft_model_state_dict(pipe.unet))
+    return folder
+
+
+def test_lora_weights(folders, lora, tmp_path):
+    def edited(**options):
+        return DiffusersEditor(str(folders["pix2pix"]), **SMALL, **options).edit([ONE], [WORDS[0]], [1])[0]
+
+    renamed = tmp_path / "mine.safetensors"
+    shutil.copy(lora / "pytorch_lora_weights.safetensors", renamed)
+    plain, with_it = edited(), edited(lora=str(lora))
+    assert difference(plain, with_it) > 5 and difference(plain, edited(lora=str(lora), lora_scale=0.0)) == 0
+    assert difference(with_it, edited(lora=str(renamed))) == 0
+    said = DiffusersEditor(str(folders["pix2pix"]), lora=str(lora), lora_scale=0.5).parameters
+    assert said["lora"] == "style" and said["lora_scale"] == 0.5 and said["lora_revision"].startswith("sha256:")
+
+
+def test_lora_weights_of_another_model(folders, lora, tmp_path):
+    with pytest.raises(ValueError, match="has no pytorch_lora_weights.safetensors; name the file"):
+        DiffusersEditor(str(folders["pix2pix"]), lora=str(tmp_path))
+    save_file({"mmdit.to_q.lora_A.weight": torch.zeros(2, 16)}, tmp_path / "pytorch_lora_weights.safetensors")
+    with pytest.raises(ValueError, match="'tiny-pix2pix' cannot be loaded: "):
+        DiffusersEditor(str(folders["pix2pix"]), lora=str(tmp_path), **SMALL).load()
+
+
+def test_quantization_reaches_diffusers(folders, monkeypatch):
+    editor = DiffusersEditor(str(folders["kontext"]), quantization="4bit", **SMALL)
+    how = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": "float32"}
+    parts = ["transformer", "text_encoder", "text_encoder_2"]
+    assert editor.parameters["quantization"] == {
+        "quant_backend": "bitsandbytes_4bit", "quant_kwargs": how, "components_to_quantize": parts,
+    }  # fmt: skip
+    given = {}
+    monkeypatch.setattr(DiffusionPipeline, "from_pretrained", lambda *_, **options: given.update(options) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        editor.load()
+    assert given["quantization_config"].quant_kwargs == how
+    assert given["quantization_config"].components_to_quantize == parts
+
+
+def test_quantization_needs_a_gpu_and_its_package(folders):
+    with pytest.raises(ValueError, match="cannot be loaded: .*(GPU|bitsandbytes)"):
+        DiffusersEditor(str(folders["kontext"]), quantization="8bit", **SMALL).load()
+
+
+@pytest.fixture(scope="module")
+def painter(folders, tmp_path_factory):
+    """The parts of a pipeline that makes images of a text, or with an image to begin with."""
+    pipe = DiffusionPipeline.from_pretrained(folders["pix2pix"])
+    parts = {name: part for name, part in pipe.components.items() if name not in ("unet", "image_encoder")}
+    return {**parts, "unet": type(pipe.unet).from_config({**pipe.unet.config, "in_channels": 4})}
+
+
+def test_a_pipeline_that_is_not_known_to_edit(painter, tmp_path):
+    StableDiffusionImg2ImgPipeline(**painter, requires_safety_checker=False).save_pretrained(tmp_path / "painter")
+    words = "'.*painter': StableDiffusionImg2ImgPipeline is not known to edit images by instructions; known are Stable"
+    with pytest.raises(ValueError, match=words):
         DiffusersEditor(str(tmp_path / "painter"))
+    editor = DiffusersEditor(str(tmp_path / "painter"), resolution=64, steps=4, force=True)
+    first, again, other = editor.edit([ONE, ONE, TWO], [WORDS[0]] * 3, [1, 1, 2])
+    assert difference(first, again) == 0 and difference(first, other) > 10
+
+
+def test_a_pipeline_that_takes_no_image(painter, tmp_path):
+    StableDiffusionPipeline(**painter, requires_safety_checker=False).save_pretrained(tmp_path / "painter")
+    with pytest.raises(ValueError, match="StableDiffusionPipeline cannot edit images by .*: it takes no image"):
+        DiffusersEditor(str(tmp_path / "painter"), force=True)
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [(SimpleNamespace(frames=[[ONE]]), "AttributeError: .*images"), (SimpleNamespace(images=[ONE] * 5), "ValueError")],
+)
+def test_a_pipeline_that_makes_something_else_fails_when_it_is_loaded(editor, monkeypatch, output, words):
+    monkeypatch.setattr(StableDiffusionInstructPix2PixPipeline, "__call__", lambda *_, **__: output)
+    with pytest.raises(ValueError, match=f"'tiny-pix2pix': .* did not edit an image .* when it was tried: {words}"):
+        editor.load()
 
 
 @pytest.mark.parametrize(
     ("index", "words"),
     [
         (None, "there is no model_index.json"),
-        ({"_class_name": "NextYearPipeline"}, "has no NextYearPipeline; a later one may"),
-        ({"_class_name": ["pipeline", "OwnPipeline"]}, "needs code of its own"),
-        ({"_class_name": "AutoencoderKL"}, "has no AutoencoderKL"),
+        ({"_class_name": "NextYearPipeline"}, "diffusers .* has no pipeline NextYearPipeline"),
+        ({"_class_name": ["pipeline", "OwnPipeline"]}, "code of its own is not run"),
+        ({"_class_name": "AutoencoderKL"}, "has no pipeline AutoencoderKL"),
     ],
 )
-def test_folders_that_are_no_pipeline(tmp_path, index, words):
+def test_folders_that_are_not_a_pipeline(tmp_path, index, words):
     if index:
         (tmp_path / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(ValueError, match=words):
@@ -346,18 +428,22 @@ def test_folders_that_are_no_pipeline(tmp_path, index, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"batch_size": 0}, "batch_size=0: must be a whole number"),
-        ({"steps": 2.5}, "steps=2.5: must be a whole number"),
+        ({"batch_size": 0}, "batch_size=0 must be a whole number"),
+        ({"steps": 2.5}, "steps=2.5 must be a whole number"),
         ({"resolution": True}, "resolution=True"),
         ({"device": "cuda:99"}, "device='cuda:99': there are"),
         ({"device": "toaster"}, "device='toaster'"),
         ({"device": "cpu", "dtype": "float16"}, "needs a GPU"),
         ({"dtype": "int8"}, "dtype='int8': must be one of float32"),
-        ({"device": "cpu", "offload": "model"}, "the device is cpu"),
-        ({"offload": "disk"}, "must be model, sequential or none"),
-        ({"arguments": {"strength": 0.5}}, r"arguments\['strength'\].* takes no such argument"),
-        ({"guidence": 3.0}, "takes no option guidence; it takes revision, device"),
-        ({"model": "x"}, "takes no option model"),
+        ({"device": "cpu", "offload": "model"}, "offload='model' must be .* with a GPU"),
+        ({"offload": "disk"}, "must be model or sequential"),
+        ({"quantization": "2bit"}, "quantization='2bit' must be 4bit, 8bit or"),
+        ({"quantization": {"quant_backend": "none", "quant_kwargs": {"a": 1}}}, "quant_backend=none was not found"),
+        ({"arguments": {"strength": 0.5}}, "takes no argument strength; it takes num_inference_steps"),
+        ({"arguments": {"height": 8}}, "takes no argument height; it takes"),
+        ({"guidance": 2.0, "arguments": {"guidance_scale": 3.0}}, "arguments name guidance_scale, which an option"),
+        ({"guidence": 3.0}, "unexpected keyword argument 'guidence'; it takes model, revision"),
+        ({"model": "x"}, "multiple values for argument 'model'"),
     ],
 )
 def test_bad_options(folders, options, words):
@@ -368,8 +454,37 @@ def test_bad_options(folders, options, words):
 def test_the_procedural_editor_by_its_name():
     editor = load_editor("procedural", failure_rate=0.1, batch_size=3)
     assert (editor.id, editor.batch_size, editor.parameters["failure_rate"]) == ("procedural", 3, 0.1)
-    with pytest.raises(ValueError, match="editor 'procedural' takes no option steps; it takes failure_rate"):
+    with pytest.raises(ValueError, match="editor 'procedural' got .*'steps'; it takes failure_rate"):
         load_editor("procedural", steps=3)
+
+
+OWN_EDITOR = """
+from PIL import ImageOps
+from datasets_syned.synthesis.editors import Editor
+
+class Inverted(Editor):
+    id = "inverted"
+    def __init__(self, batch_size=4):
+        self.batch_size = batch_size
+    def edit(self, images, instructions, seeds):
+        return [ImageOps.invert(image.convert("RGB")) for image in images]
+"""
+
+
+def test_an_editor_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_editors.py").write_text(OWN_EDITOR)
+    command = [sys.executable, "-m", "datasets_syned", "synthesize", "--source", "scenes", "--limit", "2"]
+    command += ["--variants", "1", "--out", "run", "--batch_size", "2", "--editor"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([*command, "my_editors:Inverted"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = load_dataset("syned", "syned", data_dir=str(tmp_path / "run"), cache_dir=str(tmp_path / "cache"))["train"]
+    assert [row["provenance"]["editor"] for row in rows] == ["inverted"] * 2
+    assert difference(rows[0]["after"], ImageOps.invert(rows[0]["before"].convert("RGB"))) == 0
+    for name, words in (("my_editors:Nothing", "no attribute 'Nothing'"), ("json:dumps", "has no method edit")):
+        with pytest.raises(ValueError, match=words):
+            load_editor(name)
 
 
 def test_as_many_of_each(editor):
@@ -411,9 +526,9 @@ def test_models_of_the_hub(folders, tmp_path):
     with HubServer() as hub:
         done = run(FROM_THE_HUB, hub.env(tmp_path, "ann-write"), folders["pix2pix"], pickles)
     tiny, with_pickles, *told = [line[2:] for line in done.stdout.splitlines() if line.startswith(">")]
-    assert told[:2] == told[6:8] == told[8:10] == [f"ann/tiny {tiny}", "(64, 64)"]
-    assert told[2] == f"ann/pickles {with_pickles}" and "would have to be unpickled" in told[3]
-    nothing = "editor 'ann/none': no such folder, and model_index.json of it cannot be had from the Hub: "
+    assert told[:2] == told[6:8] == told[8:10] == [f"ann/tiny {tiny}", "(8, 8)"]
+    assert told[2] == f"ann/pickles {with_pickles}" and "safetensors" in told[3]
+    nothing = "editor 'ann/none': 'ann/none' is not a folder, and the Hub does not give it: "
     assert told[4].startswith(nothing) and told[10].startswith(nothing)
-    assert told[5] == "editor 'no/such/folder': there is no such folder, nor is it a name on the Hub"
+    assert told[5].startswith("editor 'no/such/folder': 'no/such/folder' is not a folder, and the Hub does not give")
     assert len(told) == 11
