@@ -3,12 +3,8 @@
 import os
 import sys
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # settled when torch is loaded; as `blip2idc serve` does it
+from blip2idc_cli import main
 
 if __name__ == "__main__":
-    try:
-        from modeling_blip2idc.app.page import build, serve, space_models
-
-        serve(build(space_models()))
-    except ModuleNotFoundError as error:
-        sys.exit(f"{error.name} is not installed: pip install 'blip2idc[app]'")
+    names = filter(None, map(str.strip, os.environ.get("BLIP2IDC_MODELS", "").split(",")))
+    sys.exit(main(["serve", *(f"--model={name}" for name in names)]))

@@ -162,15 +162,19 @@ def demo(
 def serve(
     model: Models = [],  # noqa: B006  Typer copies it
     host: option("--host", "Address to listen on. Default: 127.0.0.1, this machine only.", "H") = None,
-    port: option("--port", "Port to listen on, such as 8080; 0: any that is free.", "N", int, min=0, max=65535) = 7860,
+    port: option(
+        "--port", "Port to listen on, such as 8080; 0: any free one. Default: 7860.", "N", int | None, min=0, max=65535
+    ) = None,
     device: Device = None,
     max_batch_size: option("--max_batch_size", "Waiting pairs at a time, such as 16.", "N", int, min=1) = 32,
     queue_size: option("--queue_size", "Pairs that may wait, such as 128.", "N", int, min=1) = 64,
 ) -> None:
     """Show a page to try models in a browser, with an interface for programs. Ctrl-C ends it."""
     from modeling_blip2idc.app import page
+    from modeling_blip2idc.cli.caption import quiet
     from modeling_blip2idc.loading.load import check_folder
 
+    quiet()
     for name in model:
         check_folder(name)
     page.serve(page.build(model, device, max_batch_size, queue_size), host, port)

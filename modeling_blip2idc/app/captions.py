@@ -2,7 +2,6 @@
 
 import os
 import queue
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +14,7 @@ from PIL import Image, ImageOps
 
 from ..attribution.overlay import overlay
 from ..attribution.relevance import RelevanceMaps, relevance_maps
+from ..loading.examples import load_examples
 from ..loading.load import load_idc, public_name
 from ..pipeline_blip2idc import TASK, ImageDifferenceCaptioningPipeline
 from .limits import read_image
@@ -106,19 +106,22 @@ class Batches:
 
 class Captioners:
     """
-    The models that the page offers. Each is loaded when somebody first asks for it, and kept. What asks while one is
-    at work goes through it together.
+    The models that the page offers. What asks while one is at work goes through it together.
 
     Args:
         models (`Iterable[str]`, *optional*, defaults to `()`):
-            Hub ids or folders of models or adapters. The embedded model is offered behind them.
+            Hub ids or folders of models or adapters. The embedded model is offered behind them. Each is loaded, and
+            captions a bundled pair, so that what is wrong shows before anybody asks.
         device (`str`, *optional*): where they run; by default a GPU if there is one.
         max_batch_size (`int`, *optional*, defaults to 32): pairs at a time.
+
+    Raises:
+        [`CaptionError`]: if one of the models does not load, or fails on the bundled pair.
     """
 
     def __init__(self, models: Iterable[str] = (), device: str | None = None, max_batch_size: int = 32):
-        self._device = device
         self._batches: dict[str, Batches] = {}
+        example, *_ = load_examples()
         for model in (*dict.fromkeys(models), None):
             # of a folder, the page shows the name only
             name = base = EMBEDDED_MODEL if model is None else public_name(model)
@@ -126,7 +129,15 @@ class Captioners:
             while name in self._batches:
                 count += 1
                 name = f"{base} ({count})"
-            self._batches[name] = Batches(partial(self._answer, name, model, []), max_batch_size)
+            try:
+                loaded, processor = load_idc(model)
+                pipe = ImageDifferenceCaptioningPipeline(loaded, processor, task=TASK, device=device)
+                self._batches[name] = Batches(partial(self._answer, name, pipe), max_batch_size)
+                self(example["before"], example["after"], name)
+            except CaptionError:
+                raise
+            except Exception as error:  # damaged files make the libraries fail in many ways
+                raise CaptionError(f"The model {model or name} cannot be used: {error}") from error
 
     @property
     def names(self) -> list[str]:
@@ -142,30 +153,15 @@ class Captioners:
         """
         return self._batches[name or self.names[0]]((read_image(before, "before"), read_image(after, "after")))
 
-    def _answer(self, name: str, model: str | None, loaded: list, pairs: list) -> list[Answer | CaptionError]:
-        """Answers of one model, in its own thread; `loaded` holds its pipeline from the first time on."""
+    def _answer(self, name: str, pipe: Callable, pairs: list) -> list[Answer | CaptionError]:
+        """Answers of one model, in its own thread."""
         try:
-            if not loaded:
-                part, processor = load_idc(model)
-                loaded.append(ImageDifferenceCaptioningPipeline(part, processor, task=TASK, device=self._device))
-        except Exception as error:  # damaged files make the libraries fail in many ways
-            why = f": {_public(error, model, name)}"
-            if model is not None and os.path.isdir(model):  # its message may name other places of this machine
-                print(f"{model}: {error!r}", file=sys.stderr)
-                why = "; the server's log says why."
-            return [CaptionError(f"The model {name} cannot be loaded{why}")] * len(pairs)
-        try:
-            return describe(loaded[0], pairs, name)
+            return describe(pipe, pairs, name)
         except (RuntimeError, ArithmeticError) as error:  # no memory for so many, logits not finite
             if len(pairs) == 1:
-                return [CaptionError(f"The model {name} failed: {_public(error, model, name)}")]
-            return [self._answer(name, model, loaded, [pair])[0] for pair in pairs]
-
-
-def _public(error: Exception, model: str | None, name: str) -> str:
-    """A message on one line, without the folder of the model."""
-    message = " ".join(str(error).split())[:500]
-    return message.replace(model, name) if model else message
+                why = " ".join(str(error).split())[:500]
+                return [CaptionError(f"The model {name} failed: {why}")]
+            return [self._answer(name, pipe, [pair])[0] for pair in pairs]
 
 
 def describe(pipe: Callable, pairs: Sequence[tuple[Image.Image, Image.Image]], name: str) -> list[Answer]:

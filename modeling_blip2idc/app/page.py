@@ -217,12 +217,6 @@ def serve(page: Any, host: str | None = None, port: int | None = None, block: bo
     return address
 
 
-def space_models(default: str = "") -> list[str]:
-    """The models that a Space offers: names with commas between in `BLIP2IDC_MODELS`, or `default` without it."""
-    names = os.environ.get("BLIP2IDC_MODELS", default).split(",")
-    return [name.strip() for name in names if name.strip()]
-
-
 def parts() -> Any:
     """The words of the page, as functions that return HTML; what they are given is escaped."""
     return Environment(autoescape=True, trim_blocks=True).from_string(PARTS.read_text(encoding="utf-8")).module

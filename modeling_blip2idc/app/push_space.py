@@ -14,21 +14,21 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from ..hub.push import check_name, claim_repo, hub_errors, publish
 
 PACKAGE = Path(__file__).parents[1]
-DISTRIBUTION = "blip2idc"
+COMMAND, DISTRIBUTION = "blip2idc_cli.py", "blip2idc"
 SHORT = "Two images in, what changed in a sentence out"  # the Hub takes 60 characters
 
 APP = '''"""The page. A variable BLIP2IDC_MODELS of the Space, Hub ids with commas between, replaces MODELS."""
 
 import os
+import sys
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # settled when torch is loaded; as `blip2idc serve` does it
-
-from modeling_blip2idc.app.page import build, serve, space_models  # noqa: E402
+from blip2idc_cli import main
 
 MODELS = "{models}"
 
 if __name__ == "__main__":
-    serve(build(space_models(MODELS)))
+    names = filter(None, map(str.strip, os.environ.get("BLIP2IDC_MODELS", MODELS).split(",")))
+    sys.exit(main(["serve", *(f"--model={{name}}" for name in names)]))
 '''
 
 README = """---
@@ -59,7 +59,7 @@ pip install gradio=={gradio} -r requirements.txt
 python app.py
 ```
 
-`modeling_blip2idc/` is the package, version {version}; `app.py` names the models.
+`modeling_blip2idc/` and `blip2idc_cli.py` are the package, version {version}; `app.py` names the models.
 """
 
 
@@ -92,7 +92,7 @@ def push_space(repo: str, models: Sequence[str] = (), token: str | None = None, 
 
 def compose_space(folder: str | os.PathLike, models: Sequence[str] = ()) -> None:
     """
-    Writes what the Space needs: `app.py`, `README.md`, `requirements.txt` and the package.
+    Writes what the Space needs: `app.py`, `README.md`, `requirements.txt`, the package and its command.
 
     Args:
         folder (`str` or `os.PathLike`): to write to; made if there is none.
@@ -105,6 +105,7 @@ def compose_space(folder: str | os.PathLike, models: Sequence[str] = ()) -> None
     core, gradio, version = _requirements()
     skipped = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
     shutil.copytree(PACKAGE, Path(folder, PACKAGE.name), ignore=skipped, dirs_exist_ok=True)
+    shutil.copy(PACKAGE.with_name(COMMAND), folder)
     said = f"Models to choose from: {', '.join(f'`{model}`' for model in models)}." if models else ""
     card = README.format(
         gradio=gradio,

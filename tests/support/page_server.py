@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from modeling_blip2idc.loading.load import EMBEDDED
 from tests.support.source_tree import ROOT
 
 
@@ -47,9 +48,7 @@ sys.addaudithook(watch)
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Server]:
-    """The page on a free port, offline, with its temporary files in `folder` and, to choose from, a broken model."""
-    (folder / "model").mkdir()
-    (folder / "model" / "config.json").write_text("[]")
+    """The page on a free port, offline, with its temporary files in `folder` and two models to choose from."""
     (folder / "watch").mkdir()
     (folder / "watch" / "sitecustomize.py").write_text(WATCH)
     unset = ("NO_PROXY", "no_proxy")
@@ -58,7 +57,7 @@ def serving(folder: Path) -> Iterator[Server]:
     # as in an office; it is no reason to ask a proxy for the page itself
     env |= {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
     env |= {"PYTHONPATH": os.pathsep.join([str(folder / "watch"), str(ROOT)])}
-    command = [sys.executable, "-m", "blip2idc_cli", "serve", "--port", "0", "--model", str(folder / "model")]
+    command = [sys.executable, "-m", "blip2idc_cli", "serve", "--port", "0", "--model", str(EMBEDDED)]
     log = folder / "log.txt"
     with log.open("w") as errors:
         process = subprocess.Popen(

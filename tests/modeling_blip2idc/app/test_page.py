@@ -1,17 +1,21 @@
 """What the page does: many people's pairs at once, the pictures it draws, and the models that it offers."""
 
 import runpy
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
+import blip2idc_cli
 import modeling_blip2idc
 from modeling_blip2idc.app import page
-from modeling_blip2idc.app.captions import EMBEDDED_MODEL, Batches, CaptionError, Captioners, same_frame
+from modeling_blip2idc.app.captions import EMBEDDED_MODEL, Batches, Captioners, same_frame
 from modeling_blip2idc.app.push_space import compose_space
 from modeling_blip2idc.loading.examples import load_examples
+from modeling_blip2idc.loading.load import EMBEDDED
 from tests.support.source_tree import ROOT
 
 EXAMPLES = load_examples()
@@ -59,12 +63,8 @@ def test_a_batch_that_fails_does_not_end_the_next():
     assert batches(4) == 0.25
 
 
-@pytest.fixture(scope="module")
-def captioners():
-    return Captioners(["/no/such/model"])
-
-
-def test_everybody_gets_the_own_answer(captioners):
+def test_everybody_gets_the_own_answer():
+    captioners = Captioners()
     model, processor = modeling_blip2idc.load_idc()
     pipe = modeling_blip2idc.ImageDifferenceCaptioningPipeline(model=model, processor=processor)
     captions = [best["generated_text"] for (best,) in pipe(PAIRS)]
@@ -76,18 +76,45 @@ def test_everybody_gets_the_own_answer(captioners):
         assert [heat.size for heat in answer.heat()] == ([(144, 96)] * 2 if answer.changed else [])
 
 
-def test_models_have_names_without_folders(captioners, tmp_path):
-    assert captioners.names == ["model", "mini (embedded)"]
-    for name in ("a", "b"):
-        (tmp_path / name / "best").mkdir(parents=True)
-    names = Captioners([str(tmp_path / "a/best"), str(tmp_path / "b/best"), "someone/model"]).names
-    assert names == ["best", "best (2)", "someone/model", "mini (embedded)"]
+def test_models_have_names_without_folders(tmp_path):
+    folders = [tmp_path / name / "best" for name in ("a", "b")]
+    for folder in folders:
+        shutil.copytree(EMBEDDED, folder)
+    assert Captioners(map(str, folders)).names == ["best", "best (2)", "mini (embedded)"]
 
 
-def test_a_model_that_cannot_be_used_says_why(captioners):
-    for _ in range(2):  # and it is tried again
-        with pytest.raises(CaptionError, match="^The model model cannot be loaded: No such folder: 'model'"):
-            captioners(*PAIRS[0])
+def damage(folder):
+    (folder / "model.safetensors").write_bytes(b"damaged")
+
+
+def break_tokenizer(folder):
+    (folder / "tokenizer.json").write_text("{}")
+
+
+def blind(folder):
+    """Weights that load, and captions that are not finite."""
+    weights = load_file(folder / "model.safetensors")
+    weights["language_projection.weight"].fill_(float("inf"))
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    "harm, said",
+    [
+        (damage, "The model {} cannot be used: A file of weights"),
+        (break_tokenizer, "The model {} cannot be used: "),
+        (blind, "The model harmed failed: The logits of the language model, in torch.float32, are not finite"),
+        (shutil.rmtree, "No such folder: '{}'"),
+    ],
+)
+def test_serve_knows_at_once_that_a_model_is_useless(tmp_path, capsys, harm, said):
+    """Also of one that is not the default, before it says where the page is."""
+    pytest.importorskip("gradio")
+    folder = shutil.copytree(EMBEDDED, tmp_path / "harmed")
+    harm(folder)
+    assert blip2idc_cli.main(["serve", "--port", "0", "--model", str(EMBEDDED), "--model", str(folder)]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.startswith(f"blip2idc: error: {said.format(folder)}")
 
 
 def test_what_people_and_models_say_is_escaped():
@@ -101,13 +128,14 @@ def test_what_people_and_models_say_is_escaped():
 
 def test_a_space_offers_the_models_of_its_variable(monkeypatch, tmp_path):
     served = []
-    monkeypatch.setattr(page, "build", list)
-    monkeypatch.setattr(page, "serve", served.append)
+    monkeypatch.setattr(blip2idc_cli, "main", served.append)
     compose_space(tmp_path, ["a/b", "c/d"])
     for variable in (None, "", " e/f ,, g/h,"):
         monkeypatch.delenv("BLIP2IDC_MODELS", raising=False)
         if variable is not None:
             monkeypatch.setenv("BLIP2IDC_MODELS", variable)
         for app in (ROOT / "app.py", tmp_path / "app.py"):
-            runpy.run_path(str(app), run_name="__main__")
-    assert served == [[], ["a/b", "c/d"], [], [], ["e/f", "g/h"], ["e/f", "g/h"]]
+            with pytest.raises(SystemExit):
+                runpy.run_path(str(app), run_name="__main__")
+    two, other = ["--model=a/b", "--model=c/d"], ["--model=e/f", "--model=g/h"]
+    assert served == [["serve", *models] for models in ([], two, [], [], other, other)]

@@ -139,12 +139,8 @@ def test_what_goes_wrong_is_said_on_the_page(open_page, server, tmp_path):
     page.find("#say").click()
     page.wait.until(lambda _: "damaged or not an image" in page.text(".trouble"))
     assert page.all("#where img") == page.all("#swipe img") == [] and page.fits()
-    page.choose_model("model")
+    page.choose_model("mini")
     page.find(".examples button").click()
-    page.wait.until(lambda _: "The model model cannot be loaded; the server's log says why." in page.text(".trouble"))
-    # and it goes on
-    page.choose_model("mini (embedded)")
-    page.find("#say").click()
     assert page.text(".answer .said").lower() == SAID
     for path in server.log.parent.glob("gradio/blip2idc-*/*/*"):  # as an hour later
         path.unlink()
