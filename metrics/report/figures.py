@@ -1,5 +1,6 @@
 """Numbers and tables as a report prints them: scores times 100, intervals behind them, Markdown."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ NAMES = {
 MAIN = ("cider", "bleu_4", "meteor", "rouge_l")  # what published tables have
 ABSENT = "–"
 # What Markdown would read as something else, were it in a caption or in the name of a file.
-MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|#~"} | {"\n": " ", "\r": " "})
+MARKS = re.compile(r"([\\`*\[\]<>|#~&$]|(?<!\w)_|_(?!\w))")
 
 
 def times_100(value: float | None) -> str:
@@ -39,8 +40,13 @@ def with_interval(part: Mapping[str, Any], key: str) -> str:
 
 
 def name_of(text: str) -> str:
-    """A text that stands in Markdown as it is."""
-    return str(text).translate(MARKS)
+    """A text that stands in Markdown as it is, in one line."""
+    return MARKS.sub(r"\\\1", one_line(text))
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks and what else is not seen."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:

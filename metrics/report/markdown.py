@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .figures import ABSENT, MAIN, NAMES, columns_of, name_of, percent, table, times_100, with_interval
+from .figures import ABSENT, MAIN, NAMES, columns_of, name_of, one_line, percent, table, times_100, with_interval
 from .scenes_section import scenes_markdown
 from .seeds import seeds_markdown
 
@@ -66,7 +66,7 @@ def report_markdown(report: Mapping[str, Any]) -> str:
 
 
 def _title(report):
-    return f"Captions of {report['benchmark'] or 'image differences'}, scored"
+    return f"Captions of {name_of(report['benchmark'] or 'image differences')}, scored"
 
 
 def _about(report):
@@ -80,7 +80,7 @@ def _about(report):
 def _value(value):
     if isinstance(value, Mapping):
         return ", ".join(f"{name_of(name)} {name_of(one)}" for name, one in value.items() if one is not None)
-    return f"`{value}`" if isinstance(value, str) else str(value)
+    return f"`{one_line(value).replace('`', chr(39))}`" if isinstance(value, str) else name_of(value)
 
 
 def _main_table(report):

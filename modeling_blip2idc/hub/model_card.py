@@ -88,6 +88,8 @@ def write_card(
             data,
             about=about,
             report=report,
+            train_data="; ".join(map(_data_name, about["train_data"])),
+            test_data=_data_name(about["test_data"]) if scored else None,
             scored=scored,
             tuned=tuned,
             adapter=tuned and not merged,
@@ -152,13 +154,12 @@ def write_imported_card(folder: Path, facts: Mapping[str, Any]) -> None:
         facts (`dict`):
             As [`import_adapter`] returns them.
     """
-    targets = facts["targets"]
-    if not isinstance(targets, str):  # those that differ by a layer's number as one
-        targets = "`, `".join(dict.fromkeys(re.sub(r"\.\d+\.", ".*.", target) for target in targets))
+    targets = [facts["targets"]] if isinstance(facts["targets"], str) else facts["targets"]
+    targets = dict.fromkeys(re.sub(r"\.\d+\.", ".*.", target) for target in targets)  # a layer's number aside
     data = _data(True, license="unknown", base_model=facts["base"] if facts["hub"] else None)
     released = RELEASED.get(facts["name"])
-    title = f"An imported adapter: {escape(facts['name'])}"
-    facts = {**facts, "targets": f"`{targets}`", "released": released}
+    title = f"An imported adapter: {facts['name']}"
+    facts = {**facts, "targets": [*targets], "stop_token": repr(facts["stop_token"]), "released": released}
     _write(folder, data, imported=facts, title=title, adapter=True, base=facts["base"], this=THIS)
 
 
@@ -206,9 +207,22 @@ def write_merged_card(folder: Path, model, processor, source: str, base: str | N
     )
 
 
-def escape(words: Any) -> str:
-    """Words of a report that Markdown shows as they are, in one line."""
-    return re.sub(r"([\\`*\[\]<>|#~]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(str(words).split()))
+def escape(value: Any) -> Any:
+    """The texts in what a report holds (names of dicts, too), each as Markdown shows it as it is, in one line."""
+    if isinstance(value, Mapping):
+        return {escape(name): escape(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [escape(one) for one in value]
+    return re.sub(r"([\\`*\[\]<>|#~&$]|(?<!\w)_|_(?!\w))", r"\\\1", _line(value)) if isinstance(value, str) else value
+
+
+def code(words: Any) -> str:
+    """Words between backticks, in one line."""
+    return f"`{_line(words).replace('`', chr(39))}`"
+
+
+def _line(words: Any) -> str:
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(words)).split())
 
 
 def _data(adapter: bool, **fields) -> ModelCardData:
@@ -222,7 +236,7 @@ def _data(adapter: bool, **fields) -> ModelCardData:
 
 
 def _write(folder: Path, data: ModelCardData, template: str = "model.md", **values) -> None:
-    values |= {"mark": MARK, "escape": escape, "data_name": _data_name}
+    values |= {"mark": MARK, "escape": escape, "code": code}
     card = ModelCard.from_template(data, template_path=str(TEMPLATES / template), **values)
     content = re.sub(r"\n{3,}", "\n\n", str(card))  # paragraphs that were left out
     (folder / "README.md").write_text(content.rstrip("\n") + "\n", encoding="utf-8")

@@ -40,23 +40,23 @@ def test_a_report_to_read(folder):
     text = (folder / "report.md").read_text(encoding="utf-8")
     for passage in (
         "# Captions of here, scored\n",
-        "- model: `someone/a_model`\n- split: `test`\n- decoding: num\\_beams 3\n- pairs: 6, 2.0 references each\n",
+        "- model: `someone/a_model`\n- split: `test`\n- decoding: num_beams 3\n- pairs: 6, 2.0 references each\n",
         "| ×100 | CIDEr | BLEU-4 | ROUGE-L |\n| --- | ---: | ---: | ---: |\n"
         "| **these captions** | 425.5 (316.0 to 526.5) | 86.0 (66.4 to 100.0) | 90.1 (77.8 to 100.0) |\n"
         "| the best single sentence, said of every pair | 108.0 (3.5 to 305.7) | 20.7 (0.0 to 52.6) | "
         "32.0 (10.9 to 58.9) |\n"
         "| a reference against the others (all pairs) | 81.1 (30.1 to 134.7) | 0.0 (0.0 to 0.0) | "
         "26.7 (12.1 to 43.2) |\n"
-        "| Its\\_name [1] | 450.0 | 50.0 | – |\n\n"
+        "| Its_name [1] | 450.0 | 50.0 | – |\n\n"
         'The best single sentence is "there is a new blue cube". There is no METEOR: it was not asked for.\n',
-        "- [1] Its\\_name: its table 1; one seed\n- [2] Kinds: its table 3\n",
+        "- [1] Its_name: its table 1; one seed\n- [2] Kinds: its table 3\n",
         "- 6 pairs are few: ",
         "| BLEU-2 | 97.3 | 92.9 to 100.0 |\n",
-        "On the same 6 pairs, these captions are 216.7 points of CIDEr above of\\_others.json, which chance hardly "
+        "On the same 6 pairs, these captions are 216.7 points of CIDEr above of_others.json, which chance hardly "
         "explains (95 % interval of the difference +121.5 to +290.1, p = 0.001, paired bootstrap).\n",
         "| CIDEr | 425.5 | 208.8 | +216.7 | +121.5 to +290.1 | 0.001 |\n",
         "| added | 2 | 504.4 (405.2 to 603.5) | 505.5 (421.8 to 589.2) | 78.6 | 87.0 |\n",
-        "|  | added | gone |\n| --- | ---: | ---: |\n| Its\\_name [1] | 95.0 | – |\n| Kinds [2] | 85.0 | 5.5 |\n",
+        "|  | added | gone |\n| --- | ---: | ---: |\n| Its_name [1] | 95.0 | – |\n| Kinds [2] | 85.0 | 5.5 |\n",
         "2 of 6 pairs are unchanged; 2 captions say that nothing changed. Precision 100.0, recall 100.0, F1 100.0.",
         "| unchanged | 2 | 375.0 (250.0 to 500.0) | 250.0 (0.0 to 500.0) | 100.0 | 100.0 |\n",
         "A perfect describer has a CIDEr of 500.0.\n\n| % | kind | words | exact |\n| --- | ---: | ---: | ---: |\n"

@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard
 from transformers import TrainerState
 
 from datasets_syned.scenes.scores import score_scene_captions
-from metrics.report import build_report, summarize_seeds
+from metrics.report import build_report, summarize_seeds, write_report
 from modeling_blip2idc.hub.model_card import is_generated, write_card
 from modeling_blip2idc.training.run_folder import about_run
 from tests.support.hub_cards import card_problems
@@ -97,6 +97,41 @@ class TestTable:
         plain = {name: report[name] for name in report if name not in ("scenes", "oracle_cider")}
         text = card({**plain, "by_category": {"add|drop": part, "*new*": part}}).text
         assert "\n| add\\|drop | " in text and "\n| \\*new\\* | " in text
+
+
+# A cell, a line, a heading, the end of the header, a tag, code, a link, emphasis, an entity, a formula; and unseen.
+HOSTILE = "a|b\n# c\n---\n<script>`d`[e](http://f) *g* &lt; $$h$$ _i_ \x1b[1m\u2028|j"
+SHOWN = r"a\|b \# c --- \<script\>\`d\`\[e\](http://f) \*g\* \&lt; \$\$h\$\$ \_i\_ \[1m \|j"
+
+
+def test_every_text_of_a_report_is_escaped(card, report, tmp_path):
+    def hostile(value, keep=()):
+        if isinstance(value, dict):
+            return {name: one if name in keep else hostile(one, keep) for name, one in value.items()}
+        if isinstance(value, list):
+            return [hostile(one, keep) for one in value]
+        return HOSTILE if isinstance(value, str) else value
+
+    facts = hostile(about(tmp_path, {"model": OPT, "revision": "v1"}), keep=("tuning",))
+    facts["base_commit"] = HOSTILE
+    parts = {HOSTILE: next(iter(report["by_category"].values()))}
+    parts = {
+        "by_category": parts,
+        "scenes": {**report["scenes"], "by_category": dict.fromkeys(parts, report["scenes"])},
+    }
+    made = card(replaced={**hostile(report), **parts, "about": facts}.items())
+    folder = tmp_path / "my_run" / "final"
+    assert made.data.model_name == HOSTILE and len(made.data.eval_results) == 6
+    assert made.data.eval_results[3].metric_args["category"] == HOSTILE
+    body = made.text.replace(SHOWN, "TEXT")
+    assert body.count("TEXT") > 8 and "script" not in body and "http://f" not in body
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in body.splitlines() if line[:1] == "|"} == {10}
+    assert [line for line in body.splitlines() if line[:2] == "# "] == ["# A BLIP2IDC adapter"]
+
+    write_report(folder, {**report, **parts, "about": facts, "benchmark": HOSTILE}, None)
+    text = (folder / "report.md").read_text(encoding="utf-8").replace(SHOWN, "TEXT")
+    assert "<script>" not in re.sub("`[^`]*`", "", text) and "\n# c" not in text
+    assert text.startswith("# Captions of TEXT, scored\n") and "| TEXT | " in text
 
 
 class TestReading:
