@@ -6,7 +6,7 @@ import json
 
 BENCHMARKS = (
     "scenes", "clevr_change", "clevr_dc", "spot_the_diff", "image_editing_request", "magicbrush", "emu_edit",
-    "synthetic", "syned", "folder",
+    "levir_cc", "birds_to_words", "diffspot", "img_diff", "vlm_subtlebench", "vismin", "synthetic", "syned", "folder",
 )  # fmt: skip
 DEFAULT, OPTIONS = BENCHMARKS[0], '{"jitter": 2.0}'
 DESCRIPTION = """\

@@ -1,7 +1,6 @@
 """Pairs of your own: tables of image paths and captions, or two folders and a captions file."""
 
 import hashlib
-import json
 import os
 import re
 import unicodedata
@@ -13,7 +12,6 @@ from itertools import groupby
 from pathlib import Path
 
 import datasets
-import pyarrow as pa
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 
 from ..common.caption_text import says_no_change
@@ -21,7 +19,7 @@ from ..common.pairs import Pair
 from ..common.row import FEATURES, NO_CHANGE
 from ..common.splits import SPLITS, split_of_path
 from .base import BenchmarkConfig, BenchmarkFilesError, Plan
-from .folder_tables import COLUMNS, READERS, Row, read_table
+from .folder_tables import COLUMNS, READERS, Row, further_columns, read_table
 
 IMAGES = (*ImageFolder.EXTENSIONS, ".avif", ".heic", ".heif")
 FOLDERS = (("before", "after"), ("A", "B"))  # of two folders with files of equal names
@@ -80,7 +78,9 @@ class FolderConfig(BenchmarkConfig):
 
     @cached_property
     def features(self) -> datasets.Features:
-        return datasets.Features({**FEATURES, **_kept([pair for pairs in self.plan.pairs.values() for pair in pairs])})
+        return datasets.Features(
+            {**FEATURES, **further_columns([pair for pairs in self.plan.pairs.values() for pair in pairs])}
+        )
 
     def read(self, root: Path) -> Plan:
         named = self.columns or {}
@@ -103,7 +103,7 @@ class FolderConfig(BenchmarkConfig):
                 images = (
                     folders.find(row, path)
                     if by_name
-                    else tuple(_image(row, side, path.parent, root) for side in ("before", "after"))
+                    else tuple(row.image(side, path.parent, root) for side in ("before", "after"))
                 )
                 said = row.split()
                 if said and of_file and said != of_file:
@@ -187,20 +187,6 @@ def _visible(root: Path) -> Iterable[Path]:
         yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
 
 
-def _image(row: Row, column: str, beside: Path, root: Path) -> Path:
-    """The image at a path that leads into the data's folder and, as it is written, not out of it."""
-    value = row.word(column) or row.fail(column, "is empty; right is the path of an image as seen from the folder")
-    path, top = value.replace("\\", "/"), Path(os.path.abspath(root))
-    if re.match(r"[A-Za-z]:/|\w+://", path):
-        row.fail(column, f"is {value!r}; right is a path in the folder")
-    ways = dict.fromkeys(Path(os.path.normpath(base / path)) for base in (Path(os.path.abspath(beside)), top))
-    names = [way.relative_to(top).as_posix() for way in ways if way.is_relative_to(top)]
-    if not names:
-        row.fail(column, f"is {value!r}, which leads out of the folder; copy or link the image into it")
-    found = [_there(root, name) for name in names]
-    return next((file for file in found if file.is_file()), found[0])
-
-
 class _Folders:
     """Pairs of folders with files of equal names, as they are asked for."""
 
@@ -242,7 +228,7 @@ class _Images:
 
     def find(self, row: Row) -> Path:
         """The file of a row's name, with this extension or another; where it should be, if there is none."""
-        exact = _image(row, "name", self.folder, self.folder)
+        exact = row.image("name", self.folder, self.folder)
         stem = _stem(exact.relative_to(self.folder).as_posix())
         self.asked.add(stem)
         found = [exact] if exact.is_file() else self.files.get(stem, [exact])
@@ -301,27 +287,6 @@ def _pairs(drafts: dict[tuple[Path, Path], _Draft]) -> list[Pair]:
     return pairs
 
 
-def _kept(pairs: list[Pair]) -> dict[str, datasets.Value]:
-    """The types of the further columns. Where their values are of several types, each becomes its text in JSON."""
-    features = {}
-    for name in dict.fromkeys(name for pair in pairs for name in pair.others):
-        try:
-            kind = pa.array([pair.others.get(name) for pair in pairs]).type
-        except (pa.ArrowException, OverflowError):
-            for pair in pairs:
-                pair.others[name] = json.dumps(pair.others.get(name), default=str)
-            kind = pa.string()
-        kind = pa.string() if pa.types.is_null(kind) else kind
-        features |= datasets.Features.from_arrow_schema(pa.schema([(name, kind)]))
-    return features
-
-
 def _stem(name: str) -> str:
     name = unicodedata.normalize("NFC", name)
     return name[: name.rindex(".")] if name.lower().endswith(IMAGES) else name
-
-
-def _there(root: Path, name: str) -> Path:
-    """The file of a name, whichever way its accents are encoded."""
-    forms = [name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))]
-    return next((root / form for form in forms if (root / form).is_file()), root / name)

@@ -3,20 +3,25 @@
 import ast
 import csv
 import json
+import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..common.image_cells import parquet_columns
+from ..common.pairs import Pair
 from ..common.row import FEATURES
 from ..common.splits import split_named
 from .base import BenchmarkFilesError, read_json
-from .records import Record, as_records, short
+from .levir_cc import sentences
+from .records import Record, as_records, read_lines, short
 
 COLUMNS = ("before", "after", "name", "captions", "category", "id", "changed", "split")
 OTHER_NAMES = {"before": "before_file_name", "after": "after_file_name", "captions": "caption"}
@@ -81,6 +86,19 @@ class Row(Record):
         if known is None and value is not None and str(value).strip():
             self.fail("changed", f"must be true or false, not {short(value)}")
         return known
+
+    def image(self, column: str, beside: Path, root: Path) -> Path:
+        """The image at a path that leads into the data's folder and, as it is written, not out of it."""
+        value = self.word(column) or self.fail(column, "is empty; right is the path of an image in the folder")
+        path, top = value.replace("\\", "/"), Path(os.path.abspath(root))
+        if re.match(r"[A-Za-z]:/|\w+://", path):
+            self.fail(column, f"is {value!r}; right is a path in the folder")
+        ways = dict.fromkeys(Path(os.path.normpath(base / path)) for base in (Path(os.path.abspath(beside)), top))
+        names = [way.relative_to(top).as_posix() for way in ways if way.is_relative_to(top)]
+        if not names:
+            self.fail(column, f"is {value!r}, which leads out of the folder; copy or link the image into it")
+        found = [_there(root, name) for name in names]
+        return next((file for file in found if file.is_file()), found[0])
 
 
 def read_table(path: Path, named: Mapping[str, str]) -> list[Row]:
@@ -175,25 +193,12 @@ def _csv(path: Path) -> Iterable[Record]:
         raise BenchmarkFilesError(f"{path}, line {line}: is no CSV: {what}") from error
 
 
-def _json_lines(path: Path) -> Iterable[Record]:
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        if line.strip():
-            try:
-                values = json.loads(line.decode("utf-8-sig"))
-            except ValueError as error:
-                raise BenchmarkFilesError(f"{path}, line {number}: is no JSON: {error}") from error
-            if not isinstance(values, dict):
-                what = f'must be an object, {{"before": ...}}, not {short(values)}'
-                raise BenchmarkFilesError(f"{path}, line {number}: {what}")
-            yield Record(f"{path}, line {number}", values)
-
-
 def _json(path: Path) -> Iterable[Record]:
     try:
         said = read_json(path)
     except BenchmarkFilesError as error:
         if "Extra data" in str(error):  # JSON lines under another name
-            return _json_lines(path)
+            return read_lines(path)
         raise
     if isinstance(said, dict) and isinstance(said.get("images"), list):  # as LEVIR-CC has it
         return map(_of_levir, as_records(path, said["images"]))
@@ -203,9 +208,8 @@ def _json(path: Path) -> Iterable[Record]:
 
 
 def _of_levir(record: Record) -> Record:
-    captions = [Record(record.where, sentence).text("raw") for sentence in record.items("sentences")]
-    values = {"name": record.text("filename"), "captions": captions, "changed": record.values.get("changeflag")}
-    return Record(record.where, {**values, "split": record.value("split")})
+    values = {"name": record.text("filename"), "split": record.text("split"), "captions": list(sentences(record))}
+    return Record(record.where, {**values, "changed": record.values.get("changeflag")})
 
 
 def _parquet(path: Path) -> Iterable[Record]:
@@ -225,6 +229,27 @@ READERS: dict[str, Callable[[Path], Iterable[Record]]] = {
     ".csv": _csv,
     ".tsv": _csv,
     ".json": _json,
-    ".jsonl": _json_lines,
+    ".jsonl": read_lines,
     ".parquet": _parquet,
 }
+
+
+def further_columns(pairs: list[Pair]) -> dict[str, datasets.Value]:
+    """The types of the further columns. Where their values are of several types, each becomes its text in JSON."""
+    features = {}
+    for name in dict.fromkeys(name for pair in pairs for name in pair.others):
+        try:
+            kind = pa.array([pair.others.get(name) for pair in pairs]).type
+        except (pa.ArrowException, OverflowError):
+            for pair in pairs:
+                pair.others[name] = json.dumps(pair.others.get(name), default=str)
+            kind = pa.string()
+        kind = pa.string() if pa.types.is_null(kind) else kind
+        features |= datasets.Features.from_arrow_schema(pa.schema([(name, kind)]))
+    return features
+
+
+def _there(root: Path, name: str) -> Path:
+    """The file of a name, whichever way its accents are encoded."""
+    forms = [name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))]
+    return next((root / form for form in forms if (root / form).is_file()), root / name)

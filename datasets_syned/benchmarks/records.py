@@ -1,7 +1,8 @@
 """A record of an annotation file, read with an eye to what may be wrong in it."""
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -68,19 +69,33 @@ def read_object(path: Path) -> Record:
     return Record(str(path), said)
 
 
-def as_records(where: str | Path, said: Any) -> list[Record]:
-    """The objects of a list; `where` says where the list is."""
+def as_records(where: str | Path, said: Any, one: str = "record") -> list[Record]:
+    """The objects of a list; `where` says where the list is, `one` what an object of it is."""
     if not isinstance(said, list):
         raise BenchmarkFilesError(f"{where} must be a list of records, [{{...}}, ...], not {short(said)}")
     for number, values in enumerate(said, 1):
         if not isinstance(values, dict):
-            raise BenchmarkFilesError(f"{where}, record {number}: must be an object, {{...}}, not {short(values)}")
-    return [Record(f"{where}, record {number}", values) for number, values in enumerate(said, 1)]
+            raise BenchmarkFilesError(f"{where}, {one} {number}: must be an object, {{...}}, not {short(values)}")
+    return [Record(f"{where}, {one} {number}", values) for number, values in enumerate(said, 1)]
 
 
 def read_records(path: Path) -> list[Record]:
     """The objects of the list that a JSON file holds."""
     return as_records(path, read_json(path))
+
+
+def read_lines(path: Path) -> Iterator[Record]:
+    """The objects of a file of JSON lines."""
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        if line.strip():
+            try:
+                values = json.loads(line.decode("utf-8-sig"))
+            except ValueError as error:
+                raise BenchmarkFilesError(f"{path}, line {number}: is no JSON: {error}") from error
+            if not isinstance(values, dict):
+                what = f"must be an object, {{...}}, not {short(values)}"
+                raise BenchmarkFilesError(f"{path}, line {number}: {what}")
+            yield Record(f"{path}, line {number}", values)
 
 
 def lists_by_split(record: Record) -> dict[str, list]:

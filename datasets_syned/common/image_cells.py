@@ -73,6 +73,18 @@ class _Column:
         return value or b"", None
 
 
+class _ArrowColumn:
+    """One column of images of an Arrow file, which is mapped into memory."""
+
+    def __init__(self, file: Path, column: str):
+        self.parquet = pa.memory_map(str(file))
+        self.values = pa.ipc.open_stream(self.parquet).read_all()[column]
+
+    def read(self, row: int) -> tuple[bytes, str | None]:
+        value = self.values[row].as_py()
+        return value["bytes"] or b"", value["path"]
+
+
 class Cells:
     """Reads cells; holds open the one Parquet file that it read from last."""
 
@@ -86,7 +98,8 @@ class Cells:
             self.file = cell.file
         try:
             if cell.column not in self.columns:
-                self.columns[cell.column] = _Column(cell.file, cell.column)
+                kind = _ArrowColumn if cell.file.suffix == ".arrow" else _Column
+                self.columns[cell.column] = kind(cell.file, cell.column)
             return self.columns[cell.column].read(cell.row)
         except (pa.ArrowException, OSError, StopIteration, IndexError) as error:
             raise BrokenImageError(f"{cell} cannot be read: {error!r}. Get the file again.") from error
@@ -132,8 +145,10 @@ def data_folders(spec: Mapping[str, Any]) -> list[str]:
 
 
 def parquet_columns(file: Path) -> pa.Schema:
-    """Names and types of the columns of a Parquet file."""
+    """Names and types of the columns of a Parquet file, or of an Arrow file that `save_to_disk` wrote."""
     try:
+        if file.suffix == ".arrow":
+            return pa.ipc.open_stream(pa.memory_map(str(file))).schema
         return pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
         raise BenchmarkFilesError(f"{file} is no Parquet file, or is cut off: {error}") from None
@@ -151,6 +166,8 @@ def read_columns(file: Path, names: Iterable[str], images: Iterable[str] = ()) -
     if missing := [name for name in [*names, *images] if name not in there]:
         raise BenchmarkFilesError(f"{file} has no column {', '.join(missing)}; it has {', '.join(there)}")
     try:
+        if file.suffix == ".arrow":
+            return pa.ipc.open_stream(pa.memory_map(str(file))).read_all().select(names).to_pylist()
         with pq.ParquetFile(file) as parquet:
             return parquet.read(names).to_pylist()
     except (pa.ArrowException, OSError) as error:

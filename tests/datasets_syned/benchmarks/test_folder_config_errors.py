@@ -21,7 +21,7 @@ def root(tmp_path):
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (",b.png,x", "line 2: 'before' is empty; right is the path of an image as seen from the folder"),
+        (",b.png,x", "line 2: 'before' is empty; right is the path of an image in the folder"),
         ("/tmp/a.png,b.png,x", "line 2: 'before' is '/tmp/a.png', which leads out of the folder; copy or link"),
         (r"C:\a.png,b.png,x", r"'before' is 'C:\\a.png'; right is a path in the folder"),
         ("https://host/a.png,b.png,x", "'before' is 'https://host/a.png'; right is a path in the folder"),

@@ -1,0 +1,72 @@
+"""DiffSpot: screenshots of web pages in which one CSS property was changed, or none."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..common.image_cells import read_columns
+from ..common.row import NO_CHANGE
+from .base import BenchmarkFilesError, HubConfig, Plan, shards
+from .records import Record
+
+COLUMNS = ("id", "difficulty", "task_type", "mutation_dicts_json", "ground_truth_diff")
+IMAGES = ("image_before", "image_after")
+NO_DIFFERENCE = "there is no difference"
+
+
+@dataclass
+class DiffSpotConfig(HubConfig):
+    """
+    Configuration "diffspot" (Tencent, 2026). 4,400 pairs, all of them a test split; 500 are unchanged. The caption is
+    the description of the change (`ground_truth_diff`); the category is the kind of change (`color`, `line_height`,
+    ...: `type` in `mutation_dicts_json`). An unchanged pair without a description has the caption "there is no
+    difference".
+
+    Layout: the Parquet file of the Hub, `test-*.parquet` in `data_dir` or `data/`. Its columns are those that the
+    authors' loader reads. The card says MIT; an older file of the repository, LICENSE-DATA.md, says CC BY-NC 4.0.
+
+    Args:
+        repo (`str`, *optional*, defaults to `"tencent/DiffSpot"`): where the file is downloaded from if there is no
+            `data_dir`.
+        data_dir, on_error: see [`HubConfig`].
+    """
+
+    name: str = "diffspot"
+    repo: str | None = "tencent/DiffSpot"
+
+    TITLE = "DiffSpot"
+    SOURCES = ("https://huggingface.co/datasets/tencent/DiffSpot",)
+    HOMEPAGE = "https://github.com/Tencent/DiffSpot"
+    LICENSE = "mit"
+    CITATION = """@article{diffspot2026,
+  title={DiffSpot: Can VLMs Spot Fine-Grained Visual Differences in Web Interfaces?},
+  journal={arXiv preprint arXiv:2605.29615},
+  year={2026}
+}"""
+    COUNTS = {"test": 4400}
+    HUB_FILES = ("test-*.parquet", "data/test-*.parquet")
+
+    def read(self, root: Path) -> Plan:
+        files = shards(root, "test")
+        if not files:
+            raise BenchmarkFilesError(
+                f"config {self.name!r}: test-*.parquet missing in {root} and {root / 'data'}. {self.TITLE} can be had "
+                f"from {self.sources}."
+            )
+        plan, pairs = Plan({}, [], parquet=files), []
+        for file in files:
+            for number, row in enumerate(read_columns(file, COLUMNS, IMAGES)):
+                record = Record(f"{file}, row {number}", row)
+                changed = row["task_type"] != "no_diff" and row["difficulty"] != "no_diff"
+                caption = record.text("ground_truth_diff") if changed or row["ground_truth_diff"] else NO_DIFFERENCE
+                category = _kind(record) if changed else NO_CHANGE
+                pairs.append(self.pair(record.text("id"), file, number, IMAGES, (caption,), category, changed))
+        self.add(plan, "test", pairs)
+        return plan
+
+
+def _kind(record: Record) -> str:
+    try:
+        return Record(record.where, json.loads(record.texts("mutation_dicts_json")[0])).text("type")
+    except (IndexError, TypeError, ValueError) as error:
+        record.fail("mutation_dicts_json", f'must be a list of texts like {{"type": "color"}}: {error}')

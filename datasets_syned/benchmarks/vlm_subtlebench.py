@@ -1,0 +1,63 @@
+"""VLM-SubtleBench: pairs of nearly equal images of many domains, some of them with a description of the difference."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..common.pairs import Pair
+from .base import BenchmarkFilesError, HubConfig, Plan
+from .records import read_lines
+
+FILES = {"validation": "data/val.jsonl", "test": "data/test.jsonl"}
+
+
+@dataclass
+class VLMSubtleBenchConfig(HubConfig):
+    """
+    Configuration "vlm_subtlebench" (Kim et al., 2026). A benchmark of multiple choice; the pairs that have a caption
+    (`has_caption`) are read, the others are counted as left out. The category is the benchmark's: action, attribute,
+    emotion, existence, quality, quantity, spatial, state, temporal, viewpoint.
+
+    Layout: `data/test.jsonl data/val.jsonl` and the images that they name, as the authors' loader reads them: a path
+    in `data_dir`, or the address of the file on the Hub, of which the part behind "/resolve/main/" is that path. The
+    number of pairs with a caption was not verified.
+
+    Args:
+        repo (`str`, *optional*, defaults to `"KRAFTON/VLM-SubtleBench"`): where the files are downloaded from if there
+            is no `data_dir`.
+        data_dir, on_error: see [`HubConfig`].
+    """
+
+    name: str = "vlm_subtlebench"
+    repo: str | None = "KRAFTON/VLM-SubtleBench"
+
+    TITLE = "VLM-SubtleBench"
+    SOURCES = ("https://huggingface.co/datasets/KRAFTON/VLM-SubtleBench",)
+    HOMEPAGE = "https://github.com/krafton-ai/VLM-SubtleBench"
+    LICENSE = "cc-by-nc-4.0"
+    CITATION = """@article{kim2026vlmsubtlebench,
+  title={VLM-SubtleBench: How Far Are VLMs from Human-Level Subtle Comparative Reasoning?},
+  author={Kim, Minkyu and Lee, Sangheon and Park, Dongmin},
+  journal={arXiv preprint arXiv:2603.07888},
+  year={2026}
+}"""
+    HUB_FILES = ("data/*.jsonl", "images/**")
+
+    def read(self, root: Path) -> Plan:
+        there = {split: root / name for split, name in FILES.items() if (root / name).is_file()}
+        if not there:
+            raise BenchmarkFilesError(
+                f"config {self.name!r}: {', '.join(FILES.values())} missing in {root}. {self.TITLE} can be had from "
+                f"{self.sources}."
+            )
+        plan = Plan({}, list(there.values()))
+        for split, path in there.items():
+            pairs = []
+            for record in read_lines(path):
+                if record.value("has_caption"):
+                    name = "_".join(record.text(key) for key in ("category", "source", "source_id"))
+                    images = (root / record.text(key).split("/resolve/main/")[-1] for key in ("image_1", "image_2"))
+                    pairs.append(Pair(name, *images, (record.text("caption"),), record.text("category")))
+                else:
+                    plan.drop(split, "no caption")
+            self.add(plan, split, pairs)
+        return plan
