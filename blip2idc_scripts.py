@@ -1,7 +1,7 @@
 """
 The commands `blip2idc-train` and `blip2idc-evaluate`, which are also the scripts `train_trainer.py` and
-`evaluate_idc.py`: how they begin and end. It stands outside the packages and imports only what it needs when it needs
-it, so that `--help`, mistakes in typing and libraries that are missing are told at once.
+`evaluate_idc.py`, and `syned`: how they begin and end. It stands outside the packages and imports only what it needs
+when it needs it, so that `--help`, mistakes in typing and libraries that are missing are told at once.
 """
 
 import errno
@@ -106,6 +106,17 @@ def evaluate(argv: list[str] | None = None) -> int:
     return run(work, ("datasets", "pyarrow"))
 
 
+def syned(argv: list[str] | None = None) -> int:
+    """`syned`: returns the exit status."""
+
+    def work():
+        from datasets_syned.__main__ import main
+
+        return main(argv)
+
+    return run(work, ("datasets", "pyarrow"))
+
+
 def run(work, needed) -> int:
     """
     Does a command's work and returns its exit status. What goes wrong is one line; what only a programmer understands
@@ -113,7 +124,7 @@ def run(work, needed) -> int:
 
     Args:
         work (`Callable`):
-            Does everything.
+            Does everything; may return another exit status than 0.
         needed (`tuple[str, ...]`):
             Libraries of the extra `train` without which it cannot begin.
     """
@@ -124,7 +135,7 @@ def run(work, needed) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a terminal, or a file, that takes ASCII alone
     try:
-        work()
+        return work() or DONE
     except KeyboardInterrupt:
         print(f"{Path(sys.argv[0]).name}: interrupted; the same command continues", file=sys.stderr)
         return INTERRUPTED
@@ -137,7 +148,6 @@ def run(work, needed) -> int:
         if isinstance(error, (OSError, ValueError, ArithmeticError)):
             return fail(error)
         raise
-    return DONE
 
 
 def fail(message) -> int:

@@ -1,14 +1,40 @@
 """The `syned` command."""
 
 import argparse
+import difflib
+import re
 import sys
 from collections.abc import Sequence
 
 from .cli.audit import add_audit
+from .cli.options import WrongUse
 from .cli.push import add_push
 from .cli.synthesize import add_synthesize
 from .loading.scene_folder import write_scenes
 from .scenes.chunks import MOST_REFERENCES, SceneSettings
+
+EXITS = "Exit status: 0 done, 1 something failed (also one row of many), 2 wrong use, 130 interrupted."
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses abbreviations, and says what is wrong in one line: which option may be meant, or what its value is."""
+
+    def __init__(self, epilog=None, **options):
+        super().__init__(allow_abbrev=False, epilog=f"{epilog} {EXITS}" if epilog else EXITS, **options)
+
+    def parse_known_args(self, args=None, namespace=None):
+        parsed, rest = super().parse_known_args(args, namespace)
+        if rest:
+            near = difflib.get_close_matches(rest[0].split("=")[0], self._option_string_actions, 1)
+            self.error(f"unknown argument {rest[0]}" + (f"; did you mean {near[0]}?" if near else ""))
+        return parsed, rest
+
+    def error(self, message):
+        option = re.match(r"argument (--\w+): ", message)
+        if option:
+            action = self._option_string_actions[option[1]]
+            message += f" ({action.help}{f', such as {action.default}' if action.default else ''})"
+        self.exit(2, f"syned: error: {message} (see `{self.prog} --help`)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv (`Sequence[str]`, *optional*, defaults to the process's arguments): without the program's name.
 
     Returns:
-        `int`: exit status: 0, 1 for an error that is printed, 130 when interrupted.
+        `int`: exit status: 0, 1 for an error that is printed or rows that failed, 2 for options that cannot be meant,
+            130 when interrupted.
     """
     args = _parser().parse_args(argv)
     try:
@@ -27,13 +54,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nsyned: {args.stopped}", file=sys.stderr)
         return 130
+    except ModuleNotFoundError as error:  # editors alone need more than what reading data sets needs
+        print(f"syned: error: {error.name} is not installed: pip install 'blip2idc[synth]'", file=sys.stderr)
+        return 1
     except (ValueError, RuntimeError, OSError) as error:
         print(f"syned: error: {error}", file=sys.stderr)
-        return 1
+        return getattr(error, "exit_code", 1)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="syned", description="Data sets for image difference captioning.")
+    parser = Parser(prog="syned", description="Data sets for image difference captioning.")
     parser.set_defaults(stopped="stopped")
     commands = parser.add_subparsers(required=True, metavar="command")
     scenes = commands.add_parser(
@@ -41,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         help="render the embedded benchmark into a folder of Parquet files",
         description="Renders pairs of scenes into a folder that load_dataset(folder) reads. Interrupt it as you like: "
         "the same command continues, and a larger number of rows adds to what is there.",
+        epilog="Example: syned scenes --out folder/ --train 20000 --num_proc 2.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     default = SceneSettings()
@@ -64,7 +95,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _scenes(args: argparse.Namespace) -> int:
     names = ("seed", "jitter", "width", "height", "masks", "references")
-    settings = SceneSettings(**{name: getattr(args, name) for name in names})
+    try:
+        settings = SceneSettings(**{name: getattr(args, name) for name in names})
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
     sizes = {"train": args.train, "validation": args.validation, "test": args.test}
     try:
         rows = write_scenes(args.out, sizes, settings, args.num_proc)

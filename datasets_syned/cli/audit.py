@@ -12,7 +12,7 @@ from ..audit.page import page
 from ..audit.text import text
 from ..loading.builder import Syned
 from ..loading.registration import NAME
-from .options import add_options, given_options, option_values
+from .options import WrongUse, add_options, given_options, option_values
 
 
 def add_audit(commands: "argparse._SubParsersAction") -> None:
@@ -23,6 +23,7 @@ def add_audit(commands: "argparse._SubParsersAction") -> None:
         usage="syned audit [config] [--path ID] [--data_dir FOLDER] [--json FILE] [--html FILE] [--option VALUE ...]",
         description="Reads every row of a configuration once, opens every image, and prints what it found: repeats, "
         "leaks between splits, empty or quoted captions, words of a language model, images that do not open.",
+        epilog="Example: syned audit spot_the_diff --data_dir std/ --html audit.html.",
     )
     parser.add_argument(
         "config", nargs="?", help=f"one of {', '.join(Syned.builder_configs)}; or, with --path, its own"
@@ -43,7 +44,7 @@ def add_audit(commands: "argparse._SubParsersAction") -> None:
 
 def _audit(args: argparse.Namespace) -> int:
     if args.samples < 0:
-        raise ValueError(f"--samples {args.samples} must not be negative")
+        raise WrongUse(f"--samples {args.samples} must not be negative")
     options = given_options(args)
     where = {"data_dir": args.data_dir, "cache_dir": args.cache_dir}
     try:
@@ -64,7 +65,7 @@ def _audit(args: argparse.Namespace) -> int:
 
 def _load(args: argparse.Namespace, options: dict[str, str], where: dict[str, str]) -> Any:
     if options:
-        raise ValueError(f"--{next(iter(options))} is an option of a configuration, and does not go with --path")
+        raise WrongUse(f"--{next(iter(options))} is an option of a configuration, and does not go with --path")
     return datasets.load_dataset(args.path, args.config, streaming=args.streaming, **where)
 
 

@@ -4,11 +4,19 @@ import argparse
 import json
 from collections.abc import Iterable
 from dataclasses import MISSING, fields
+from difflib import get_close_matches
 from typing import Any
 
 import datasets
 
 from ..loading.builder import Syned
+
+
+class WrongUse(ValueError):
+    """Options that cannot be meant so; the command then ends with status 2."""
+
+    exit_code = 2
+
 
 COMMON = {field.name for field in fields(datasets.BuilderConfig)}
 
@@ -42,13 +50,15 @@ def option_values(config: str, options: dict[str, str]) -> dict[str, Any]:
     What options mean for a configuration.
 
     Raises:
-        ValueError: there is no such configuration, or it has no such option, or the value is of another kind.
+        WrongUse: there is no such configuration, or it has no such option, or the value is of another kind.
     """
     if config not in Syned.builder_configs:
-        raise ValueError(f"config {config!r} is none of {', '.join(Syned.builder_configs)}")
+        near = "".join(f"; did you mean {name}?" for name in get_close_matches(str(config), Syned.builder_configs, 1))
+        what = "name a config, one" if config is None else f"config {config!r} is none"
+        raise WrongUse(f"{what} of {', '.join(Syned.builder_configs)}{near}")
     own = {field.name: field for field in fields(Syned.builder_configs[config]) if field.name not in COMMON}
     if unknown := [name for name in options if name not in own]:
-        raise ValueError(f"config {config!r} has no option {unknown[0]!r}, but {', '.join(own)}")
+        raise WrongUse(f"config {config!r} has no option {unknown[0]!r}, but {', '.join(own)}")
     return {name: _value(value, own[name]) for name, value in options.items()}
 
 
@@ -61,4 +71,4 @@ def _value(value: str, field: Any) -> Any:
     except json.JSONDecodeError:
         if field.default is None:
             return value
-        raise ValueError(f"--{field.name} {value} must be like {json.dumps(field.default)}") from None
+        raise WrongUse(f"--{field.name} {value} must be like {json.dumps(field.default)}") from None

@@ -20,6 +20,7 @@ def add_push(commands: "argparse._SubParsersAction") -> None:
         description="Builds a configuration and uploads it, as Parquet files with the images inside and a card, into "
         "a dataset repository, beside the configurations that are there. Interrupt it as you like: the same command "
         "continues. It takes the token that you are logged in with (`hf auth login`, or HF_TOKEN).",
+        epilog="Example: syned push spot_the_diff someone/syned --data_dir std/.",
     )
     parser.add_argument("config", help=f"one of {', '.join(Syned.builder_configs)}")
     parser.add_argument("target", metavar="repo", help="someone/name; made unless it is there")

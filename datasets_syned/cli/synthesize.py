@@ -10,8 +10,9 @@ from datasets.utils import tqdm
 
 from ..synthesis.editors import PROCEDURAL
 from ..synthesis.settings import SECTION, Settings, settings_from
+from .options import WrongUse
 
-FAILED = 3  # exit status: all is done that could be, but rows failed or were lost
+FAILED = 1  # exit status: all is done that could be, but rows failed or were lost
 AGAIN = "the same command continues where it was"
 # Options that are settings by their own names.
 SETTINGS = ("seed", "image_format", "rows_per_part", "rows_per_shard", "variants", "paraphrases", "limit")
@@ -32,6 +33,7 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
         usage="syned synthesize [RECIPE] --out FOLDER [--source S --editor E] [--variants N] [--dry_run] [...]",
         description="Edits each image of a source by its instruction, several times, and writes the pairs as a data "
         f'set that load_dataset("syned", "synthetic", data_dir=FOLDER) reads. Interrupt it as you like: {AGAIN}.',
+        epilog="Example: syned synthesize --source pictures/ --editor timbrooks/instruct-pix2pix --out my_run/.",
     )
     parser.add_argument("recipe", nargs="?", help="a YAML file with all settings; options go before it")
     parser.add_argument("--out", metavar="FOLDER", help="folder to write, or any place that fsspec knows")
@@ -86,14 +88,17 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
 
 
 def _synthesize(args: argparse.Namespace) -> int:
-    settings = _settings(args)
+    try:
+        settings = _settings(args)
+    except (OSError, ValueError) as error:
+        raise WrongUse(str(error)) from error
     if args.dry_run:
         from ..synthesis.dry_run import dry_run
 
         print(dry_run(settings, args.rate))
         return 0
     if args.out is None:
-        raise ValueError("--out is missing: name a folder to write")
+        raise WrongUse("--out is missing: name a folder to write")
     from ..synthesis.run import synthesize
     from ..synthesis.summary_text import summary_text
 
@@ -140,8 +145,8 @@ def _read_recipe(path: str) -> dict[str, Any]:
         raise ValueError(f"{path} is a folder; name a YAML file, or a source with --source")
     try:
         recipe = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(recipe, dict) or not isinstance(recipe.get(SECTION, {}), dict):
         raise ValueError(f"{path} must hold settings by name, not {json.dumps(recipe)[:40]}")
     return recipe

@@ -5,6 +5,7 @@ import inspect
 import os
 import re
 import sys
+from difflib import get_close_matches
 from typing import Any
 
 from .protocol import EditError, Editor
@@ -37,6 +38,8 @@ def load_editor(name: str, **options: Any) -> Editor:
         from .procedural import ProceduralEditor as editor
     elif own := OWN.fullmatch(name):
         editor = _import(*own.groups())
+    elif not os.path.isdir(name) and get_close_matches(name, [PROCEDURAL], cutoff=0.8):
+        raise ValueError(f"there is no editor {name!r}; did you mean {PROCEDURAL!r}?")
     else:
         from .diffusers_editor import DiffusersEditor as editor
 

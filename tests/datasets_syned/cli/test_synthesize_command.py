@@ -141,6 +141,6 @@ def test_rows_that_fail_are_told_by_the_exit_status(tmp_path, capsys):
     layouts.write(tmp_path / "pics" / "metadata.jsonl", '{"file_name": "a.png", "instruction": "make it red"}\n')
     words = ["--source", tmp_path / "pics", "--editor", "procedural", "--variants", 2, "--out", tmp_path / "run"]
     status, printed = synthesize(*words, capsys=capsys)
-    assert status == 3 and "train: 0 of 2 rows kept" in printed.out
+    assert status == 1 and "train: 0 of 2 rows kept" in printed.out
     assert "failed: 2 rows: editor: the image does not say which scene it shows" in printed.out
     assert "exclusions.jsonl names each row; --retry_failed makes them again" in printed.out
