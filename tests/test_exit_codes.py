@@ -20,7 +20,7 @@ FAILS = {
     "blip2idc-train": "mini --model nothing/ --output_dir out",
     "blip2idc-evaluate": "--model nothing/",
 }
-MISTYPED = dict.fromkeys(COMMANDS, "--colour") | {"syned": "scenes --colour"}
+MISTYPED = dict.fromkeys(COMMANDS, "--colour") | {"syned": "scenes --out out --colour"}
 # Ctrl-C when the work begins: when the first of the heavy libraries is imported.
 INTERRUPT = """
 import signal, sys

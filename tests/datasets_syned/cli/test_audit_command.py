@@ -132,7 +132,7 @@ def test_the_command_on_a_folder_from_anywhere(tmp_path):
 )
 def test_what_the_command_refuses(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 1
+    assert main(arguments) == (1 if message in ("give data_dir=", "missing_folder") else 2)
     assert message in capsys.readouterr().err
 
 

@@ -288,8 +288,8 @@ def test_what_must_not_be_published(roots, tmp_path, monkeypatch):
 
 
 def test_what_the_command_cannot_do(capsys):
-    assert main(["push", "nothing", "a/b"]) == 1
-    assert main(["push", "spot_the_diff", "a/b", "--dedupe"]) == 1
+    assert main(["push", "nothing", "a/b"]) == 2
+    assert main(["push", "spot_the_diff", "a/b", "--dedupe"]) == 2
     said = capsys.readouterr().err
     assert "config 'nothing' is none of scenes, " in said
     assert "config 'spot_the_diff' has no option 'dedupe', but on_error, keep_empty" in said
