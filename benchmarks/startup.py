@@ -19,6 +19,7 @@ from pathlib import Path
 
 HELP_BAR, CAPTION_BAR = 0.5, 1.0  # seconds of processor time
 COMMANDS = ("", "caption", "demo", "serve", "push", "push-space", "merge", "import-adapter", "canvas")
+SCRIPTS = ("train_trainer", "evaluate_idc")  # blip2idc-train and blip2idc-evaluate
 ROOT = Path(__file__).parents[1]
 EXAMPLE = [str(ROOT / "modeling_blip2idc" / "examples" / f"color_{side}.png") for side in ("before", "after")]
 
@@ -42,6 +43,7 @@ def main():
     runs = range(parser.parse_args().runs)
     blip2idc, hf = ([sys.executable, "-m", module] for module in ("blip2idc_cli", "huggingface_hub.cli.hf"))
     helps = {f"blip2idc {name} --help".replace("  ", " "): [*blip2idc, *name.split(), "--help"] for name in COMMANDS}
+    helps |= {f"{name}.py --help": [sys.executable, str(ROOT / f"{name}.py"), "--help"] for name in SCRIPTS}
     commands = helps | {"hf --help": [*hf, "--help"], "blip2idc BEFORE AFTER": [*blip2idc, *EXAMPLE]}
     commands |= {code: [sys.executable, "-c", code] for code in (IMPORTS, BLIP2)}
     rounds = [{name: seconds(command) for name, command in commands.items()} for _ in runs]

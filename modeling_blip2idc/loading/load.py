@@ -54,12 +54,23 @@ def plain_errors(model_id: str) -> Iterator[None]:
             if type(error) is OSError and model_id not in str(error):
                 where = "" if os.path.isdir(model_id) else "is not a folder on this machine. "
                 raise OSError(f"{model_id!r}: {where}{error}") from error
+            for file in sorted(Path(model_id).glob("*_model*.bin")):
+                if not _is_readable(file):
+                    raise ValueError(f"{file} is damaged, or holds something else than tensors") from error
             raise
         url = lost.request.url
         raise OSError(
             f"the connection to {url.scheme}://{url.netloc.decode()} failed ({type(lost).__name__}) at {url.path}; "
             "try again: files that are whole are kept"
         ) from error
+
+
+def _is_readable(file: Path) -> bool:
+    try:
+        torch.load(file, map_location="meta", weights_only=True)
+    except Exception:  # whatever a damaged or hostile pickle provokes
+        return False
+    return True
 
 
 def _is_lost_connection(error: BaseException) -> bool:

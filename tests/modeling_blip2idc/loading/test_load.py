@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 import shutil
 
 import pytest
@@ -136,6 +137,15 @@ def test_another_architecture_is_refused(way, tmp_path):
     GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=1, n_embd=4, vocab_size=5)).save_pretrained(tmp_path / "gpt2")
     with pytest.raises(ValueError, match="gpt2' is neither a BLIP-2 nor an InstructBLIP model.*'gpt2'"):
         LOADERS[way](tmp_path / "gpt2")
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04 not whole", pickle.dumps(print)])
+def test_damaged_weights_are_named(content, tiny_model_dir, tmp_path):
+    folder = shutil.copytree(tiny_model_dir, tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(ValueError, match=r"pytorch_model\.bin is damaged, or holds something else than tensors$"):
+        load_idc(folder)
 
 
 def test_the_folder_of_a_run(tiny_model_dir, tmp_path):
