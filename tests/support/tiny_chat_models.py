@@ -6,7 +6,16 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    CLIPImageProcessor,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+)
 
 from datasets_syned.synthesis.paraphrasers.prompts import REQUEST, SYSTEM, Request, render
 
@@ -69,6 +78,39 @@ def save_random_chat_model(folder: Path, template: str | None = TEMPLATE) -> Pat
     tokenizer = tiny_tokenizer([SYSTEM, "Add a dog to the lawn"], template)
     tiny_llama(tokenizer).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_random_vision_model(folder: Path) -> Path:
+    """A LLaVA that answers with noise; it takes any number of images of 28 x 28 pixels, 4 tokens each."""
+    image = "<image>"
+    template = TEMPLATE.replace(
+        "{{ message['content'] }}",
+        "{% for part in message['content'] %}{{ part['text'] if part['type'] == 'text' else '<image>' }}{% endfor %}",
+    )
+    tokenizer = tiny_tokenizer([SYSTEM, "Add a dog to the lawn"], template)
+    tokenizer.add_special_tokens({"additional_special_tokens": [image]})
+    size = {"height": 28, "width": 28}
+    images = CLIPImageProcessor(size={"shortest_edge": 28}, crop_size=size)
+    processor = LlavaProcessor(
+        images, tokenizer, patch_size=14, vision_feature_select_strategy="default", chat_template=template,
+        num_additional_image_tokens=1,
+    )  # fmt: skip
+    text = tiny_llama(tokenizer).config
+    vision = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14
+    )
+    config = LlavaConfig(
+        vision_config=vision, text_config=text, image_token_index=tokenizer.convert_tokens_to_ids(image)
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = LlavaForConditionalGeneration(config)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(8 if weight.ndim > 1 else 1)  # or else what it sees would hardly count
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
     return folder
 
 

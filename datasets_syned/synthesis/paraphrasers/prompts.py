@@ -72,8 +72,9 @@ def render(templated: Any, request: Request) -> str:
     Raises:
         Exception: whatever the template raises.
     """
-    # Models that can think before they answer need not: their templates know `enable_thinking`, others ignore it.
-    options = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
+    options = {"tokenize": False, "add_generation_prompt": True}
+    if "enable_thinking" in str(templated.chat_template):  # models that can think before they answer need not
+        options["enable_thinking"] = False
     if request.system:
         try:
             prompt = templated.apply_chat_template(request.messages(), **options)

