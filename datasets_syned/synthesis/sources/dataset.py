@@ -1,16 +1,19 @@
 """Any dataset that `datasets.load_dataset` reads: a benchmark of this package, a folder, a repository of the Hub."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
 import datasets
 from datasets.exceptions import DatasetGenerationError
 
+from ...common.image_cells import content_of, data_folders
+from ...common.images import ImageError
 from ...common.row import NO_CHANGE
 from ...loading.registration import NAME
 from ...loading.specs import check_spec
 from ..pretrained.revisions import first_line
+from .images import numbered
 from .protocol import SourceError, SourceRow
 
 # Names under which datasets of edits have their columns: of this package, Emu Edit, MagicBrush, InstructPix2Pix,
@@ -25,6 +28,7 @@ NAMES = {
     "before_caption": ("input_caption", "original_prompt", "source_caption"),
     "after_caption": ("output_caption", "edited_prompt", "target_caption"),
 }
+REFERENCES = "captions"  # its first text is the instruction, the others say the same
 NEEDED = ("image", "instruction")
 CATEGORY = "edit"  # where the source tells none
 ROWS_AT_ONCE = 1000
@@ -46,6 +50,8 @@ class DatasetSource:
     constant = False
 
     def __init__(self, columns: Mapping[str, str] | None = None, **spec: Any):
+        from huggingface_hub.constants import HF_HUB_CACHE
+
         check_spec("source", spec)
         self.title = spec["name"] if spec["path"] == NAME and "name" in spec else spec["path"]
         rows = self._load(spec)
@@ -57,6 +63,9 @@ class DatasetSource:
                 rows = rows.cast_column(name, datasets.Image(decode=False))
         self.data, self.edited = rows, "edited" in self.columns
         sides = ("image", "edited")[: 1 + self.edited]
+        # where files that the data names may lie: the folder of the data, or where those of the Hub were put
+        hub = (HF_HUB_CACHE, datasets.config.DOWNLOADED_DATASETS_PATH)
+        self.folders = data_folders(spec) or [str(folder) for folder in hub]
         self.images = {what: rows.select_columns([self.columns[what]]) for what in sides}
         self.repeated = self._repeated_ids()
 
@@ -111,42 +120,41 @@ class DatasetSource:
     def rows(self, limit: int | None = None) -> Iterator[SourceRow]:
         """
         See [`Source.rows`]. Where ids repeat, each gets the number of its row behind it. Rows without words, and pairs
-        in which nothing changed, are left out.
+        in which nothing changed, are left out. A list of instructions makes a row of each; of captions, which all say
+        the same, the first is the instruction.
         """
+        return islice(self._rows(), limit)
+
+    def _rows(self) -> Iterator[SourceRow]:
         index = 0
         for batch in self._batches("id", "instruction", "category", "changed", "before_caption", "after_caption"):
             for place, said in enumerate(batch["instruction"]):
-                if limit is not None and index >= limit:
-                    return
-                row = self._row(index, {what: values[place] for what, values in batch.items()}, said)
-                if row is not None:
-                    yield row
+                if batch.get("changed", {place: None})[place] is not False:
+                    texts = said if isinstance(said, list) else [said]
+                    texts = texts[:1] if self.columns["instruction"] == REFERENCES else texts
+                    texts = [text for text in (" ".join(str(text or "").split()) for text in texts) if text]
+                    values = {what: column[place] for what, column in batch.items()}
+                    yield from (self._row(index, number, values, text) for number, text in enumerate(texts))
                 index += 1
 
-    def _row(self, index: int, values: Mapping[str, Any], said: Any) -> SourceRow | None:
-        first = (said[0] if said else None) if isinstance(said, list) else said
-        text = " ".join(str(first or "").split())
-        if not text or values.get("changed") is False:
-            return None
+    def _row(self, index: int, number: int, values: Mapping[str, Any], text: str) -> SourceRow:
         name = str(values.get("id", index))
         name = f"{name}-{index}" if self.repeated else name
         captions = tuple(" ".join(str(values.get(what) or "").split()) for what in ("before_caption", "after_caption"))
         category = str(values.get("category") or "").strip().lower() or CATEGORY
         category = CATEGORY if category == NO_CHANGE else category  # here something changes
-        return SourceRow(index, name, text, category, captions if all(captions) else None)
+        return SourceRow(index, numbered(name, number), text, category, captions if all(captions) else None)
 
     def read(self, index: int, edited: bool = False) -> bytes:
         """See [`Source.read`]."""
         what = "edited" if edited else "image"
         cell = self.images[what][index][self.columns[what]]
-        if cell is None:
+        if not cell or not (cell.get("bytes") or cell.get("path")):
             raise SourceError("there is no image")
-        if cell.get("bytes"):
-            return cell["bytes"]
         try:
-            return Path(cell["path"]).read_bytes()
-        except (OSError, TypeError) as error:
-            raise SourceError(f"the image cannot be read: {error}") from None
+            return content_of(cell, "the image", self.folders)
+        except ImageError as error:
+            raise SourceError(str(error)) from error
 
 
 def _is_text(feature: Any) -> bool:

@@ -13,7 +13,16 @@ from PIL import Image
 from datasets_syned.scenes.changes import sample_change
 from datasets_syned.scenes.instructions import PHRASINGS, find, instruct, read_instruction
 from datasets_syned.scenes.scene_text import scene_of
-from datasets_syned.synthesis.sources import DatasetSource, SceneSource, SourceError, SourceRow, load_source
+from datasets_syned.synthesis.sources import (
+    DatasetSource,
+    SceneSource,
+    SourceError,
+    SourceRow,
+    WithUnchanged,
+    load_source,
+    no_change_captions,
+)
+from datasets_syned.synthesis.sources.templates import Templates
 from tests.support import layouts
 
 
@@ -125,19 +134,41 @@ class TestDatasets:
         source = DatasetSource(**parquet(tmp_path, rows, captions=List(Value("string"))))
         assert list(source.rows()) == [SourceRow(0, "0", "one", "edit")]
 
-    def test_an_image_that_is_not_there(self, tmp_path):
-        layouts.write(tmp_path / "1.png", layouts.png())
-        rows = [{"image": None, "instruction": "x"}, {"image": str(tmp_path / "1.png"), "instruction": "y"}]
+    def test_all_instructions_of_an_image_are_used(self, tmp_path):
+        image = layouts.image(layouts.png(1))
+        rows = [{"id": name, "image": image, "edit": texts} for name, texts in (("a", ["x", " ", "y"]), ("b", ["z"]))]
+        source = DatasetSource(**parquet(tmp_path, rows, edit=List(Value("string"))))
+        assert [(row.index, row.id, row.instruction) for row in source.rows()] == [
+            (0, "a", "x"),
+            (0, "a#1", "y"),
+            (1, "b", "z"),
+        ]
+
+    def test_a_limit_counts_usable_rows(self, tmp_path):
+        image = layouts.image(layouts.png(1))
+        rows = [{"id": str(i), "image": image, "instruction": "" if i < 3 else "x"} for i in range(6)]
+        source = DatasetSource(**parquet(tmp_path, rows))
+        assert [row.id for row in source.rows(limit=2)] == ["3", "4"]
+
+    def test_an_image_that_is_only_a_path(self, tmp_path):
+        for place in (tmp_path / "data" / "1.img", tmp_path / "private.png"):
+            layouts.write(place, layouts.png())
+        paths = (None, str(tmp_path / "data" / "1.img"), str(tmp_path / "private.png"), "https://host/1.png")
+        rows = [{"image": path, "instruction": "x"} for path in paths]
         table = Dataset.from_list(rows, features=Features({"image": ImageFeature(), "instruction": Value("string")}))
-        (tmp_path / "data").mkdir()
-        pq.write_table(table.data.table, tmp_path / "data" / "train.parquet")  # with the path of the image
+        pq.write_table(table.data.table, tmp_path / "data" / "train.parquet")  # with the paths of the images
         source = DatasetSource(path=str(tmp_path / "data"), split="train", cache_dir=str(tmp_path / "cache"))
-        with pytest.raises(SourceError, match="there is no image"):
-            source.read(0)
         assert source.read(1) == layouts.png()
-        (tmp_path / "1.png").unlink()
-        with pytest.raises(SourceError, match="the image cannot be read: .*1.png"):
-            source.read(1)
+        (tmp_path / "data" / "1.img").unlink()
+        said = (
+            "there is no image",
+            "the image '.*1.img' cannot be read: No such file",
+            "is only a path",
+            "cannot be read",  # an address, too, is only a path
+        )
+        for index, why in enumerate(said):
+            with pytest.raises(SourceError, match=why):
+                source.read(index)
 
     def test_images_after_the_change(self, tmp_path):
         rows = [{"image": layouts.image(b"1"), "after": layouts.image(b"2"), "instruction": "x"}]
@@ -152,3 +183,130 @@ class TestDatasets:
     def test_a_split_is_needed(self):
         with pytest.raises(ValueError, match="source: .* has no 'split'"):
             load_source({"path": "somewhere"})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Pictures in formats that phones and cameras write, and what else lies there."""
+    image = Image.open(io.BytesIO(layouts.png(5)))
+    for name in ("b.png", "street/a.jpg", "c.avif", "d.jp2", "e.tiff", ".hidden.png", ".cache/f.png"):
+        file = tmp_path / "pictures" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        image.save(file)
+    layouts.write(tmp_path / "pictures" / "notes.txt", b"no image")
+    return tmp_path / "pictures"
+
+
+class TestImageFolder:
+    def test_rows_are_a_function_of_seed_and_id(self, folder):
+        spec = {"path": str(folder), "instructions": "street", "per_image": 3}
+        rows = list(load_source(spec).rows())
+        assert rows == list(load_source(spec).rows()) and rows[:4] == list(load_source(spec).rows(limit=4))
+        names = ["b.png", "c.avif", "d.jp2", "e.tiff", "street/a.jpg"]
+        assert [row.id for row in rows] == [f"{name}{end}" for name in names for end in ("", "#1", "#2")]
+        assert len({row.instruction for row in rows}) > 10 and len({row.category for row in rows[:3]}) == 3
+        fewer = list(load_source({**spec, "per_image": 1}).rows())
+        assert fewer == rows[::3], "more instructions are added behind those that were there"
+        (folder / "b.png").unlink()
+        assert list(load_source(spec).rows())[0].instruction == rows[3].instruction
+        assert [row.instruction for row in load_source({**spec, "seed": 1}).rows()] != [
+            row.instruction for row in rows
+        ]
+
+    def test_images_are_read(self, folder):
+        source = load_source({"path": str(folder), "instructions": "household"})
+        assert source.read(4) == (folder / "street" / "a.jpg").read_bytes() and not source.edited
+        (folder / "b.png").unlink()
+        with pytest.raises(SourceError, match="b.png cannot be read: No such file"):
+            source.read(0)
+
+    def test_folders_of_splits(self, folder):
+        layouts.write(folder / "val" / "v.png", layouts.png())
+        files = {
+            split: [
+                row.id for row in load_source({"path": str(folder), "instructions": "street", "split": split}).rows()
+            ]
+            for split in ("train", "validation")
+        }
+        assert files["validation"] == ["val/v.png"] and len(files["train"]) == 5 and "b.png" in files["train"]
+
+    def test_instructions_of_a_file(self, folder, tmp_path):
+        lines = [
+            {"file_name": "b.png", "instruction": ["make it  snow", "", "add a dog"], "category": "weather"},
+            {"file_name": "gone.png", "instruction": "add a cat"},
+            {"file_name": "street/a.jpg", "instruction": "add a bus"},
+        ]
+        file = tmp_path / "mine.jsonl"
+        file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+        rows = list(load_source({"path": str(folder), "instructions": str(file)}).rows())
+        assert rows == [
+            SourceRow(0, "b.png", "make it snow", "weather"),
+            SourceRow(0, "b.png#1", "add a dog", "weather"),
+            SourceRow(4, "street/a.jpg", "add a bus", "edit"),
+        ]
+        file.write_text('{"file_name": "b.png"}', encoding="utf-8")
+        with pytest.raises(ValueError, match="mine.jsonl, line 1: must be like"):
+            load_source({"path": str(folder), "instructions": str(file)})
+
+    @pytest.mark.parametrize("name", ["satellite", "street", "household", "medical"])
+    def test_every_list_of_words_makes_sentences(self, name):
+        templates = Templates(name)
+        found = [each for image in range(200) for each in templates.write(str(image), 4)]
+        assert len({category for _, category in found}) == len(templates.templates) >= 4
+        assert len({text for text, _ in found}) > 100
+        assert not [text for text, _ in found if "{" in text or "  " in text or " a a" in text or " a o" in text]
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (
+                "templates: {add: ['add {a thing}']}\nwords: {object: [dog]}",
+                "add: 'add {a thing}' needs a list of words",
+            ),
+            ("words: {object: [dog]}", "has no 'templates'"),
+            ("templates: {add: add a dog}\nwords: {object: [dog]}", "templates: add must be a list of texts"),
+            ("templates: [", "cannot be read as YAML"),
+        ],
+    )
+    def test_wrong_lists_of_words(self, tmp_path, content, said):
+        (tmp_path / "own.yaml").write_text(content, encoding="utf-8")
+        with pytest.raises(ValueError, match=said):
+            Templates(str(tmp_path / "own.yaml"))
+
+    def test_wrong_arguments(self, folder, tmp_path):
+        for spec, said in (
+            ({"instructions": "garden"}, "neither a YAML file nor one of household, medical, satellite, street"),
+            ({"instructions": "street", "per_image": 0}, "per_image=0 must be a whole number from 1"),
+            ({"instructions": "street", "path": str(tmp_path / "gone")}, "there is no such folder"),
+            ({"instructions": "street", "columns": {}}, "unexpected keyword argument 'columns'"),
+            ({"instructions": "street", "unchanged": 0.9}, "unchanged=0.9 must be a share from 0 to 0.5"),
+        ):
+            with pytest.raises(ValueError, match=said):
+                load_source({"path": str(folder), **spec})
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(ValueError, match="there are no images of split 'train' in it"):
+            load_source({"path": str(tmp_path / "empty"), "instructions": "street"})
+
+
+class TestUnchanged:
+    def test_a_share_of_the_rows(self):
+        plain = [SourceRow(i, f"p{i}", "add a dog", "add") for i in range(400)]
+
+        class Plain(SceneSource):
+            def rows(self, limit=None):
+                return iter(plain)
+
+        source = WithUnchanged(Plain(rows=4), 0.25)
+        rows = list(source.rows())
+        same = [row for row in rows if row.category == "none"]
+        assert [row for row in rows if row.category != "none"] == plain and 0.2 < len(same) / len(rows) < 0.3
+        assert all(row.id == f"{rows[i - 1].id}#same" for i, row in enumerate(rows) if row in same)
+        assert source.read(2) == source.source.read(2)
+        assert rows[:30] == list(source.rows(limit=30)) and not source.edited and source.constant
+        assert len({row.instruction for row in same}) == 6
+        assert isinstance(load_source({"path": "scenes", "unchanged": 0.25}), WithUnchanged)
+
+    def test_captions(self):
+        captions = no_change_captions("a#same", 4)
+        assert len(set(captions)) == 4 and captions[:1] == no_change_captions("a", 1)
+        assert {caption for name in "abcdefghij" for caption in no_change_captions(name, 1)} > {"nothing has changed"}

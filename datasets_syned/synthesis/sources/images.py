@@ -1,0 +1,160 @@
+"""A folder of images without instructions, and unchanged pairs of any source."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ...common.images import ImageError, read_file
+from ...common.row import NO_CHANGE
+from ...common.splits import split_named
+from .protocol import Source, SourceError, SourceRow
+from .templates import Templates
+
+# What is said of a pair in which nothing happened.
+NO_CHANGE_CAPTIONS = (
+    "there is no difference",
+    "nothing has changed",
+    "the two images show the same",
+    "no change was made",
+    "the images are identical",
+    "there is no change",
+)
+
+
+class ImageFolderSource:
+    """
+    The images of a folder and of those in it, with instructions that are made for them.
+
+    Args:
+        path (`str`): the folder. What is in `val/`, `test/`, ... is of that split, all else to train on.
+        instructions (`str`): lists of words, see [`Templates`]; or a JSONL file of `{"file_name", "instruction"}` as
+            `syned instruct` writes it, where `instruction` is a text or a list of texts, and `category` is optional.
+        split (`str`, *optional*, defaults to `"train"`): see `path`.
+        per_image (`int`, *optional*, defaults to 1): instructions of each image, from templates.
+        seed (`int`, *optional*, defaults to 0): of the templates.
+
+    Raises:
+        ValueError: there is no such folder, no image in it, or the instructions cannot be read.
+    """
+
+    edited, constant = False, False
+
+    def __init__(self, path: str, instructions: str, split: str = "train", per_image: int = 1, seed: int = 0):
+        if isinstance(per_image, bool) or not isinstance(per_image, int) or per_image < 1:
+            raise ValueError(f"source {path!r}: per_image={per_image!r} must be a whole number from 1")
+        self.folder, self.per_image = Path(path).expanduser(), per_image
+        if not self.folder.is_dir():
+            raise ValueError(f"source {path!r}: there is no such folder; instructions={instructions!r} needs one")
+        self.files = image_files(self.folder, split)
+        if not self.files:
+            raise ValueError(f"source {path!r}: there are no images of split {split!r} in it")
+        self.known = _read_lines(Path(instructions).expanduser()) if instructions.endswith(".jsonl") else None
+        self.templates = Templates(instructions, seed) if self.known is None else None
+
+    def rows(self, limit: int | None = None) -> Iterator[SourceRow]:
+        """See [`Source.rows`]. An image of the JSONL file that is not in the folder is left out, and so is its row."""
+
+        def every() -> Iterator[SourceRow]:
+            for index, name in enumerate(self.files):
+                texts = self.templates.write(name, self.per_image) if self.templates else self.known.get(name, ())
+                for number, (text, category) in enumerate(texts):
+                    yield SourceRow(index, numbered(name, number), text, category)
+
+        return islice(every(), limit)
+
+    def read(self, index: int, edited: bool = False) -> bytes:
+        """See [`Source.read`]."""
+        try:
+            return read_file(self.folder / self.files[index], self.files[index])
+        except ImageError as error:
+            raise SourceError(str(error)) from error
+
+
+def image_files(folder: Path, split: str) -> list[str]:
+    """The files of a split that have the extension of an image, as paths below the folder; none that is hidden."""
+    from PIL import Image
+
+    known = set(Image.registered_extensions())
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = Path(place).relative_to(folder)
+        found += [(below / name).as_posix() for name in files if Path(name).suffix.lower() in known and name[0] != "."]
+    return sorted(name for name in found if (split_named(name.split("/")[0]) or "train") == split)
+
+
+def numbered(name: str, number: int) -> str:
+    """The id of one of several instructions for an image; that of the first is the image's own."""
+    return f"{name}#{number}" if number else name
+
+
+def _read_lines(file: Path) -> dict[str, list[tuple[str, str]]]:
+    """Instructions and categories by file name."""
+    known: dict[str, list[tuple[str, str]]] = {}
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"instructions={str(file)!r} cannot be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            row: dict[str, Any] = json.loads(line)
+            texts = row["instruction"] if isinstance(row["instruction"], list) else [row["instruction"]]
+            category = str(row.get("category") or "edit")
+            found = known.setdefault(row["file_name"], [])
+            found += [(" ".join(text.split()), category) for text in texts if text.strip()]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f'{file}, line {number}: must be like {{"file_name": "a.jpg", "instruction": ["make it snow"]}}'
+            ) from error
+    return known
+
+
+class WithUnchanged:
+    """
+    A source, and for some of its images a row in which nothing is to change: its category is "none", its instruction
+    a caption that says so. What is made of it is re-encoded and slightly moved.
+
+    Args:
+        source ([`Source`]): any.
+        share (`float`): of all rows, from 0 to 0.5.
+        seed (`int`, *optional*, defaults to 0): which images. Whether an image has such a row depends on its id alone.
+
+    Raises:
+        ValueError: `share` is out of its range.
+    """
+
+    def __init__(self, source: Source, share: float, seed: int = 0):
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 0.5:
+            raise ValueError(f"unchanged={share!r} must be a share from 0 to 0.5")
+        self.source, self.seed, self.chance = source, seed, share / (1 - share)
+        self.edited, self.constant = source.edited, source.constant
+
+    def rows(self, limit: int | None = None) -> Iterator[SourceRow]:
+        """See [`Source.rows`]; an unchanged row follows the one with its image, and counts for the limit."""
+
+        def every() -> Iterator[SourceRow]:
+            for row in self.source.rows():
+                yield row
+                if _chance(self.seed, row.id) < self.chance:
+                    caption = no_change_captions(row.id, 1)[0]
+                    yield SourceRow(row.index, f"{row.id}#same", caption, NO_CHANGE)
+
+        return islice(every(), limit)
+
+    def read(self, index: int, edited: bool = False) -> bytes:
+        """See [`Source.read`]."""
+        return self.source.read(index, edited)
+
+
+def no_change_captions(row_id: str, count: int) -> list[str]:
+    """Up to `count` captions of an unchanged row, in an order that depends on its id."""
+    turn = int(_chance("captions", row_id.removesuffix("#same")) * len(NO_CHANGE_CAPTIONS))
+    return list((NO_CHANGE_CAPTIONS[turn:] + NO_CHANGE_CAPTIONS[:turn])[:count])
+
+
+def _chance(seed: Any, name: str) -> float:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:6], "big") / 2**48
