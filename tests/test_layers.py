@@ -40,7 +40,7 @@ def allowed_libraries(path: str, on_import: bool) -> set[str]:
     if on_import:
         return DATA
     command = {"yaml"} if rest == ["cli", "synthesize.py"] else set()
-    return DATA | {"huggingface_hub"} | command | (SYNTHESIS if rest[0] == "synthesis" else set())
+    return DATA | {"huggingface_hub", "jinja2"} | command | (SYNTHESIS if rest[0] == "synthesis" else set())
 
 
 def forbidden_imports(root: Path) -> list[str]:

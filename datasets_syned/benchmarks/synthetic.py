@@ -49,14 +49,8 @@ class SyntheticConfig(HubConfig):
         "the pipeline that synthesized it (data_dir=<the folder that it wrote>)",
         "a repository on the Hub (repo=<its name>)",
     )
-    HOMEPAGE = "https://github.com/gautierevn/BLIP2IDC"
     LICENSE = "that of the images and of the editor that it was made with"
-    CITATION = """@inproceedings{evennou2025reframing,
-  title={Reframing Image Difference Captioning with BLIP2IDC and Synthetic Augmentation},
-  author={Evennou, Gautier and Chaffin, Antoine and Chappelier, Vivien and Kijak, Ewa},
-  booktitle={WACV},
-  year={2025}
-}"""
+    CITATION = ""
     HUB_FILES = tuple(f"{folder}{split}-*.parquet" for folder in ("", "data/", "emu_edit/") for split in SPLITS) + (
         PARAPHRASES,
         f"emu_edit/{PARAPHRASES}",

@@ -1,7 +1,6 @@
 """`syned push`: publishes a configuration."""
 
 import argparse
-import logging
 
 import datasets
 
@@ -9,7 +8,7 @@ from ..hub.publish import publish
 from ..loading.builder import Syned
 from .options import add_options, given_options, option_values
 
-OWN = ("revision", "max_shard_size", "data_dir", "cache_dir")
+OWN = ("revision", "max_shard_size", "license", "language", "data_dir", "cache_dir")
 
 
 def add_push(commands: "argparse._SubParsersAction") -> None:
@@ -27,6 +26,11 @@ def add_push(commands: "argparse._SubParsersAction") -> None:
     parser.add_argument("--private", action="store_true", help="make it a private repository")
     parser.add_argument("--revision", metavar="BRANCH", help="branch to write to (default: main)")
     parser.add_argument("--max_shard_size", metavar="SIZE", type=_size, help="of a Parquet file (default: 500MB)")
+    parser.add_argument("--license", metavar="ID", help="of your data, such as cc-by-4.0 (default: the source's)")
+    parser.add_argument("--language", metavar="CODES", help="of the captions, such as fr or en,fr (default: en)")
+    parser.add_argument(
+        "--dry_run", action="store_true", help="build, print the card and what it costs, upload nothing"
+    )
     parser.add_argument("--data_dir", metavar="FOLDER", help="the folder that holds the benchmark's files")
     parser.add_argument("--cache_dir", metavar="FOLDER", help="where load_dataset keeps its files")
     add_options(parser, without=OWN)
@@ -39,11 +43,9 @@ def _size(text: str) -> int | str:
 
 def _push(args: argparse.Namespace) -> int:
     values = option_values(args.config, given_options(args, without=OWN))
-    # says of every split that one process writes it, as a warning
-    logging.getLogger("datasets.arrow_dataset").setLevel(logging.ERROR)
     mine = {name: getattr(args, name) for name in OWN}
     try:
-        print(publish(args.config, args.target, private=args.private, **mine, **values))
+        print(publish(args.config, args.target, private=args.private, dry_run=args.dry_run, **mine, **values))
     except datasets.exceptions.DatasetsError as error:
         raise RuntimeError(f"{error.__cause__ or error}") from error
     return 0

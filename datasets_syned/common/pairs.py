@@ -126,7 +126,7 @@ def _batches(pairs: Iterable[Pair], cells: Cells) -> Iterator[tuple[list[Pair], 
                 column.add(image, image.name, os.stat(image).st_size)
             else:
                 content, name = cells.read(image)
-                column.add(content, name, len(content))
+                column.add(content, name and os.path.basename(name), len(content))
         if len(batch) == BATCH_ROWS or sum(column.size for column in images) >= BATCH_BYTES:
             yield batch, images
             batch, images = [], (_Images(), _Images())

@@ -1,26 +1,21 @@
 """Puts a configuration into a dataset repository of the Hub, where it loads with no code of ours."""
 
-import base64
-import io
-import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import datasets
-from PIL import Image
+import pyarrow.parquet as pq
+from datasets.utils.py_utils import convert_file_size_to_int
 
-from ..audit.audit import audit
-from ..audit.findings import Picture
-from ..synthesis.card_paragraphs import package_versions, row_paragraphs, run_paragraphs, sheet_paragraphs
-from .card import default_config, update_card
-from .card_entry import Entry, Example
+from .card import Entry, update_card
+from .describe import describe, why_withheld
 
-CARD_ATTEMPTS = 5  # while others write to the repository
-SHEET_BYTES = 1 << 20  # of a picture in a card, at most
-LOOKED_AT = 50  # first rows of a split, in search of one to show
+ATTEMPTS = 5  # while others write to the repository
 AGAIN = "The same command continues: what is uploaded is not uploaded again."
+NEW_CARD = "---\n{}\n---\n"
 
 
 class PublishError(RuntimeError):
@@ -36,11 +31,15 @@ def publish(
     token: str | None = None,
     revision: str | None = None,
     max_shard_size: int | str | None = None,
+    license: str | None = None,
+    language: str | None = None,
+    dry_run: bool = False,
     **options: Any,
 ) -> str:
     """
-    Builds a configuration, uploads it as Parquet files with the images inside, and writes its section of the card.
-    Other configurations of the repository stay as they are. Whenever it is interrupted, the same call continues.
+    Builds a configuration and uploads it, as Parquet files with the images inside and a section of the card, in one
+    commit. The files of a run of `syned synthesize` are uploaded as they are. Other configurations of the repository
+    stay as they are. Whenever it is interrupted, the same call continues.
 
     Args:
         config (`str`): name of the configuration.
@@ -48,11 +47,15 @@ def publish(
         private (`bool`, *optional*, defaults to `False`): make it a private one. Refused where there is a public one.
         token (`str`, *optional*): a token of the Hub that may write; by default the one you are logged in with.
         revision (`str`, *optional*): branch to write to, made unless it is there; by default "main".
-        max_shard_size (`int` or `str`, *optional*, defaults to `"500MB"`): of a Parquet file.
+        max_shard_size (`int` or `str`, *optional*, defaults to `"500MB"`): of a Parquet file that is written.
+        license (`str`, *optional*): of your data, by the Hub's name such as "cc-by-4.0"; by default the source's.
+        language (`str`, *optional*):
+            of the captions, as codes with commas between them; by default "en", and unknown for pairs of your own.
+        dry_run (`bool`, *optional*, defaults to `False`): build and audit, upload nothing.
         options: arguments of the configuration, such as `data_dir`.
 
     Returns:
-        `str`: address of the repository.
+        `str`: address of the repository; of a dry run what would be uploaded, and the card.
 
     Raises:
         PublishError: the configuration must not be published, or the Hub does not take it; says why in a sentence.
@@ -62,7 +65,7 @@ def publish(
         >>> publish("spot_the_diff", "someone/syned", data_dir="std/")
         'https://huggingface.co/datasets/someone/syned'
     """
-    from huggingface_hub import HfApi, get_token
+    from huggingface_hub import DatasetCard, HfApi, get_token
 
     builder = datasets.load_dataset_builder("syned", config, **options)
     withheld = why_withheld(builder.config)
@@ -70,158 +73,89 @@ def publish(
         raise PublishError(f"config {config!r} is not published, unless into a private repository: {withheld}")
     api = HfApi(token=token, endpoint=datasets.config.HF_ENDPOINT, library_name="blip2idc")
     with _said_plainly(repo, token or get_token()):
-        api.whoami()  # before the work is done
+        if not dry_run:
+            api.whoami()  # before the work is done
     builder.download_and_prepare()
     data = builder.as_dataset()
-    entry = describe(builder, data)
-    with _said_plainly(repo, token or get_token()):
-        # None: an organization may have made up its mind
-        repo = api.create_repo(repo, repo_type="dataset", private=private or None, exist_ok=True).repo_id
-        if private and not api.dataset_info(repo).private:
-            raise PublishError(
-                f"{repo} is there and is public, nothing was uploaded: make it private, or choose another"
-            )
-        default = default_config(_card(api, repo, revision)[1], config)
-        how = {"token": token, "revision": revision, "max_shard_size": max_shard_size}
-        data.push_to_hub(repo, config, commit_message=f"Upload {config}", **how)
-        _push_card(api, repo, revision, entry, default)
+    entry = describe(builder, data, license, tuple(language.split(",")) if language else ())
+    if dry_run:
+        card = DatasetCard(NEW_CARD)
+        update_card(card, repo, entry)
+        lines = [f"{split}: {len(rows):,} pairs, {rows.data.nbytes / 1e6:,.1f} MB" for split, rows in data.items()]
+        return "\n".join(
+            [f"To upload to {repo}, as configuration {config}, with the card below:", *lines, "", str(card)]
+        )
+    with tempfile.TemporaryDirectory(dir=Path(builder.cache_dir).parent, prefix="push-") as folder:
+        files = parquet_files(builder.config, data, Path(folder), max_shard_size or datasets.config.MAX_SHARD_SIZE)
+        with _said_plainly(repo, token or get_token()):
+            # None: an organization may have made up its mind
+            repo = api.create_repo(repo, repo_type="dataset", private=private or None, exist_ok=True).repo_id
+            if private and not api.dataset_info(repo).private:
+                raise PublishError(
+                    f"{repo} is there and is public, nothing was uploaded: make it private, or choose another"
+                )
+            if revision:
+                api.create_branch(repo, branch=revision, repo_type="dataset", exist_ok=True)
+            _commit(api, repo, revision, entry, files)
     return f"{api.endpoint}/datasets/{repo}"
 
 
-def why_withheld(config: datasets.BuilderConfig) -> str:
-    """Why a configuration must not be published, empty if it may be."""
-    withheld = getattr(config, "WITHHELD", {})
-    return "; ".join(reason for split, reason in withheld.items() if config.plan.pairs.get(split))
+def parquet_files(
+    config: datasets.BuilderConfig, data: datasets.DatasetDict, folder: Path, max_shard_size: int | str
+) -> dict[str, Path]:
+    """
+    Parquet files by their path in the repository: those of a run where they hold the rows, others written.
 
-
-def describe(builder: datasets.DatasetBuilder, data: datasets.DatasetDict) -> Entry:
-    """What the card says of a configuration."""
-    config, info = builder.config, builder.info
-    plan, own = getattr(config, "plan", None), config.name == "folder"
-    dropped = {split: dict(reasons) for split, reasons in plan.dropped.items()} if plan else {}
-    for split, pairs in plan.pairs.items() if plan else ():
-        # what turned out to be broken when the rows were made, perhaps by an earlier process
-        if broken := len(pairs) - len(data.get(split, ())):
-            dropped.setdefault(split, {})["image broken"] = broken
-    synthesis, sheet, told = _synthesis(config, data)
-    options = _options(config)
-    published = getattr(config, "COUNTS", {}) if not options else {}
-    result = audit(data, published=published, dropped=dropped, notes=plan.notes if plan else {}, samples=0)
-    title = getattr(config, "TITLE", config.name)
-    about = [] if plan else [info.description.partition(". ")[0] + "."]
-    if withheld := why_withheld(config):
-        about.append(f"Not to be passed on: {withheld}.")
-    return Entry(
-        name=config.name,
-        data=data,
-        title="Own pairs" if own else title[0].upper() + title[1:],
-        about=" ".join(about),
-        license=info.license,
-        homepage=info.homepage,
-        citation=info.citation,
-        sources=() if own or synthesis else getattr(config, "SOURCES", ()),
-        options=options,
-        dropped=_but(dropped, told),
-        notes=_but(plan.notes, told) if plan else {},
-        audit=result,
-        example=_example(config.name, data),
-        synthesis=tuple(synthesis),
-        sheet=sheet,
-    )
-
-
-def _synthesis(
-    config: datasets.BuilderConfig, data: datasets.DatasetDict
-) -> tuple[list[str], dict[str, bytes], dict[str, set[str]]]:
-    """Paragraphs on how synthetic pairs were made, the picture in them, and by split the counts that they tell."""
-    record = getattr(config, "record", None)
-    if record is None:
-        return row_paragraphs(data, level=3), {}, {}
-    paragraphs, sheet = run_paragraphs(record.run, package_versions(data), level=3), {}
-    if content := record.sheet():
-        content, kind = _picture(content)
-        path = f"assets/{config.name}-contact-sheet.{kind}"
-        sheet[path] = content
-        paragraphs += sheet_paragraphs(path)
-    told = {split: {*record.left_out(split), *record.notes(split)} for split in record.run["splits"]}
-    return paragraphs, sheet, told
-
-
-def _but(counts: dict[str, dict[str, int]], told: dict[str, set[str]]) -> dict[str, dict[str, int]]:
-    """Counts by split without those that are told elsewhere."""
-    return {
-        split: {what: count for what, count in of_split.items() if what not in told.get(split, ())}
-        for split, of_split in counts.items()
-    }
-
-
-def _picture(content: bytes) -> tuple[bytes, str]:
-    """A picture that is no larger than a card should load, and the suffix of its file."""
-    if len(content) <= SHEET_BYTES:
-        return content, "png"
-    image = Image.open(io.BytesIO(content)).convert("RGB")
-    while True:
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=85, optimize=True)
-        if buffer.tell() <= SHEET_BYTES:
-            return buffer.getvalue(), "jpg"
-        image.thumbnail((image.width * 4 // 5, image.height * 4 // 5))
-
-
-def _options(config: datasets.BuilderConfig) -> dict[str, Any]:
-    """Arguments that decide what the rows are and differ from their defaults; no places on this machine."""
-    base = {field.name for field in fields(datasets.BuilderConfig)} | getattr(config, "PLACES", frozenset())
-    base.add("on_error")  # what it left out is told of
-    own = {field.name: field.default for field in fields(config) if field.name not in base}
-    chosen = {name: getattr(config, name) for name, default in own.items() if getattr(config, name) != default}
-    return {name: value for name, value in sorted(chosen.items()) if not re.search(r"[/\\]", str(value))}
-
-
-def _example(name: str, data: datasets.DatasetDict) -> Example | None:
-    """The first pair with a change whose images can be shown."""
+    Args:
+        config (`BuilderConfig`), data (`DatasetDict`): a configuration, built.
+        folder (`Path`): where files are written.
+        max_shard_size (`int` or `str`): of those.
+    """
+    files = {}
     for split, rows in data.items():
-        for side in ("before", "after"):
-            rows = rows.cast_column(side, datasets.Image(decode=False))
-        for row in rows.select(range(min(LOOKED_AT, len(rows)))):
-            if row["changed"]:
-                small = {side: Picture(row[side]).thumbnail() for side in ("before", "after")}
-                if all(small.values()):
-                    jpeg = {side: base64.b64decode(image["uri"].partition(",")[2]) for side, image in small.items()}
-                    images = {f"assets/{name}-{side}.jpg": content for side, content in jpeg.items()}
-                    return Example(split, {key: row[key] for key in ("id", "captions", "category")}, images)
-    return None
+        there = _of_run(config, split, rows)
+        if not there:
+            count = min(len(rows), int(rows.data.nbytes / convert_file_size_to_int(max_shard_size)) + 1)
+            there = [folder / f"{split}-{index:05d}-of-{count:05d}.parquet" for index in range(count)]
+            for index, path in enumerate(there):
+                rows.shard(count, index, contiguous=True).to_parquet(path)
+        files |= {f"{config.name}/{path.name}": path for path in there}
+    return files
 
 
-def _card(api, repo: str, revision: str | None):
-    """The commit that a branch is at, and the card there, `None` if there is none."""
-    from huggingface_hub import DatasetCard
-    from huggingface_hub.errors import RemoteEntryNotFoundError, RevisionNotFoundError
+def _of_run(config: datasets.BuilderConfig, split: str, rows: datasets.Dataset) -> list[Path]:
+    """The files of a run that hold these rows; none if it is not of a run, or rows were left out."""
+    if getattr(config, "record", None) is None:
+        return []
+    there = [path for path in config.plan.parquet if path.name.startswith(f"{split}-")]
+    same = all(pq.read_schema(path).names == rows.column_names for path in there)
+    return there if same and sum(pq.read_metadata(path).num_rows for path in there) == len(rows) else []
 
-    try:
+
+def _commit(api: Any, repo: str, revision: str | None, entry: Entry, files: Mapping[str, Path]) -> None:
+    """Files, pictures and card in one commit; older files of the configuration go."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetCard
+    from huggingface_hub.errors import HfHubHTTPError, RemoteEntryNotFoundError
+
+    for attempt in range(1, ATTEMPTS + 1):
         head = api.dataset_info(repo, revision=revision).sha
-    except RevisionNotFoundError:
-        head = api.dataset_info(repo).sha  # where the branch will begin
-    try:
-        # of a commit: for a branch that cannot be reached, an older file in the cache would do
-        path = api.hf_hub_download(repo, "README.md", repo_type="dataset", revision=head)
-    except RemoteEntryNotFoundError:
-        return head, None
-    return head, DatasetCard.load(path)
-
-
-def _push_card(api, repo: str, revision: str | None, entry: Entry, default: str | None) -> None:
-    from huggingface_hub import CommitOperationAdd
-    from huggingface_hub.errors import HfHubHTTPError
-
-    for attempt in range(1, CARD_ATTEMPTS + 1):
-        head, card = _card(api, repo, revision)
-        update_card(card, repo, entry, default)
-        files = {"README.md": str(card).encode(), **entry.images}
+        try:
+            # of a commit: for a branch that cannot be reached, an older file in the cache would do
+            card = DatasetCard.load(api.hf_hub_download(repo, "README.md", repo_type="dataset", revision=head))
+        except RemoteEntryNotFoundError:
+            card = DatasetCard(NEW_CARD)
+        update_card(card, repo, entry)
+        new = {**files, **entry.images, "README.md": str(card).encode()}
+        there = api.list_repo_files(repo, repo_type="dataset", revision=head)
+        old = [path for path in there if path.startswith(f"{entry.name}/") and path not in new]
         try:
             api.create_commit(
                 repo,
-                [CommitOperationAdd(path_in_repo=path, path_or_fileobj=content) for path, content in files.items()],
-                commit_message=f"Card of {entry.name}",
+                [
+                    *(CommitOperationAdd(path, content) for path, content in new.items()),
+                    *(CommitOperationDelete(path) for path in old),
+                ],
+                commit_message=f"Upload {entry.name}",
                 repo_type="dataset",
                 revision=revision,
                 parent_commit=head,
@@ -229,7 +163,7 @@ def _push_card(api, repo: str, revision: str | None, entry: Entry, default: str 
             return
         except HfHubHTTPError as error:
             # 409, 412: somebody else has written meanwhile, perhaps to the card
-            if error.response.status_code not in (409, 412) or attempt == CARD_ATTEMPTS:
+            if error.response.status_code not in (409, 412) or attempt == ATTEMPTS:
                 raise
 
 

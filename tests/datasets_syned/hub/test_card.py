@@ -3,19 +3,17 @@
 import re
 
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import DatasetInfo, SplitDict, SplitInfo
 from huggingface_hub import DatasetCard
 
 from datasets_syned import FEATURES
 from datasets_syned.common.markdown import code, plain, table
-from datasets_syned.hub.card import default_config, update_card
-from datasets_syned.hub.card_entry import Entry
+from datasets_syned.hub.card import Entry, license_id, update_card
 
 
 def small(name, license=""):
-    row = {"id": "1", "before": None, "after": None, "captions": ["x"], "category": "add", "changed": True}
-    rows = Dataset.from_list([{**row, "provenance": None}], features=FEATURES)
-    return Entry(name=name, data=DatasetDict({"train": rows}), title=name.title(), license=license)
+    splits = SplitDict(train=SplitInfo("train", num_examples=1))
+    return Entry(name, DatasetInfo(features=FEATURES, splits=splits), {"title": name.title()}, license_id(license))
 
 
 def card_of(*names, default=None, text=""):
@@ -28,18 +26,18 @@ def card_of(*names, default=None, text=""):
 
 
 def test_what_others_wrote_stays():
-    card = card_of("theirs", "ours", text="# Their title\n\nTheir words.\n")
-    update_card(card, "a/b", small("ours", "CC BY 4.0"), "theirs")
+    card = card_of("theirs", "ours", default="theirs", text="# Their title\n\nTheir words.\n")
+    update_card(card, "a/b", small("ours", "CC BY 4.0"))
     assert card.text.startswith("# Their title\n\nTheir words.\n\n<!-- syned: about -->")
     assert card.data.license == ["cc-by-4.0", "mit"] and card.data.tags == ["image-difference-captioning", "mine"]
-    assert [config.get("default") for config in card.data.configs] == [True, None]
+    assert [config.get("default") for config in card.data.configs] == [None, True]
     card.text += "\nMore of theirs.\n"
     once = str(card)
-    update_card(card, "a/b", small("ours", "CC BY 4.0"), "theirs")
+    update_card(card, "a/b", small("ours", "CC BY 4.0"))
     assert str(card) == once == str(DatasetCard(once))
     card.data.configs.append({"config_name": "new", "data_files": "new/*"})
-    update_card(card, "a/b", small("new", "none stated"), "theirs")
-    update_card(card, "a/b", small("ours", "CC BY 4.0"), "theirs")
+    update_card(card, "a/b", small("new", "none stated"))
+    update_card(card, "a/b", small("ours", "CC BY 4.0"))
     assert re.findall(r"config (\w+),|(More of)", card.text) == [("ours", ""), ("", "More of"), ("new", "")]
 
 
@@ -47,7 +45,7 @@ def test_licenses_are_those_of_the_sections():
     card = card_of("a")
     for name, license in (("a", "Apache-2.0"), ("b", "that of its images"), ("c", ""), ("a", "none stated")):
         card.data.configs = [c for c in card.data.configs if c["config_name"] != name] + [{"config_name": name}]
-        update_card(card, "x/y", small(name, license), "a")
+        update_card(card, "x/y", small(name, license))
     assert card.data.license == ["other", "unknown"]
 
 
@@ -62,16 +60,18 @@ def test_a_table_with_numbers():
 
 
 @pytest.mark.parametrize(
-    ("card", "default"),
+    ("names", "default", "marked"),
     [
-        (None, "new"),
-        (card_of(), "new"),
-        (card_of("a"), "a"),
-        (card_of("a", "b", default="b"), "b"),
-        (card_of("a", "default"), "default"),
-        (card_of("a", "b"), None),
-        (card_of("a", "b", text="| `b` (default) | 1 train |"), "b"),
+        ((), None, "new"),
+        (("a",), None, "a"),
+        (("a", "b"), None, None),
+        (("a", "b"), "b", "b"),
+        (("a", "new"), "new", "new"),
     ],
 )
-def test_what_is_loaded_without_a_name(card, default):
-    assert default_config(card, "new") == default
+def test_what_is_loaded_without_a_name_stays_so(names, default, marked):
+    card = card_of(*names, default=default)
+    update_card(card, "a/b", small("new"))
+    assert [config["config_name"] for config in card.data.configs if config.get("default")] == [marked] * bool(marked)
+    (new,) = [config for config in card.data.configs if config["config_name"] == "new"]
+    assert new["data_files"] == [{"split": "train", "path": "new/train-*"}]

@@ -8,16 +8,19 @@ import subprocess
 import sys
 import time
 
+import pyarrow.parquet as pq
 import pytest
-from datasets import Image, load_dataset
+from datasets import Dataset, Image, load_dataset
 from huggingface_hub import DatasetCard
 from PIL import Image as PILImage
 
+from datasets_syned import FEATURES
 from datasets_syned.__main__ import main
 from datasets_syned.benchmarks.spot_the_diff import SpotTheDiffConfig
 from datasets_syned.hub.publish import PublishError, publish
 from tests.support import layouts
 from tests.support.hub_server import HubServer, run
+from tests.support.own_pairs import write_pairs
 
 # Publishes what the lines of standard input ask for; answers each with a line: the address, or the error.
 PUBLISH = """
@@ -38,7 +41,7 @@ for config, repo, options in json.loads(sys.argv[1]):
 LOAD = """
 import json, sys
 sys.modules["datasets_syned"] = None
-from datasets import Image, load_dataset
+from datasets import Dataset, Image, load_dataset
 def rows(*name, **how):
     data = load_dataset("ann/syned", *name, **how)
     for side in ("before", "after"):
@@ -143,8 +146,8 @@ def test_the_card(published, roots):
 
 
 def test_a_second_configuration_leaves_the_first_alone(published):
-    first, second = [commit for commit in published.history() if commit.title.startswith("Card of")][1::-1]
-    assert first.title == "Card of spot_the_diff" and second.title == "Card of clevr_change"
+    first, second = [commit for commit in published.history() if commit.title.startswith("Upload")][1::-1]
+    assert first.title == "Upload spot_the_diff" and second.title == "Upload clevr_change"
     for path, file in first.files.items():
         assert path == "README.md" or second.files[path].oid == file.oid
     before, after = (commit.files["README.md"].content.decode() for commit in (first, second))
@@ -190,9 +193,8 @@ def test_other_options_replace_a_configuration(hub, roots, home):
 def test_killed_and_run_again(hub, roots, home):
     command = [sys.executable, "-m", "datasets_syned", "push", "spot_the_diff", "ann/killed"]
     command += ["--data_dir", roots["spot_the_diff"], "--private", "--max_shard_size", "700"]
-    files = []
-    # in the middle of an upload; then when the data are there and the card is not
-    for pattern, nth in (("^PUT /lfs/.*/ann/killed/", 2), ("^POST /api/validate-yaml", 2)):
+    # in the middle of an upload; then when all is there but the commit
+    for pattern, nth in (("^PUT /lfs/.*/ann/killed/", 2), ("^POST .*/ann/killed/commit/", 1)):
         since = len(hub.requests)
         hub.fail(pattern, nth=nth, pause=300)
         process = subprocess.Popen(command, env=hub.env(home, "ann-write"), stderr=subprocess.DEVNULL)
@@ -203,8 +205,7 @@ def test_killed_and_run_again(hub, roots, home):
         process.send_signal(signal.SIGKILL)
         process.wait(30)
         hub.faults.clear()
-        files.append(set(state(hub.repo("dataset", "ann/killed"))))
-    assert files[0] == set() and "README.md" in files[1] and not any("assets" in path for path in files[1])
+        assert not state(hub.repo("dataset", "ann/killed"))
     done = subprocess.run(command, env=hub.env(home, "ann-write"), capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout == f"{hub.url}/datasets/ann/killed\n", done.stderr
     repo = hub.repo("dataset", "ann/killed")
@@ -223,16 +224,16 @@ def test_when_the_hub_fails(hub, roots, home):
         "put429": ("^PUT .*/ann/put429/", {"status": 429, "retry_after": 7}),
         "putcut": ("^PUT .*/ann/putcut/", {"cut": "request"}),
         "verify503": ("^POST .*/ann/verify503/.*/verify", {"status": 503}),
-        "busy": ("^POST .*/ann/busy/commit/", {"status": 412, "nth": 2}),
+        "busy": ("^POST .*/ann/busy/commit/", {"status": 412}),
         "slow": ("^PUT .*/ann/slow/", {"pause": 0.2}),
     }
     lasting = {
-        "down": ("^PUT .*/ann/down/", {"status": 500, "times": 6, "nth": 2}, "HTTP status 500"),
+        "down": ("^PUT .*/ann/down/", {"status": 500, "times": 99, "nth": 2}, "HTTP status 500"),
         "commit429": ("^POST .*/ann/commit429/commit/", {"status": 429}, "HTTP status 429: too many requests"),
         "lost": ("^POST .*/ann/lost/commit/", {"cut": "answer"}, "failed (RemoteProtocolError). The same command"),
-        "card500": ("^POST .*/ann/card500/commit/", {"status": 500, "nth": 2}, "HTTP status 500"),
-        "card": ("^(HEAD|GET) .*/ann/card/resolve/", {"cut": "answer", "nth": 2, "times": 99}, "connection to"),
-        "info": ("^GET /api/datasets/ann/info/revision/", {"cut": "answer", "times": 9}, "RemoteProtocolError"),
+        "commit500": ("^POST .*/ann/commit500/commit/", {"status": 500}, "HTTP status 500"),
+        "card": ("^(HEAD|GET) .*/ann/card/resolve/", {"cut": "answer", "times": 99}, "connection to"),
+        "info": ("^GET /api/datasets/ann/info$", {"cut": "answer", "times": 9}, "RemoteProtocolError"),
     }
     for pattern, fault, *_ in [*passing.values(), *lasting.values()]:
         hub.fail(pattern, **fault)
@@ -241,16 +242,8 @@ def test_when_the_hub_fails(hub, roots, home):
     assert said[: len(passing)] == [f"{hub.url}/datasets/ann/{repo}" for repo in passing]
     for text, (_, _, words) in zip(said[len(passing) :], lasting.values(), strict=True):
         assert text.startswith("PublishError: ") and words in text and "ann-write" not in text and "\n" not in text
-    # nothing, or all but the card
-    there = {repo: len(state(hub.repo("dataset", f"ann/{repo}"))) for repo in lasting}
-    assert there == {
-        "down": 0,
-        "commit429": 0,
-        "lost": 4,
-        "card500": 4,
-        "card": 4,
-        "info": 0,
-    }  # nothing, or all but the card
+    # nothing, or all of it where the answer to the commit was lost
+    assert {repo for repo in lasting if state(hub.repo("dataset", f"ann/{repo}"))} == {"lost"}
     hub.faults.clear()
     assert push(hub, home, *map(call, lasting)) == [f"{hub.url}/datasets/ann/{repo}" for repo in lasting]
     whole = [request.path for request in hub.seen("^PUT /lfs/", since) if request.status == 200]
@@ -285,6 +278,46 @@ def test_what_must_not_be_published(roots, tmp_path, monkeypatch):
     with pytest.raises(PublishError, match="'spot_the_diff' is not published, unless .*: not its test split"):
         publish("spot_the_diff", "ann/x", **options)
     assert not list(tmp_path.rglob("*.arrow"))
+
+
+@pytest.fixture
+def own(tmp_path):
+    folder = write_pairs(tmp_path / "mine", count=5)
+    return {"data_dir": str(folder), "cache_dir": str(tmp_path / "cache")}
+
+
+def test_pairs_of_ones_own(hub, own, tmp_path):
+    words = {"license": "odbl", "language": "fr"}
+    said = push(hub, tmp_path, ("folder", "ann/own", own), ("folder", "ann/fr", {**own, **words}))
+    assert said == [f"{hub.url}/datasets/ann/own", said[1]] and "odbl" in said[1]  # which this Hub does not know
+    plain = DatasetCard(hub.repo("dataset", "ann/own").file("README.md").content.decode())
+    assert plain.data.license == "unknown" and plain.data.language is None
+    assert "Home:" not in plain.text and "bibtex" not in plain.text and "English" not in plain.text
+
+
+def test_names_of_images_are_pushed_without_their_folders(hub, tmp_path):
+    image = io.BytesIO()
+    PILImage.new("RGB", (8, 8), "red").save(image, "PNG")
+    cell = {"bytes": image.getvalue(), "path": f"{tmp_path}/private/a.png"}
+    row = {"id": "1", "before": cell, "after": cell, "captions": ["x"], "category": "add", "changed": True}
+    table = Dataset.from_list([{**row, "provenance": None}], features=FEATURES).data.table
+    pq.write_table(table, tmp_path / "train-0.parquet")
+    assert len(push(hub, tmp_path, ("synthetic", "ann/bare", {"data_dir": str(tmp_path)}))) == 1
+    content = hub.repo("dataset", "ann/bare").file("synthetic/train-00000-of-00001.parquet").content
+    assert pq.read_table(io.BytesIO(content))["before"].to_pylist()[0]["path"] == "a.png"
+    assert str(tmp_path).encode() not in content
+
+
+def test_a_dry_run_asks_nobody(own, tmp_path, capsys):
+    command = ["push", "folder", "ann/x", "--data_dir", own["data_dir"], "--cache_dir", own["cache_dir"], "--dry_run"]
+    assert main([*command, "--license", "cc-by-sa-4.0", "--language", "fr,en"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "To upload to ann/x, as configuration folder, with the card below:\ntrain: 5 pairs, 0.0 MB\n"
+    )
+    card = DatasetCard(said[said.index("---") :])
+    assert card.data.license == "cc-by-sa-4.0" and card.data.language == ["en", "fr"]
+    assert "- Licence: cc-by-sa-4.0.\n" in card.text and "has been added to the picture" in card.text
 
 
 def test_what_the_command_cannot_do(capsys):

@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from datasets_syned.__main__ import main
-from datasets_syned.hub.publish import SHEET_BYTES, describe
+from datasets_syned.hub.describe import SHEET_BYTES, describe
 from tests.support.hub_server import HubServer, run
 from tests.support.runs_to_publish import mixed_run, plain_run
 
@@ -72,6 +72,20 @@ def test_what_a_run_says_of_itself(hub):
     assert "Licence: that of the images and of the editor that it was made with." in text
 
 
+def test_the_files_of_a_run_are_uploaded_as_they_are(hub, runs):
+    for name in ("mixed", "plain"):
+        mine = {f"syned/{path.name}": path.read_bytes() for path in (runs[name] / "data").glob("*.parquet")}
+        assert mine == {path: content for path, content in files(hub, name).items() if path.endswith(".parquet")}
+        (commit,) = [one for one in hub.repo("dataset", f"ann/{name}").history() if "Upload" in one.title]
+        assert "README.md" in commit.files and set(mine) < set(commit.files)
+
+
+def test_nobody_elses_paper_is_the_home_of_a_run(hub):
+    for name in ("mixed", "plain", "bare"):
+        text = card(hub, name).text
+        assert not any(words in text for words in ("Home:", "bibtex", "gautierevn", "Evennou"))
+
+
 def test_what_was_left_out(hub, runs):
     text, splits = card(hub, "mixed").text, json.loads((runs["mixed"] / "summary.json").read_text())["splits"]
     kept, dropped = splits["train"]["kept"], splits["train"]["dropped"]
@@ -99,7 +113,7 @@ def test_the_picture(hub, runs, tmp_path):
     large = shutil.copytree(runs["plain"], tmp_path / "large")
     noise = Image.frombytes("RGB", (1600, 1200), os.urandom(3 * 1600 * 1200))
     noise.save(large / "contact_sheet.png")
-    ((path, content),) = describe_run(large, tmp_path / "cache").sheet.items()
+    (path, content) = list(describe_run(large, tmp_path / "cache").images.items())[-1]
     small = Image.open(io.BytesIO(content))
     assert path == "assets/syned-contact-sheet.jpg" and small.format == "JPEG" and len(content) <= SHEET_BYTES
     assert small.width / small.height == pytest.approx(4 / 3, abs=0.01) and small.width > 800
@@ -164,11 +178,9 @@ def test_a_broken_image_is_counted_beside_what_the_run_left_out(runs, tmp_path):
     for _ in range(2):  # the second time from the cache
         builder = load_dataset_builder("syned", "syned", **options)
         builder.download_and_prepare()
-        entry = describe(builder, builder.as_dataset())
-        assert entry.dropped == {"train": {"image broken": 1}}  # what the run left out is told in its own section
-        assert entry.audit["splits"]["train"]["dropped"] == {"changed_area": 2, "image broken": 1}
-        assert entry.audit["splits"]["train"]["rows"] == 11
-        assert "| train | dropped by `changed_area` | 2 |" in "\n".join(entry.synthesis)
+        text = describe(builder, builder.as_dataset()).section("ann/x")
+        assert "Left out when it was built: train: 1 × image broken.\n" in text  # the run tells of the others
+        assert "| train | 11 |" in text and "| train | dropped by `changed_area` | 2 |" in text
 
 
 def test_an_unfinished_run_is_not_pushed(runs, tmp_path, capsys):

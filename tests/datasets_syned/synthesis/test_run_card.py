@@ -6,7 +6,7 @@ import pytest
 from datasets import load_dataset, load_dataset_builder
 from huggingface_hub import DatasetCard
 
-from datasets_syned.hub.publish import describe
+from datasets_syned.hub.describe import describe
 from datasets_syned.synthesis import SplitSettings
 from datasets_syned.synthesis.card_paragraphs import run_paragraphs
 from datasets_syned.synthesis.run_card import run_card
@@ -52,7 +52,7 @@ def test_the_header_finds_the_splits_and_the_text_is_that_of_a_push(folder, tmp_
     assert (
         "](contact_sheet.png)\n\n*Sources, and to the right" in card.text and (folder / "contact_sheet.png").is_file()
     )
-    pushed = describe(builder, builder.as_dataset()).synthesis
+    pushed = describe(builder, builder.as_dataset()).fields["synthesis"]
     mine = [part.replace("## ", "### ") for part in run_paragraphs(builder.config.record.run)]
     assert mine[0] == pushed[0] == "### How the pairs were made" and mine[2:] == list(pushed[2 : len(mine)])
     assert pushed[1].startswith(mine[1]) and "\n- Packages: blip2idc" in pushed[1]
