@@ -18,7 +18,7 @@ NOT_FOR_PACKAGES = {*PACKAGES, "baselines", "benchmarks", "tests", *(script.stem
 
 MODELING = {"torch", "transformers", "peft", "PIL", "numpy", "huggingface_hub", "safetensors", "tokenizers", "jinja2"}
 TRAINING = {"accelerate", "yaml"}  # only where training needs them: captioning does without
-DATA = {"datasets", "filelock", "PIL", "numpy", "pyarrow"}
+DATA = {"datasets", "filelock", "jinja2", "PIL", "numpy", "pyarrow"}
 SYNTHESIS = {"accelerate", "diffusers", "fsspec", "ray", "safetensors", "torch", "transformers", "yaml"}
 METRIC = {"evaluate", "datasets", "numpy"}
 REPORT = {"numpy"}

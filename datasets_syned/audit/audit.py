@@ -2,10 +2,11 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 from datasets import Dataset, DatasetDict, Image, IterableDataset, IterableDatasetDict
 from datasets.utils import tqdm
 
@@ -13,6 +14,7 @@ from ..common.row import FEATURES
 from .findings import AuditedRow, Findings, normal, words
 
 NEEDED = [column for column in FEATURES if column != "provenance"]
+NEAR = 3  # bits of 64 in which the difference hashes of two images that look alike differ at most
 Counts = Mapping[str, int]
 
 
@@ -23,10 +25,12 @@ def audit(
     notes: Mapping[str, Counts] | None = None,
     samples: int = 4,
     thumbnails: bool = False,
+    folders: Sequence[str] = (),
 ) -> dict[str, Any]:
     """
-    Reads every row once, opens every image, and says what it found. Of the rows it keeps 16-byte digests and the words
-    of the captions, and of each kind of finding the first few as samples; so two audits say the same.
+    Reads every row once, opens every image, and says what it found. Of the rows it keeps digests and difference hashes
+    of 16 bytes and the words of the captions, and of each kind of finding the first few as samples; so two audits say
+    the same. Images are known again by their pixels, whatever files they are in.
 
     Args:
         data (`DatasetDict`, `IterableDatasetDict`, `Dataset` or `IterableDataset`):
@@ -36,6 +40,7 @@ def audit(
         notes (`dict[str, dict[str, int]]`, *optional*): by split, what else was done to the rows, how often.
         samples (`int`, *optional*, defaults to 4): how many rows to show of each kind of finding.
         thumbnails (`bool`, *optional*, defaults to `False`): whether samples get small images, for [`page`].
+        folders (`Sequence[str]`, *optional*): where images may lie of which a row has the path alone.
 
     Returns:
         `dict`: can be written as JSON, but for its size when there are thumbnails. "splits": by split, rows,
@@ -57,7 +62,7 @@ def audit(
         for name, rows in data.items():
             split, earlier = splits[name], [other for other in splits.values() if other.rows and other.name != name]
             for number, values in enumerate(rows):
-                row = AuditedRow(name, number, values)
+                row = AuditedRow(name, number, values, folders)
                 findings.look_at(row)
                 split.add(row, findings, earlier)
                 for image in (picture.image for picture in row.pictures if picture.image is not None):
@@ -114,12 +119,32 @@ class _Seen:
         return len(self.first) + self.again.total()
 
 
+class _Looks:
+    """Difference hashes of the pairs of a split, each with its row."""
+
+    def __init__(self):
+        self.hashes, self.rows = np.empty((1024, 2), np.uint64), []
+
+    def add(self, looks: np.ndarray, row: int) -> None:
+        if len(self.rows) == len(self.hashes):
+            self.hashes = np.concatenate([self.hashes, np.empty_like(self.hashes)])
+        self.hashes[len(self.rows)] = looks
+        self.rows.append(row)
+
+    def find(self, looks: np.ndarray) -> int | None:
+        """The first row whose images both look like these."""
+        distances = np.bitwise_count(self.hashes[: len(self.rows)] ^ looks)  # (rows, 2)
+        near = np.flatnonzero((distances <= NEAR).all(axis=1))
+        return self.rows[near[0]] if len(near) else None
+
+
 class _Split:
     """What is kept of a split."""
 
     def __init__(self, name: str):
         self.name, self.rows, self.changed = name, 0, 0
         self.pairs, self.sources, self.ids, self.captions = _Seen(), _Seen(), _Seen(), _Seen()
+        self.looks = _Looks()
         self.references, self.categories, self.words = Counter(), Counter(), Counter()
 
     def add(self, row: AuditedRow, findings: Findings, earlier: list["_Split"]) -> None:
@@ -131,18 +156,28 @@ class _Split:
         for caption in said:
             self.words.update(words(caption))
             self.captions.add(_digest(normal(caption)), row.number)
-        pair, source = row.digest, row.pictures[0].digest
+        pair, source, looks = row.digest, row.pictures[0].digest, row.looks
+        known = pair in self.pairs.first
         if (first := self.ids.add(_digest(str(row.row["id"])), row.number)) is not None:
             findings.add("repeated_ids", row, f"is also the id of row {first}")
         if pair and (first := self.pairs.add(pair, row.number)) is not None:
-            findings.add("duplicate_pairs", row, f"the same files as row {first}")
+            findings.add("duplicate_pairs", row, f"the same pixels as row {first}")
         if source:
             self.sources.add(source, row.number)
         for other in earlier:
             if pair in other.pairs.first:
-                findings.show("leaked_pairs", row, f"the same files as {other.name} row {other.pairs.first[pair]}")
+                findings.show("leaked_pairs", row, f"the same pixels as {other.name} row {other.pairs.first[pair]}")
+            elif looks is not None and (first := other.looks.find(looks)) is not None:
+                findings.add(
+                    "near_leaks", row, f"looks like {other.name} row {first}", split=f"{other.name}/{self.name}"
+                )
             if source in other.sources.first:
                 findings.show("leaked_sources", row, f"as {other.name} row {other.sources.first[source]}")
+
+        if looks is not None and not known:
+            if (first := self.looks.find(looks)) is not None:
+                findings.add("near_duplicates", row, f"looks like row {first}")
+            self.looks.add(looks, row.number)
 
     def report(self, published: int | None, dropped: Counts | None, notes: Counts | None) -> dict[str, Any]:
         references = sum(count * rows for count, rows in self.references.items())

@@ -1,8 +1,6 @@
 """What an audit looks for in a row: in its captions, in its images, and how what it finds is counted and shown."""
 
-import base64
 import hashlib
-import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,12 +9,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from datasets.utils.file_utils import xopen
-from PIL import Image
 
-from ..common.caption_text import BOILERPLATE, is_quoted
+from ..common.caption_text import BOILERPLATE, is_quoted, says_no_change
+from .pictures import Picture
 
-THUMBNAIL = (360, 360)  # pixels at most
 SHOWN_CAPTIONS, SHOWN_CHARACTERS = 8, 300  # of a sample
 WORD = re.compile(r"\w+(?:['’-]\w+)*")
 
@@ -36,18 +32,23 @@ KINDS = {
         "Other numbers than published", "The files are not complete, or are not the published ones.", "splits"
     ),
     "unreadable": Kind(
-        "Unreadable images", "Pillow cannot open them, or not to their end. Training stops there.", "images"
+        "Unreadable images", "They cannot be opened, decoded or shown. Training stops there.", "images"
     ),
     "leaked_pairs": Kind(
-        "Pairs in two splits", "The same two files, byte by byte. A model that learned them is not tested.", "pairs"
+        "Pairs in two splits",
+        "The same pixels in both images, in whatever files. A model that learned them is not tested.",
+        "pairs",
     ),
     "leaked_sources": Kind(
-        "Source images in two splits", "The same image before the change, whatever comes after it.", "images"
+        "Source images in two splits", "The same pixels before the change, whatever comes after it.", "images"
     ),
     "duplicate_pairs": Kind(
-        "Pairs that repeat in a split", "The same two files, byte by byte. They count twice in a score.", "rows"
+        "Pairs that repeat in a split", "The same pixels in both images. They count twice in a score.", "rows"
     ),
     "identical": Kind("Changes of nothing", "The row claims a change, both images have the same pixels.", "rows"),
+    "denied": Kind(
+        "Changes that are denied", "The row claims a change, all its captions say that there is none.", "rows"
+    ),
     "contradiction": Kind(
         "Changed or not", "An unchanged pair has category 'none', and only such a pair; here the two disagree.", "rows"
     ),
@@ -62,6 +63,18 @@ KINDS = {
     ),
     "repeated": Kind(
         "Captions that repeat in a pair", "Equal but for case and spaces: a reference fewer than it seems.", "captions"
+    ),
+    "near_leaks": Kind(
+        "Pairs that look alike in two splits",
+        "Both images look like those of a pair of another split: compressed again, resized, or of one camera.",
+        "rows",
+        problem=False,
+    ),
+    "near_duplicates": Kind(
+        "Pairs that look alike in a split",
+        "Both images look like those of another pair: saved again, or several edits of one image.",
+        "rows",
+        problem=False,
     ),
     "differing": Kind(
         "Unchanged pairs whose images differ", "Meant so where camera or light may move.", "rows", problem=False
@@ -78,82 +91,17 @@ def normal(caption: str) -> str:
 
 
 @dataclass
-class Picture:
-    """An image as it is stored: a `dict` of bytes and path."""
-
-    value: Mapping[str, Any] | None
-    problem: str | None = None  # why it cannot be read
-
-    @cached_property
-    def content(self) -> bytes:
-        value = self.value or {}
-        if value.get("bytes") is not None or not value.get("path"):
-            return value.get("bytes") or b""
-        try:
-            with xopen(value["path"], "rb") as file:
-                return file.read()
-        except OSError as error:
-            self.problem = f"cannot be opened: {error}"
-            return b""
-
-    @cached_property
-    def digest(self) -> bytes | None:
-        return hashlib.sha256(self.content).digest()[:16] if self.content else None
-
-    @cached_property
-    def image(self) -> Image.Image | None:
-        """The decoded image, `None` if it has a problem."""
-        if not self.content:
-            self.problem = self.problem or "is empty"
-            return None
-        try:
-            image = Image.open(io.BytesIO(self.content))
-            image.load()
-            return image
-        except Exception as error:  # Pillow's decoders raise whatever the broken data leads them to
-            self.problem = re.sub(r" <_io\S+ object at \w+>", "", str(error)) or type(error).__name__
-            return None
-
-    def thumbnail(self) -> dict[str, Any] | None:
-        """A small JPEG, as a data URI with its size."""
-        if self.image is None:
-            return None
-        image = self.image
-        if image.mode.startswith(("I", "F")):  # more than 8 bits
-            values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-            image = Image.fromarray(np.uint8(255 * (values - values.min()) / (np.ptp(values) or 1)))
-        image = (
-            image.convert("RGBA") if image.mode in ("P", "PA", "LA", "RGBA", "RGBa", "La") else image.convert("RGB")
-        )
-        image.thumbnail(THUMBNAIL)
-        if image.mode == "RGBA":
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=80)
-        uri = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-        return {"uri": uri, "width": image.width, "height": image.height}
-
-
-def same_pixels(one: Image.Image, other: Image.Image) -> bool:
-    """Whether two images look the same, also as files of other formats."""
-    if one.size != other.size:
-        return False
-    if one.mode != other.mode or one.mode == "P":
-        one, other = one.convert("RGBA"), other.convert("RGBA")
-    return one.tobytes() == other.tobytes()
-
-
-@dataclass
 class AuditedRow:
     """A row of a split, with its images opened once."""
 
     split: str
     number: int
     row: Mapping[str, Any]
+    folders: Sequence[str] = ()
     pictures: tuple[Picture, Picture] = field(init=False)
 
     def __post_init__(self):
-        self.pictures = Picture(self.row["before"]), Picture(self.row["after"])
+        self.pictures = tuple(Picture(self.row[side], self.folders) for side in ("before", "after"))
         self.captions = [caption or "" for caption in self.row["captions"] or []]
 
     @cached_property
@@ -161,6 +109,12 @@ class AuditedRow:
         """Of both images together, in their order."""
         one, other = (picture.digest for picture in self.pictures)
         return hashlib.sha256(one + other).digest()[:16] if one and other else None
+
+    @property
+    def looks(self) -> np.ndarray | None:
+        """The difference hashes of both images, `None` if one of them is flat or cannot be opened."""
+        looks = [picture.look for picture in self.pictures]
+        return None if any(look is None for look in looks) else np.array(looks)
 
     def sample(self, what: str, thumbnails: bool) -> dict[str, Any]:
         """What is shown of the row."""
@@ -191,9 +145,9 @@ class Findings:
         if len(self.samples[name]) < self.most:
             self.samples[name].append(row.sample(_cut(what), self.thumbnails))
 
-    def add(self, name: str, row: AuditedRow, what: str = "", count: int = 1) -> None:
+    def add(self, name: str, row: AuditedRow, what: str = "", count: int = 1, split: str = "") -> None:
         if count:
-            self.counts[name][row.split] += count
+            self.counts[name][split or row.split] += count
             self.show(name, row, what)
 
     def look_at(self, row: AuditedRow) -> None:
@@ -212,20 +166,20 @@ class Findings:
         for name, wrong in (("boilerplate", BOILERPLATE.search), ("quoted", is_quoted)):
             found = [caption for caption in said if wrong(caption)]
             self.add(name, row, found[0] if found else "", len(found))
+        denied = row.row["changed"] and said and all(map(says_no_change, said))
+        self.add("denied", row, said[0] if denied else "", int(bool(denied)))
         times = Counter(map(normal, said))
         repeated = [caption for caption, count in times.items() if count > 1]
         self.add("repeated", row, repeated[0] if repeated else "", len(said) - len(times))
 
     def _images(self, row: AuditedRow) -> None:
-        images = [picture.image for picture in row.pictures]
-        problems = [
-            f"{side} {p.problem}" for side, p in zip(("before:", "after:"), row.pictures, strict=True) if p.problem
-        ]
+        one, other = (picture.shown for picture in row.pictures)
+        sides = zip(("before", "after"), row.pictures, strict=True)
+        problems = [f"{side}: {picture.problem}" for side, picture in sides if picture.problem]
         self.add("unreadable", row, "; ".join(problems), len(problems))
         if problems:
             return
-        one, other = images
-        same = row.pictures[0].digest == row.pictures[1].digest or same_pixels(one, other)
+        same = row.pictures[0].digest == row.pictures[1].digest
         if row.row["changed"]:
             self.add("identical", row, count=same)
         else:

@@ -8,8 +8,8 @@ from typing import Any
 import datasets
 
 from ..audit.audit import audit
-from ..audit.page import page
-from ..audit.text import text
+from ..audit.render import page, text
+from ..common.image_cells import data_folders
 from ..loading.builder import Syned
 from ..loading.registration import NAME
 from .options import WrongUse, add_options, given_options, option_values
@@ -54,7 +54,8 @@ def _audit(args: argparse.Namespace) -> int:
             title, data, known = _build(args, options, where)
     except datasets.exceptions.DatasetsError as error:
         raise RuntimeError(f"{error.__cause__ or error}") from error
-    report = audit(data, **known, samples=args.samples, thumbnails=args.html is not None)
+    folders = data_folders({"path": args.path, "data_dir": args.data_dir})
+    report = audit(data, **known, samples=args.samples, thumbnails=args.html is not None, folders=folders)
     print(text(report, title))
     if args.html:
         Path(args.html).write_text(page(report, title), encoding="utf-8")

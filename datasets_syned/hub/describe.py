@@ -13,7 +13,7 @@ import datasets
 from PIL import Image
 
 from ..audit.audit import audit
-from ..audit.findings import Picture
+from ..audit.pictures import Picture
 from ..common.markdown import plain, table
 from ..synthesis.card_paragraphs import package_versions, row_paragraphs, run_paragraphs, sheet_paragraphs
 from .card import Entry, license_id

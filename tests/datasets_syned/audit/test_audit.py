@@ -1,16 +1,15 @@
 """The audit: exact numbers where every finding is planted once."""
 
-import io
 import json
 
 import pytest
 from datasets import Dataset, DatasetDict, load_dataset
-from PIL import Image
 
 import datasets_syned
 from datasets_syned.audit.audit import audit
-from datasets_syned.audit.findings import BOILERPLATE, is_quoted, same_pixels
+from datasets_syned.audit.findings import BOILERPLATE, is_quoted
 from tests.support.layouts import pixels, png, write
+from tests.support.pictures import encode, photo
 
 
 def row(name, captions, category="change", before=None, after=None, **others):
@@ -46,7 +45,8 @@ def planted():
         row("cut", ["a tree"], after=pixels("cut", (40, 40))[:-900]),
         row("wrong", ["a bench"], changed=False),
         row("good", ["again"], before=pixels("other before")),
-        row("again", ["it moves"], **leaked),
+        row("again", ["it moves"], before=pixels("l1", file_format="BMP"), after=pixels("l2")),
+        row("denied", ["There are no differences.", "no change"]),
     ]
     test = [
         row("one", ["it moved", "a zebra came"], **leaked),
@@ -56,7 +56,7 @@ def planted():
 
 
 def test_every_finding_once(planted):
-    report = audit(planted, published={"train": 15, "test": 3, "validation": 1})
+    report = audit(planted, published={"train": 16, "test": 3, "validation": 1})
     found = report["findings"]
     counts = {name: kind["by_split"] for name, kind in found.items()}
     assert counts == {
@@ -66,6 +66,7 @@ def test_every_finding_once(planted):
         "leaked_sources": {"train/test": 2},
         "duplicate_pairs": {"train": 1},
         "identical": {"train": 1},
+        "denied": {"train": 1},
         "contradiction": {"train": 1},
         "repeated_ids": {"train": 1},
         "no_caption": {"train": 1},
@@ -73,17 +74,22 @@ def test_every_finding_once(planted):
         "boilerplate": {"train": 1},
         "quoted": {"train": 1},
         "repeated": {"train": 1},
+        "near_leaks": {},
+        "near_duplicates": {},
         "differing": {"train": 2},
         "unequal_size": {"train": 1},
     }
-    assert [name for name, kind in found.items() if not kind["problem"]] == ["differing", "unequal_size"]
-    assert report["problems"] == 13
+    assert [name for name, kind in found.items() if not kind["problem"]] == [
+        *("near_leaks", "near_duplicates"),
+        *("differing", "unequal_size"),
+    ]
+    assert report["problems"] == 14
     shown = {
         name: [(s["split"], s["row"], s["id"], s["what"]) for s in kind["samples"]] for name, kind in found.items()
     }
-    assert shown["leaked_pairs"] == [("test", 0, "one", "the same files as train row 1")]
+    assert shown["leaked_pairs"] == [("test", 0, "one", "the same pixels as train row 1")]
     assert shown["leaked_sources"] == [("test", 0, "one", "as train row 1"), ("test", 1, "two", "as train row 0")]
-    assert shown["duplicate_pairs"] == [("train", 14, "again", "the same files as row 1")]
+    assert shown["duplicate_pairs"] == [("train", 14, "again", "the same pixels as row 1")]
     assert shown["repeated_ids"] == [("train", 13, "good", "is also the id of row 0")]
     assert shown["quoted"] == [("train", 2, "quoted", '"a van came"')]
     assert shown["repeated"] == [("train", 6, "repeats", "a cube moved")]
@@ -95,17 +101,17 @@ def test_every_finding_once(planted):
 
 def test_the_numbers(planted):
     report = audit(
-        planted, published={"train": 15}, dropped={"train": {"no caption": 3}}, notes={"test": {"mended": 2}}
+        planted, published={"train": 16}, dropped={"train": {"no caption": 3}}, notes={"test": {"mended": 2}}
     )
     train, test = report["splits"]["train"], report["splits"]["test"]
-    assert (train["rows"], train["published"], train["dropped"]) == (15, 15, {"no caption": 3})
+    assert (train["rows"], train["published"], train["dropped"]) == (16, 16, {"no caption": 3})
     assert (test["rows"], test["published"], test["dropped"], test["notes"]) == (2, None, {}, {"mended": 2})
-    assert (train["changed"], train["unchanged"]) == (12, 3)
-    assert train["categories"] == {"change": 11, "none": 2, "add": 1, "drop": 1}
-    assert train["references"] == {"total": 19, "mean": 1.2667, "histogram": {"0": 1, "1": 10, "2": 3, "3": 1}}
-    assert report["images"]["modes"] == {"RGB": 32, "P": 1}
-    assert report["images"]["sizes"] == {"5x2": 32, "4x2": 1}
-    assert report["images"]["formats"] == {"PNG": 32, "GIF": 1}
+    assert (train["changed"], train["unchanged"]) == (13, 3)
+    assert train["categories"] == {"change": 12, "none": 2, "add": 1, "drop": 1}
+    assert train["references"] == {"total": 21, "mean": 1.3125, "histogram": {"0": 1, "1": 10, "2": 4, "3": 1}}
+    assert report["images"]["modes"] == {"RGB": 34, "P": 1}
+    assert report["images"]["sizes"] == {"5x2": 34, "4x2": 1}
+    assert report["images"]["formats"] == {"PNG": 33, "BMP": 1, "GIF": 1}
     both = report["across"]["train/test"]
     assert both["pairs"] == {"shared": 1, "times": {"train": 2, "test": 1}, "share": {"train": 0.1333, "test": 0.5}}
     assert both["sources"]["shared"] == 2 and both["sources"]["times"] == {"train": 3, "test": 2}
@@ -138,13 +144,13 @@ def test_one_split_and_images_that_are_files(tmp_path):
     write(tmp_path / "gone.png", png())
     paths = {"bytes": None, "path": str(tmp_path / "gone.png")}
     linked = Dataset.from_list([row("c", ["z"]) | {"before": paths, "after": paths}], features=data.features)
-    report = audit(linked)
+    report = audit(linked, folders=[str(tmp_path)])
     assert report["findings"]["identical"]["count"] == 1 and report["across"] == {}
+    (sample,) = audit(linked)["findings"]["unreadable"]["samples"]
+    assert "before: is only a path, " in sample["what"] and "not followed" in sample["what"]
     (tmp_path / "gone.png").unlink()
-    found = audit(linked)["findings"]
-    assert (
-        found["unreadable"]["count"] == 2 and "before: cannot be opened: " in found["unreadable"]["samples"][0]["what"]
-    )
+    (sample,) = audit(linked, folders=[str(tmp_path)])["findings"]["unreadable"]["samples"]
+    assert "before: cannot be read: No such file" in sample["what"]
     assert list(audit(data)["splits"]) == ["train"]
     with pytest.raises(ValueError, match="split 'train' has no column captions, but id, category"):
         audit(data.remove_columns("captions"))
@@ -161,15 +167,40 @@ def test_images_that_do_not_open(content):
     assert sample["thumbnails"][0]["uri"].startswith("data:image/jpeg;base64,") and sample["thumbnails"][1] is None
 
 
-def test_same_pixels_in_other_files():
-    def opened(**arguments):
-        return Image.open(io.BytesIO(png(**arguments)))
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"color": (9, 9, 9)}, {"color": (9, 9, 9), "file_format": "BMP"}, True),
+        ({"color": 9, "mode": "L"}, {"color": (9, 9, 9)}, True),
+        ({"color": (9, 9, 9)}, {"color": (9, 9, 8)}, False),
+        ({"color": 9}, {"color": 9, "size": (6, 8)}, False),
+        ({"color": 900, "mode": "I;16"}, {"color": 901, "mode": "I;16"}, False),
+    ],
+)
+def test_the_same_pixels_in_other_files(one, other, same):
+    found = audit(dataset(train=[row("a", ["x"], before=png(**one), after=png(**other))]))["findings"]
+    assert found["identical"]["count"] == same
 
-    assert same_pixels(opened(color=(9, 9, 9)), opened(color=(9, 9, 9), file_format="BMP"))
-    assert same_pixels(opened(color=9, mode="L"), opened(color=(9, 9, 9)))
-    assert not same_pixels(opened(color=(9, 9, 9)), opened(color=(9, 9, 8)))
-    assert not same_pixels(opened(color=9), opened(color=9, size=(6, 8)))
-    assert not same_pixels(opened(color=900, mode="I;16"), opened(color=901, mode="I;16"))
+
+def test_pictures_that_were_saved_again():
+    """Compressed again, resized, or in another format: near repeats in a split and in two, which are no problems."""
+    pictures = [photo(120, 80, seed) for seed in range(6)]
+    saved = [encode(picture) for picture in pictures]
+    again = [encode(pictures[0], "JPEG", quality=60), encode(pictures[1].resize((60, 40)), "WEBP")]
+    train = [
+        row("a", ["x"], before=saved[0], after=saved[1]),
+        row("b", ["y"], before=saved[2], after=saved[3]),
+        row("c", ["z"], before=again[0], after=again[1]),
+        row("d", ["z"], before=again[0], after=saved[4]),
+    ]
+    test = [row("e", ["x"], before=saved[0], after=again[1]), row("f", ["x"], before=saved[4], after=saved[5])]
+    report = audit(dataset(train=train, test=test))
+    found = report["findings"]
+    assert found["near_duplicates"]["by_split"] == {"train": 1}
+    assert [(s["id"], s["what"]) for s in found["near_duplicates"]["samples"]] == [("c", "looks like row 0")]
+    assert found["near_leaks"]["by_split"] == {"train/test": 1}
+    assert [(s["id"], s["what"]) for s in found["near_leaks"]["samples"]] == [("e", "looks like train row 0")]
+    assert found["leaked_sources"]["count"] == 1 and found["duplicate_pairs"]["count"] == 0
 
 
 @pytest.mark.parametrize(

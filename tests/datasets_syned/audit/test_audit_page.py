@@ -13,9 +13,8 @@ from PIL import Image
 import datasets_syned
 from datasets_syned.__main__ import main
 from datasets_syned.audit.audit import audit
-from datasets_syned.audit.findings import Picture
-from datasets_syned.audit.page import page
-from datasets_syned.audit.text import histogram, text, units
+from datasets_syned.audit.pictures import Picture
+from datasets_syned.audit.render import histogram, page, text, units
 from tests.support.layouts import pixels, png
 
 EVIL = "<script>alert('x')</script> & \"q\" \x1b[31m"
@@ -93,7 +92,7 @@ def test_a_page_without_images_or_findings(data):
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F", "LAB"])
 def test_thumbnails_of_every_mode(mode):
     buffer = io.BytesIO()
-    values = np.linspace(0, 60_000, 800).reshape(20, 40)
+    values = np.linspace(0, 1 if mode == "F" else 65535, 800).reshape(20, 40)
     image = Image.fromarray(values.astype("uint16" if mode == "I;16" else "int32" if mode == "I" else "float32"))
     image = image if mode in ("I;16", "I", "F") else Image.new(mode, (40, 20))
     image.save(buffer, "JPEG" if mode == "YCbCr" else "PNG" if mode in ("LA", "P", "RGBA") else "TIFF")

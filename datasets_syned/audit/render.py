@@ -1,6 +1,7 @@
-"""What an audit found, as plain text for a terminal."""
+"""What an audit found, as plain text for a terminal and as a page; both say the same."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 MOST = 6  # entries of a histogram that are shown
@@ -17,6 +18,34 @@ def text(report: Mapping[str, Any], title: str) -> str:
     shown = "\n\n".join([title, *("\n".join(part) for part in _parts(report)), verdict(report)])
     # without what a terminal would take for a command
     return "".join(letter if letter == "\n" or letter.isprintable() else " " for letter in shown)
+
+
+def page(report: Mapping[str, Any], title: str) -> str:
+    """
+    The report as an HTML file that needs nothing else: a table of the splits, then a section for each kind of finding
+    with its samples, the two images side by side above their captions.
+
+    Args:
+        report (`dict`): of [`audit`] with `thumbnails=True`; without them there are no images.
+        title (`str`): heading of the page.
+    """
+    from jinja2 import Environment, StrictUndefined  # imported here: text needs none of it
+
+    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    return (
+        Environment(autoescape=True, undefined=StrictUndefined)
+        .from_string(template)
+        .render(
+            report=report,
+            title=title,
+            verdict=verdict(report),
+            splits=split_rows(report),
+            across=across_rows(report),
+            facts=list(facts(report)),
+            found={name: kind for name, kind in report["findings"].items() if kind["count"]},
+            **{function.__name__: function for function in (number, units, where)},
+        )
+    )
 
 
 def verdict(report: Mapping[str, Any]) -> str:
