@@ -19,12 +19,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import datasets
 from huggingface_hub.utils import tqdm
 
 from datasets_syned import load
 from datasets_syned.cli.options import option_names
 from datasets_syned.common.image_cells import BrokenImageError, Cell, Cells
+from datasets_syned.common.images import load_image, read_file
 from datasets_syned.common.row import NO_CHANGE
 from datasets_syned.common.splits import SPLITS
 from datasets_syned.loading.builder import DEFAULT, Syned
@@ -36,10 +36,10 @@ COLUMNS = ("id", "captions", "category", "changed")
 
 
 class FiledRows:
-    """Images of pairs that lie in files: read where they lie, when they are asked for, as `datasets` decodes them."""
+    """Images of pairs that lie in files: read where they lie, when they are asked for."""
 
     def __init__(self, pairs):
-        self.pairs, self.cells, self.feature = pairs, Cells(), datasets.Image()
+        self.pairs, self.cells = pairs, Cells()
 
     def __len__(self):
         return len(self.pairs)
@@ -52,11 +52,8 @@ class FiledRows:
         return FiledRows([self.pairs[place] for place in places])
 
     def _decoded(self, image):
-        where = {"bytes": self.cells.read(image)[0]} if isinstance(image, Cell) else {"path": str(image)}
-        try:
-            return self.feature.decode_example({"bytes": None, "path": None, **where})
-        except (OSError, ValueError, SyntaxError) as error:  # Pillow's decoders raise all of these
-            raise BrokenImageError(f"{image} cannot be read: {error}") from error
+        content = self.cells.read(image)[0] if isinstance(image, Cell) else read_file(image)
+        return load_image(content, str(image))
 
 
 def read_benchmark(args, images):

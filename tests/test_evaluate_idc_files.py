@@ -142,7 +142,7 @@ def test_a_folder_of_something_else_is_refused(spot, tmp_path):
         (("--options", '{"jitter": -1}'), "jitter=-1"),
         (("--split", "dev"), "--split dev: 'scenes' has train, validation, test"),
         (("--benchmark", "spot_the_diff"), "config 'spot_the_diff' reads the files of Spot-the-Diff: give data_dir="),
-        (("--benchmark", "spot_the_diff", "--data_dir", "nowhere"), "data_dir='nowhere' is no folder"),
+        (("--benchmark", "spot_the_diff", "--data_dir", "nowhere"), "data_dir='nowhere' is not a folder"),
         (("--benchmark", "spot_the_diff", "--data_dir", "DATA", "--split", "dev"),
          "--split dev: 'spot_the_diff' has train, validation, test here"),
         (("--model", "./nowhere", "--options", '{"test": 1}'), "No such folder: './nowhere'"),

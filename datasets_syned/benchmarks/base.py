@@ -5,19 +5,21 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any, ClassVar
 
 import datasets
 
 from ..common.image_cells import BenchmarkFilesError, BrokenImageError, Cell
-from ..common.pairs import Pair, damage
+from ..common.images import ImageError, damage, is_inside, printable, read_file, wrong_file
+from ..common.pairs import Pair
 from ..common.row import FEATURES
 
 SHOWN = 5  # paths that one message names
+MISSING = "is missing"
 logger = datasets.logging.get_logger(__name__)
 
 
@@ -87,7 +89,7 @@ class BenchmarkConfig(datasets.BuilderConfig):
         root = Path(self.data_dir).expanduser()
         if not root.is_dir():
             raise ValueError(
-                f"data_dir={str(self.data_dir)!r} is no folder; {self.TITLE} can be had from {self.sources}"
+                f"data_dir={str(self.data_dir)!r} is not a folder; {self.TITLE} can be had from {self.sources}"
             )
         return root
 
@@ -101,26 +103,39 @@ class BenchmarkConfig(datasets.BuilderConfig):
         """The annotation files as they are now, without pairs whose images are missing."""
         if self.on_error not in ("raise", "skip"):
             raise ValueError(f"on_error={self.on_error!r} must be 'raise' or 'skip'")
-        plan = self.read(self.root)
-        missing, root, digest = {}, str(self.root), hashlib.sha256()
-        for path in (*_images(plan), *plan.parquet):
+        root = self.root
+        plan, top = self.read(root), str(root)
+        for split, pairs in plan.pairs.items():
+            for pair in pairs:
+                if outside := [path for path in pair.images if isinstance(path, Path) and not is_inside(path, top)]:
+                    raise BenchmarkFilesError(
+                        f"config {self.name!r}, split {split!r}, id {pair.id!r}: {printable(outside[0])!r} is not in "
+                        f"{root}. A row may name images of its own folder only."
+                    )
+        images, wrong, digest = _images(plan), {}, hashlib.sha256()
+        for path in (*images, *plan.parquet):
             try:
-                state = os.stat(path)
-            except OSError:
-                state = None
-            if state and S_ISREG(state.st_mode):
-                digest.update(f"{str(path).removeprefix(root)}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+                status = os.stat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                wrong[path] = MISSING
+            except OSError as error:
+                wrong[path] = f"cannot be read: {error.strerror}"
+            except ValueError as error:  # a lone surrogate, a zero byte
+                wrong[path] = f"cannot be the name of a file: {error}"
             else:
-                missing[path] = "is missing"
+                if path in images and (what := wrong_file(status)):
+                    wrong[path] = what
+                place = printable(path).removeprefix(top)
+                digest.update(f"{place}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
         plan.state = digest.hexdigest()
-        self._without(plan, missing, "image missing")
+        self._without(plan, wrong)
         return plan
 
-    def _without(self, plan: Plan, wrong: dict[Path, str], reason: str) -> None:
+    def _without(self, plan: Plan, wrong: dict[Path, str]) -> None:
         """Refuses wrong images, or leaves out their pairs."""
         if not wrong:
             return
-        shown = [f"{path} {what}" for path, what in list(wrong.items())[:SHOWN]]
+        shown = [f"{printable(path)} {what}" for path, what in list(wrong.items())[:SHOWN]]
         more = ["..."] if len(wrong) > SHOWN else []
         message = "\n  ".join([f"config {self.name!r}: {len(wrong)} image files are missing or broken", *shown, *more])
         if self.on_error == "raise":
@@ -129,16 +144,31 @@ class BenchmarkConfig(datasets.BuilderConfig):
             )
         logger.warning(f"{message}\nTheir pairs are left out.")
         for split, pairs in plan.pairs.items():
-            kept = [pair for pair in pairs if not any(path in wrong for path in pair.images)]
-            plan.drop(split, reason, len(pairs) - len(kept))
-            plan.pairs[split] = kept
+            plan.pairs[split] = []
+            for pair in pairs:
+                if found := [wrong[path] for path in pair.images if path in wrong]:
+                    plan.drop(split, "image missing" if MISSING in found else "image broken")
+                else:
+                    plan.pairs[split].append(pair)
         if not any(plan.pairs.values()):
             raise BenchmarkFilesError(f"{message}\nNo pair is left. {self.TITLE} can be had from {self.sources}.")
 
     def check_images(self) -> None:
-        """Looks at the beginning and the end of every image file; refuses broken ones, or leaves out their pairs."""
-        wrong = {path: what for path in _images(self.plan) if (what := damage(path))}
-        self._without(self.plan, wrong, "image broken")
+        """
+        Reads every image file, and refuses broken ones. With `on_error="skip"` it makes sure that each can be decoded,
+        and leaves out the pairs of those that cannot.
+        """
+
+        def look(path):
+            try:
+                return damage(read_file(path), thorough=self.on_error == "skip")
+            except ImageError as error:
+                return error.what
+
+        images = _images(self.plan)
+        with ThreadPoolExecutor() as pool:
+            found = zip(images, pool.map(look, images), strict=True)
+            self._without(self.plan, {path: what for path, what in found if what})
 
     def create_config_id(self, config_kwargs: dict, custom_features: datasets.Features | None = None) -> str:
         # Names the cache folder by the content of the annotation files and the state of every image file, so that an
@@ -218,7 +248,7 @@ class HubConfig(BenchmarkConfig):
         plan.pairs[split] = list(pairs)
 
 
-def _images(plan: Plan) -> Iterable[Path]:
+def _images(plan: Plan) -> dict[Path, None]:
     """Every image file of a plan, once, in order."""
     images = (image for pairs in plan.pairs.values() for pair in pairs for image in pair.images)
     return dict.fromkeys(image for image in images if isinstance(image, Path))
@@ -271,6 +301,6 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise BenchmarkFilesError(f"{path} is no UTF-8 text: {error}") from None
+        raise BenchmarkFilesError(f"{path} is not UTF-8 text: {error}") from error
     except json.JSONDecodeError as error:
-        raise BenchmarkFilesError(f"{path} is no JSON: {error}") from None
+        raise BenchmarkFilesError(f"{path} is not JSON: {error}") from error

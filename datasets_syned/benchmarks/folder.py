@@ -231,7 +231,7 @@ class _Images:
         exact = row.image("name", self.folder, self.folder)
         stem = _stem(exact.relative_to(self.folder).as_posix())
         self.asked.add(stem)
-        found = [exact] if exact.is_file() else self.files.get(stem, [exact])
+        found = [exact] if os.path.isfile(exact) else self.files.get(stem, [exact])
         if len(found) > 1:
             names = " or ".join(path.name for path in found)
             row.fail("name", f"may be {names} in {self.folder}; write the extension, or keep one of them")

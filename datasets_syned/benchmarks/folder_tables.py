@@ -98,7 +98,7 @@ class Row(Record):
         if not names:
             self.fail(column, f"is {value!r}, which leads out of the folder; copy or link the image into it")
         found = [_there(root, name) for name in names]
-        return next((file for file in found if file.is_file()), found[0])
+        return next((file for file in found if os.path.isfile(file)), found[0])
 
 
 def read_table(path: Path, named: Mapping[str, str]) -> list[Row]:
@@ -252,4 +252,4 @@ def further_columns(pairs: list[Pair]) -> dict[str, datasets.Value]:
 def _there(root: Path, name: str) -> Path:
     """The file of a name, whichever way its accents are encoded."""
     forms = [name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))]
-    return next((root / form for form in forms if (root / form).is_file()), root / name)
+    return next((root / form for form in forms if os.path.isfile(root / form)), root / name)

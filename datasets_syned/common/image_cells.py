@@ -57,20 +57,31 @@ class _Column:
         groups = range(self.parquet.num_row_groups)
         self.ends = list(accumulate(self.parquet.metadata.row_group(group).num_rows for group in groups))
         self.group, self.first, self.batch, self.batches = -1, 0, (), iter(())
+        self.failed: dict[int, Exception] = {}  # by row group: what is behind a damaged page cannot be read either
 
     def read(self, row: int) -> tuple[bytes, str | None]:
         """Bytes of an image (`b""` if there are none) and its name, if it has one."""
         group = bisect_right(self.ends, row)
+        if group in self.failed:
+            raise self.failed[group]
+        try:
+            self._find(row, group)
+        except (pa.ArrowException, OSError, StopIteration) as error:
+            self.failed[group] = error
+            raise
+        value = self.batch[row - self.first].as_py()
+        if isinstance(value, Mapping):
+            return value.get("bytes") or b"", value.get("path")
+        return value or b"", None
+
+    def _find(self, row: int, group: int) -> None:
+        """Reads on to the batch of a row."""
         if group != self.group or row < self.first:
             self.group, self.first, self.batch = group, self.ends[group - 1] if group else 0, ()
             self.batches = self.parquet.iter_batches(CELLS_AT_ONCE, [group], [self.column], use_threads=False)
         while row >= self.first + len(self.batch):
             self.first += len(self.batch)
             self.batch = next(self.batches).column(0)
-        value = self.batch[row - self.first].as_py()
-        if isinstance(value, Mapping):
-            return value.get("bytes") or b"", value.get("path")
-        return value or b"", None
 
 
 class _ArrowColumn:
@@ -92,7 +103,12 @@ class Cells:
         self.file, self.columns = None, {}
 
     def read(self, cell: Cell) -> tuple[bytes, str | None]:
-        """Bytes of the image and its name, if it has one."""
+        """
+        Bytes of the image and its name, if it has one.
+
+        Raises:
+            ImageError: the file, or this part of it, cannot be read.
+        """
         if cell.file != self.file:
             self.close()
             self.file = cell.file
@@ -102,7 +118,7 @@ class Cells:
                 self.columns[cell.column] = kind(cell.file, cell.column)
             return self.columns[cell.column].read(cell.row)
         except (pa.ArrowException, OSError, StopIteration, IndexError) as error:
-            raise BrokenImageError(f"{cell} cannot be read: {error!r}. Get the file again.") from error
+            raise ImageError(str(cell), f"cannot be read: {error!r}") from error
 
     def close(self) -> None:
         for column in self.columns.values():
@@ -151,7 +167,7 @@ def parquet_columns(file: Path) -> pa.Schema:
             return pa.ipc.open_stream(pa.memory_map(str(file))).schema
         return pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
-        raise BenchmarkFilesError(f"{file} is no Parquet file, or is cut off: {error}") from None
+        raise BenchmarkFilesError(f"{file} is not a Parquet file, or is cut off: {error}") from error
 
 
 def read_columns(file: Path, names: Iterable[str], images: Iterable[str] = ()) -> list[dict[str, Any]]:
@@ -171,4 +187,4 @@ def read_columns(file: Path, names: Iterable[str], images: Iterable[str] = ()) -
         with pq.ParquetFile(file) as parquet:
             return parquet.read(names).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise BenchmarkFilesError(f"{file} cannot be read: {error}") from None
+        raise BenchmarkFilesError(f"{file} cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Pairs of images and what is said of them, and how they become rows: bytes as they are, nothing is decoded."""
+"""Pairs of images and what is said of them, and how they become rows, with the bytes of the images as they are."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,22 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from .image_cells import BrokenImageError, Cell, Cells
+from .images import ImageError, damage, printable
 from .row import FEATURES
 
 BATCH_ROWS = 200  # rows of a table, or fewer when their images are large
 BATCH_BYTES = 16 << 20
-TAIL = 4096  # bytes in which an image has to end; cameras write a little behind the end
 SHOWN = 5  # images that one message names
-# How image files begin, and what stands at the end of those formats that have an end.
-FORMATS = {
-    b"\xff\xd8\xff": b"\xff\xd9",  # JPEG
-    b"\x89PNG\r\n\x1a\n": b"IEND",
-    b"GIF8": b"",
-    b"RIFF": b"",  # WebP
-    b"BM": b"",
-    b"II*\0": b"",  # TIFF
-    b"MM\0*": b"",
-}
 logger = datasets.logging.get_logger(__name__)
 
 
@@ -59,25 +49,6 @@ class Pair:
         return self.before, self.after
 
 
-def damage(image: Path | memoryview) -> str | None:
-    """What is wrong with an image as far as its first and last bytes show, `None` if nothing is."""
-    if isinstance(image, memoryview):
-        head, tail, size = bytes(image[:16]), bytes(image[-TAIL:]), len(image)
-    else:
-        with open(image, "rb") as file:
-            head = file.read(16)
-            size = file.seek(0, 2)
-            file.seek(max(0, size - TAIL))
-            tail = file.read()
-    if not head:
-        return "is empty"
-    for magic, end in FORMATS.items():
-        if head.startswith(magic):
-            cut = head[:4] == b"RIFF" and int.from_bytes(head[4:8], "little") + 8 > size
-            return "is cut off" if cut or end not in tail else None
-    return f"is no image file: it begins with {head[:8]!r}"
-
-
 def tables(
     pairs: Iterable[Pair], skip_broken: bool = False, features: datasets.Features = FEATURES
 ) -> Iterator[pa.Table]:
@@ -86,17 +57,17 @@ def tables(
 
     Args:
         pairs (`Iterable[Pair]`): what to read.
-        skip_broken (`bool`, *optional*, defaults to `False`): leave out pairs with a broken image, and say so.
+        skip_broken (`bool`, *optional*, defaults to `False`): leave out pairs with a broken image, and say so. Images
+            in Parquet files are then looked at thoroughly, see [`damage`]; files have been, by `check_images`.
         features (`Features`, *optional*): [`FEATURES`], and behind them those of the pairs' further columns.
 
     Raises:
         BrokenImageError: an image is broken, and is not to be skipped.
     """
-    skipped = []
-    cells = Cells()
+    skipped, cells, schema = [], Cells(), features.arrow_schema
     try:
         for batch, images in _batches(pairs, cells):
-            table, broken = _table(batch, images, features.arrow_schema)
+            table, broken = _table(batch, images, schema, skip_broken)
             if broken and not skip_broken:
                 shown = "\n  ".join(["images are broken; nothing was built:", *_shown(sum(broken.values(), []))])
                 raise BrokenImageError(f"{shown}\nGet the files again. on_error='skip' leaves such pairs out.")
@@ -122,11 +93,16 @@ def _batches(pairs: Iterable[Pair], cells: Cells) -> Iterator[tuple[list[Pair], 
     for pair in pairs:
         batch.append(pair)
         for column, image in zip(images, pair.images, strict=True):
-            if isinstance(image, Path):
-                column.add(image, image.name, os.stat(image).st_size)
-            else:
-                content, name = cells.read(image)
-                column.add(content, name and os.path.basename(name), len(content))
+            try:
+                if isinstance(image, Path):
+                    column.add(image, printable(image.name), os.stat(image).st_size)
+                else:
+                    content, name = cells.read(image)
+                    column.add(content, name and os.path.basename(name), len(content))
+            except ImageError as error:
+                column.add(image, None, 0, error.what)
+            except OSError as error:
+                column.add(image, None, 0, f"cannot be read: {error.strerror}")
         if len(batch) == BATCH_ROWS or sum(column.size for column in images) >= BATCH_BYTES:
             yield batch, images
             batch, images = [], (_Images(), _Images())
@@ -138,48 +114,56 @@ class _Images:
     """Images of one column of a table, which lie side by side in one buffer: files are read to where they stay."""
 
     def __init__(self):
-        self.images, self.names, self.ends, self.size = [], [], [0], 0
+        self.images, self.names, self.wrong, self.ends, self.size = [], [], {}, [0], 0
 
-    def add(self, image: Path | bytes, name: str | None, size: int) -> None:
+    def add(self, image: Path | bytes, name: str | None, size: int, wrong: str | None = None) -> None:
+        if wrong:
+            self.wrong[len(self.images)] = wrong
         self.images.append(image)
         self.names.append(name)
         self.size += size
         self.ends.append(self.size)
 
-    def array(self) -> tuple[pa.StructArray, dict[int, str]]:
+    def array(self, thorough: bool) -> tuple[pa.StructArray, dict[int, str]]:
         """The column, and what is wrong with which of its rows."""
         buffer = pa.allocate_buffer(self.size)
-        view, broken = memoryview(buffer).cast("B") if self.size else memoryview(bytearray()), {}
+        view, broken = memoryview(buffer).cast("B") if self.size else memoryview(bytearray()), dict(self.wrong)
         for row, image in enumerate(self.images):
             place = view[self.ends[row] : self.ends[row + 1]]
+            if row in self.wrong:
+                continue
             if isinstance(image, Path):
-                _read_into(image, place)
+                wrong = _read_into(image, place) or damage(place)
             else:
                 place[:] = image
-            if what := damage(place):
-                broken[row] = what
+                wrong = damage(place, thorough)
+            if wrong:
+                broken[row] = wrong
         ends = pa.py_buffer(np.array(self.ends, np.int32))
         contents = pa.Array.from_buffers(pa.binary(), len(self.images), [None, ends, buffer])
         return pa.StructArray.from_arrays([contents, pa.array(self.names, pa.string())], ["bytes", "path"]), broken
 
 
-def _read_into(path: Path, place: memoryview) -> None:
-    with open(path, "rb", buffering=0) as file:
-        while place and (count := file.readinto(place)):
-            place = place[count:]
-    if place:
-        raise BrokenImageError(f"{path} became shorter while it was read; try again.")
+def _read_into(path: Path, place: memoryview) -> str | None:
+    """Reads a file to where it stays; what is wrong with it, if anything is."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while place and (count := file.readinto(place)):
+                place = place[count:]
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "became shorter while it was read" if place else None
 
 
 def _table(
-    pairs: Sequence[Pair], images: Sequence[_Images], schema: pa.Schema
+    pairs: Sequence[Pair], images: Sequence[_Images], schema: pa.Schema, thorough: bool
 ) -> tuple[pa.Table, dict[int, list[str]]]:
     """A table, and for each of its rows with a broken image what is wrong."""
-    (before, broken_before), (after, broken_after) = (column.array() for column in images)
+    (before, broken_before), (after, broken_after) = (column.array(thorough) for column in images)
     broken = {}
     for side, wrong in enumerate((broken_before, broken_after)):
         for row, what in wrong.items():
-            broken.setdefault(row, []).append(f"{pairs[row].images[side]} (id {pairs[row].id!r}) {what}")
+            broken.setdefault(row, []).append(f"{printable(pairs[row].images[side])} (id {pairs[row].id!r}) {what}")
     columns = {
         "id": [pair.id for pair in pairs],
         "before": before,

@@ -127,7 +127,7 @@ def test_an_edit_of_the_paraphrases_is_seen(root):
         ({"0": "no list"}, "is no JSON object of lists of strings"),
         ({"0": ["x"], "0 ": ["y"]}, "has index 0 twice"),
         ({"500": ["x"]}, "has none of the idx of the test split"),
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
     ],
 )
 def test_paraphrases_that_do_not_fit(root, paraphrases, message):

@@ -89,7 +89,7 @@ def test_what_is_wrong_in_a_row_is_named(root, record, message):
         ),
         ("p.jsonl", '[{"before": "a.png"}]', "p.jsonl, line 1: must be an object"),
         ("p.jsonl", "\n{'before'}", "p.jsonl, line 2: is no JSON"),
-        ("p.parquet", b"PAR1 no", "p.parquet is no Parquet file"),
+        ("p.parquet", b"PAR1 no", "p.parquet is not a Parquet file"),
         ("p.txt", "x", "holds no pairs that are understood. Right would be a table"),
     ],
 )
@@ -125,5 +125,5 @@ def test_what_is_wrong_in_two_folders_is_named(tmp_path, said, message):
 def test_no_folder_is_an_error_in_words(tmp_path):
     with pytest.raises(ValueError, match="config 'folder' reads pairs of your own: give data_dir="):
         load_dataset("syned", "folder")
-    with pytest.raises(ValueError, match="nowhere' is no folder"):
+    with pytest.raises(ValueError, match="nowhere' is not a folder"):
         load(tmp_path / "nowhere")

@@ -88,7 +88,7 @@ def test_cells_in_any_order(root):
         name, turn, _ = TURNS[row]
         for column, kind in (("source_img", "source"), ("target_img", "target")):
             assert reader.read(Cell(file, row, column))[0] == png(layouts.color_of("train", name, turn, kind))
-    with pytest.raises(cells.BrokenImageError, match=r"row 99, column 'source_img' cannot be read"):
+    with pytest.raises(cells.ImageError, match=r"row 99, column 'source_img' cannot be read"):
         reader.read(Cell(file, 99, "source_img"))
     reader.close()
 
@@ -110,9 +110,9 @@ def test_an_edit_of_a_file_is_seen(root):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (png(7)[:-9], "is cut off"),
+        (png(7)[:-9], "is damaged or cut off: "),
         (b"", "is empty"),
-        (b"<html>not found", "is no image file: it begins with b'<html>no'"),
+        (b"<html>not found", "is damaged, or not an image that is read here: it begins with b'<html>no'"),
     ],
 )
 def test_a_broken_cell_is_told_and_nothing_is_left(root, monkeypatch, processes, content, what):
@@ -155,10 +155,10 @@ def test_files_that_are_missing_or_broken(root, tmp_path):
     with pytest.raises(ValueError, match=r"train-\*.parquet are not the files of one split: 1 are there.* count 2"):
         load(root)
     shards[1].write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"train-00001-of-00002.parquet is no Parquet file, or is cut off"):
+    with pytest.raises(ValueError, match=r"train-00001-of-00002.parquet is not a Parquet file, or is cut off"):
         load(root)
     shards[1].write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-    with pytest.raises(ValueError, match=r"train-00001-of-00002.parquet is no Parquet file, or is cut off"):
+    with pytest.raises(ValueError, match=r"train-00001-of-00002.parquet is not a Parquet file, or is cut off"):
         load(root)
     (tmp_path / "empty").mkdir()
     with pytest.raises(
@@ -178,7 +178,9 @@ def test_a_file_whose_pages_are_damaged(root):
     column = next(column for column in columns_of(path) if column.path_in_schema == "source_img.bytes")
     content[column.data_page_offset : column.data_page_offset + 30] = b"\xff" * 30
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"train-00001-of-00002.parquet, row 0, column 'source_img' cannot be read"):
+    with pytest.raises(
+        ValueError, match=r"train-00001-of-00002.parquet, row 0, column 'source_img' .* cannot be read"
+    ):
         load(root)
 
 

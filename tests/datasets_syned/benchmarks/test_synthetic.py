@@ -154,7 +154,7 @@ def test_a_broken_image_is_told_or_skipped(root):
     rows = rows_of("train", 7)
     rows[3]["after"] = layouts.image(png(1)[:-8])
     layouts.parquet(root, "train", rows, datasets_syned.FEATURES)
-    with pytest.raises(ValueError, match=r"column 'after' \(id 'train-3'\) is cut off"):
+    with pytest.raises(ValueError, match=r"column 'after' \(id 'train-3'\) is damaged or cut off"):
         load(root)
     assert raw(load(root, on_error="skip")["train"]) == rows[:3] + rows[4:]
 

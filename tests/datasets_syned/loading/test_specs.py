@@ -183,7 +183,9 @@ class TestCheckFiles:
         (tmp_path / "spot_the_diff" / "val.json").unlink()
         with pytest.raises(ValueError, match=r"config 'spot_the_diff': val.json missing in .* can be had from https"):
             check_files(arguments)
-        with pytest.raises(ValueError, match="data_dir='nowhere' is no folder; Spot-the-Diff can be had from https"):
+        with pytest.raises(
+            ValueError, match="data_dir='nowhere' is not a folder; Spot-the-Diff can be had from https"
+        ):
             check_files({**arguments, "data_dir": "nowhere"})
         with pytest.raises(ValueError, match="config 'spot_the_diff' reads the files .* give data_dir=<the folder"):
             check_files(STD)
