@@ -4,6 +4,7 @@ that `--help`, completion and typing errors are immediate: each command imports 
 """
 
 import gc
+import io
 import json
 import os
 import sys
@@ -299,6 +300,8 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     # By default torch's threads spin while they wait, on cores that others need; settled when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # whose terminal may not know every letter
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of peft's use of transformers
             return typer.main.get_command(app).main(argv, "blip2idc", standalone_mode=False) or OK
@@ -316,7 +319,8 @@ def main(argv: list[str] | None = None) -> int:
         message, status = f"{error.filename}: {error.strerror}" if named else str(error), FAILED
     except (ValueError, RuntimeError, ArithmeticError) as error:
         message, status = str(error), getattr(error, "exit_code", FAILED)
-    message = " ".join(message.split())
+    # on one line, and without what moves the cursor of a terminal
+    message = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(message.split()))
     if "--json" in argv:
         print(json.dumps({"error": message}))
     print(f"blip2idc: error: {message}", file=sys.stderr)

@@ -5,6 +5,7 @@ when it needs it, so that `--help`, mistakes in typing and libraries that are mi
 """
 
 import errno
+import io
 import os
 import sys
 from importlib.util import find_spec
@@ -128,6 +129,8 @@ def run(work, needed) -> int:
         needed (`tuple[str, ...]`):
             Libraries of the extra `train` without which it cannot begin.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # whose terminal may not know every letter
+        sys.stdout.reconfigure(errors="backslashreplace")
     if missing := [name for name in needed if find_spec(name) is None]:
         return fail(f"{', '.join(missing)} not installed: pip install 'blip2idc[train]'")
     # By default torch's threads spin while they wait, on cores that others need; settled when torch is loaded.
@@ -152,7 +155,9 @@ def run(work, needed) -> int:
 
 def fail(message) -> int:
     """Prints the one line; returns the exit status."""
-    print(f"{Path(sys.argv[0]).name}: error: {' '.join(str(message).split())}", file=sys.stderr)
+    # on one line, and without what moves the cursor of a terminal
+    said = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(str(message).split()))
+    print(f"{Path(sys.argv[0]).name}: error: {said}", file=sys.stderr)
     return FAILED
 
 

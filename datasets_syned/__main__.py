@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import io
 import re
 import sys
 from collections.abc import Sequence
@@ -49,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             130 when interrupted.
     """
     args = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # whose terminal may not know every letter
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return args.run(args)
     except KeyboardInterrupt:
@@ -58,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"syned: error: {error.name} is not installed: pip install 'blip2idc[synth]'", file=sys.stderr)
         return 1
     except (ValueError, RuntimeError, OSError) as error:
-        print(f"syned: error: {error}", file=sys.stderr)
+        said = "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in str(error))
+        print(f"syned: error: {said}", file=sys.stderr)
         return getattr(error, "exit_code", 1)
 
 

@@ -114,6 +114,12 @@ def with_adapter(model, adapter: str, base: str, hub: dict[str, Any]) -> torch.n
     folder = Path(adapter, hub.get("subfolder") or "")
     if folder.is_dir() and not any(folder.glob("adapter_model.*")):
         raise FileNotFoundError(f"{folder} has neither adapter_model.safetensors nor adapter_model.bin")
+    if (file := folder / "adapter_model.bin").is_file() and not (folder / "adapter_model.safetensors").is_file():
+        try:
+            torch.load(file, map_location="meta", weights_only=True)
+        except Exception as error:  # whatever a damaged file provokes
+            why = f"is damaged, or holds something else than tensors ({type(error).__name__})"
+            raise ValueError(f"{file} {why}") from error
     config.inference_mode = True
     added = getattr(config, "trainable_token_indices", None)
     grown = isinstance(added, list) and max(added) >= model.get_input_embeddings().num_embeddings

@@ -17,6 +17,7 @@ from tests.support.source_tree import PACKAGES, ROOT, imports, python_files
 NOT_FOR_PACKAGES = {*PACKAGES, "baselines", "benchmarks", "tests", *(script.stem for script in ROOT.glob("*.py"))}
 
 MODELING = {"torch", "transformers", "peft", "PIL", "numpy", "huggingface_hub", "safetensors", "tokenizers", "jinja2"}
+MODELING |= {"filelock"}
 TRAINING = {"accelerate", "yaml"}  # only where training needs them: captioning does without
 DATA = {"datasets", "filelock", "jinja2", "PIL", "numpy", "pyarrow"}
 SYNTHESIS = {"accelerate", "diffusers", "fsspec", "ray", "safetensors", "torch", "transformers", "yaml"}

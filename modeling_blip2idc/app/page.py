@@ -4,19 +4,20 @@ import atexit
 import base64
 import html
 import os
-import shutil
 import signal
 import socket
 import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
 
+from ..hub.saving import temporary_folder
 from ..image_utils_blip2idc import ImageLoadError, load_image
 from ..loading.examples import EXAMPLES, load_examples
 from .captions import CaptionError, Captioners, same_frame, write_images
@@ -68,8 +69,9 @@ def build(
     # A folder of this page alone, which ends with the process; gradio looks it up when a component is made.
     shared = os.environ.get("GRADIO_TEMP_DIR") or os.path.join(tempfile.gettempdir(), "gradio")
     os.makedirs(shared, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix="blip2idc-", dir=os.path.abspath(shared))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    ends = ExitStack()
+    folder = str(ends.enter_context(temporary_folder(os.path.abspath(shared), "blip2idc-", 0o700)))
+    atexit.register(ends.close)
     os.environ |= {**UNCOUNTED, "GRADIO_TEMP_DIR": folder}
 
     captioners = Captioners(models, device, max_batch_size)

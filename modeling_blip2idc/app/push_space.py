@@ -12,6 +12,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from ..hub.push import check_name, claim_repo, hub_errors, publish
+from ..hub.saving import temporary_folder
 
 PACKAGE = Path(__file__).parents[1]
 COMMAND, DISTRIBUTION = "blip2idc_cli.py", "blip2idc"
@@ -84,7 +85,7 @@ def push_space(repo: str, models: Sequence[str] = (), token: str | None = None, 
     for model in models:
         _check_on_hub(model, token)
     name = claim_repo(repo, token, private, repo_type="space")
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder(tempfile.gettempdir(), "blip2idc-space-", 0o700) as folder:
         compose_space(folder, models)
         old = [f"{PACKAGE.name}/*"]  # what an older version had, and this one has not
         return publish(folder, name, token, private, repo_type="space", commit_message="The page", replace=old)
@@ -137,7 +138,7 @@ def check_models(models: Sequence[str]) -> None:
 def describe_space(repo: str, models: Sequence[str] = ()) -> str:
     """What [`push_space`] would upload, as text: the files with their sizes in bytes, and the card."""
     check_name(repo)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder(tempfile.gettempdir(), "blip2idc-space-", 0o700) as folder:
         compose_space(folder, models)
         sizes = {path: path.stat().st_size for path in sorted(Path(folder).rglob("*")) if path.is_file()}
         lines = [f"{size:>10,}  {path.relative_to(folder).as_posix()}" for path, size in sizes.items()]

@@ -92,26 +92,37 @@ def caption_pairs(
 
 
 def _complain(row: dict) -> None:
-    print("blip2idc:", f"{row['id']}: {row['error']}" if "id" in row else row["error"], file=sys.stderr, flush=True)
+    said = f"{row['id']}: {row['error']}" if "id" in row else row["error"]
+    print("blip2idc:", _printable(said), file=sys.stderr, flush=True)
+
+
+def _printable(text: str) -> str:
+    """On one line: the names of files may hold what moves the cursor of a terminal, or what is not Unicode."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def _unicode(row: dict) -> dict:
+    return {k: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for k, v in row.items()}
 
 
 def _writer(file: TextIO, as_json: bool, name: str, single: bool, pairs: list[dict]) -> Callable[[dict], Any]:
     """What writes one row to `file`, in the form that the options or its name say."""
     if as_json or name.lower().endswith((".json", ".jsonl")):
-        return lambda row: print(json.dumps(row), file=file)
+        return lambda row: print(json.dumps(_unicode(row)), file=file)
     if name.lower().endswith((".csv", ".tsv")):
         dialect = "excel-tab" if name.lower().endswith(".tsv") else "excel"
         table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", dialect=dialect)
         table.writeheader()
-        return table.writerow
-    width = min(max((len(pair.get("id", "")) for pair in pairs), default=0), 40)
+        return lambda row: table.writerow(_unicode(row))
+    width = min(max((len(_printable(pair.get("id", ""))) for pair in pairs), default=0), 40)
 
     def line(row: dict) -> None:
         if "error" in row:
             return
         if single:
-            print(f"{row['generated_text']}\nconfidence {row['score']:.2f}", file=file)
+            print(f"{_printable(row['generated_text'])}\nconfidence {row['score']:.2f}", file=file)
         else:
-            print(f"{row['id']:<{width}}  {row['score']:.2f}  {row['generated_text']}", file=file)
+            name, said = _printable(row["id"]), _printable(row["generated_text"])
+            print(f"{name:<{width}}  {row['score']:.2f}  {said}", file=file)
 
     return line

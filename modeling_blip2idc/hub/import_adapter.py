@@ -152,7 +152,8 @@ def read_adapter(folder: Path, base) -> dict[str, torch.Tensor]:
 
     file = weights_file(folder)
     try:
-        weights = dict(load_peft_weights(str(folder), device="cpu"))
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # of an old protocol
+            weights = dict(load_peft_weights(str(folder), device="cpu"))
         for name, tensor in weights.items():
             if not (isinstance(name, str) and tensor.is_floating_point() and str(tensor.device) == "cpu"):
                 raise TypeError(f"{name!r} is not a tensor of floats")

@@ -16,6 +16,7 @@ from ..loading.load import check_folder
 from .model_card import is_generated, write_published_card
 from .prepare_upload import prepare_upload
 from .private_paths import check_private_paths
+from .saving import temporary_folder
 
 # Files of a model, at the root: those of another one that was in the repository go with the same commit.
 OWN = (
@@ -89,8 +90,7 @@ def push(
         raise FileNotFoundError(f"No such folder: {os.fspath(folder)!r}.")
     source = Path(check_folder(os.fspath(folder)))
     api, notes = HfApi(token=token), []
-    with tempfile.TemporaryDirectory(prefix="blip2idc-push-") as out:
-        out = Path(out)
+    with temporary_folder(tempfile.gettempdir(), "blip2idc-push-", 0o700) as out:
         if "/" not in repo and not dry_run:
             with hub_errors(api, repo):
                 repo = f"{api.whoami()['name']}/{repo}"

@@ -1,11 +1,15 @@
 """Folders that models and adapters are saved to: with all of our remote code, or with none of it."""
 
+import glob
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from ..loading.load import EMBEDDED, EMBEDDED_NAME, stock_mapping
 from ..pipeline_blip2idc import CAPTIONERS, ImageDifferenceCaptioningPipeline
@@ -132,7 +136,7 @@ def _write_json(file: Path, values: dict) -> None:
 def fresh_folder(out: str | os.PathLike) -> Iterator[Path]:
     """
     A new folder that is complete or not there: it gets its name when the block ends, and is removed when the block
-    fails. (A process that is killed leaves `.NAME.PID.partial` beside it.)
+    fails. What a process that was killed has left is removed by the next one.
 
     Args:
         out (`str` or `os.PathLike`):
@@ -149,16 +153,49 @@ def fresh_folder(out: str | os.PathLike) -> Iterator[Path]:
         raise FileExistsError(f"{out} is a file; name a folder that does not exist yet")
     if out.is_dir() and any(out.iterdir()):
         raise FileExistsError(f"{out} is not empty; name a folder that does not exist yet")
-    partial = out.parent / f".{out.name}.{os.getpid()}.partial"
-    partial.mkdir(parents=True)
-    try:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_folder(out.parent, f".{out.name}.partial-") as partial:
         yield partial
         if out.is_dir():  # empty; only POSIX renames onto it
             out.rmdir()
         partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
-__all__ = ["export_remote_code", "fresh_folder", "name_base", "remove_code", "save_compact", "without_code"]
+@contextmanager
+def temporary_folder(parent: str | os.PathLike, prefix: str, mode: int = 0o777) -> Iterator[Path]:
+    """
+    A new folder that is removed when the block ends. Those of the same prefix whose process was killed go first: while
+    a process lives, it holds a lock on the file beside its folder.
+
+    Args:
+        parent (`str` or `os.PathLike`): the folder to make it in.
+        prefix (`str`): how its name begins.
+        mode (`int`, *optional*, defaults to 0o777): permissions, less the process's umask.
+    """
+    for left in Path(parent).glob(f"{glob.escape(prefix)}*.lock"):
+        try:
+            with FileLock(left, timeout=0):
+                shutil.rmtree(left.with_suffix(""), ignore_errors=True)
+                left.unlink(missing_ok=True)
+        except (OSError, Timeout):  # its process is at work, or is somebody else's
+            continue
+    folder = Path(parent, f"{prefix}{uuid.uuid4().hex[:8]}")
+    lock = folder.with_name(f"{folder.name}.lock")
+    with FileLock(lock):
+        try:
+            folder.mkdir(mode)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+
+
+__all__ = [
+    "export_remote_code",
+    "fresh_folder",
+    "name_base",
+    "remove_code",
+    "save_compact",
+    "temporary_folder",
+    "without_code",
+]

@@ -97,13 +97,13 @@ for path in ("modeling_blip2idc/gone_blip2idc.py", "notes.md"):
     assert push_space("ann/page")[0] == 0
     assert hub.uploaded(since) == 0 and files(repo).keys() == {*there, "notes.md"}
     assert b"models:" not in files(repo)["README.md"]
-    assert list(here.glob("tmp*")) == []
+    assert list(here.glob("blip2idc-*")) == []
 
 
 def test_a_dry_run(hub, here, push_space):
     since = len(hub.requests)
     status, said, _ = push_space("page", "--model", "ann/one", "--dry_run")
-    assert status == 0 and len(hub.requests) == since and list(here.glob("tmp*")) == []
+    assert status == 0 and len(hub.requests) == since and list(here.glob("blip2idc-*")) == []
     listed, card = said.split("\n\n", 1)
     assert re.search(r"^ +[\d,]+  modeling_blip2idc/mini/model\.safetensors$", listed, re.M)
     assert listed.splitlines()[-1].endswith(f" bytes in {len(package_files()) + 3} files")

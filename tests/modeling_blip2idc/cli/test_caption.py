@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -174,3 +176,37 @@ def test_layouts_of_a_folder(tmp_path):
     problems = ["w: no before image", "y: several before images (y.jpg and y.png)"]
     assert (found("one"), found("two"), found("three")) == ((one, []), (two, []), ([], []))
     assert found("three", "four") == ([["x", "three/x.png", "four/x.png"]], problems)
+
+
+ODD = {
+    b"caf\xe9": r"caf\udce9",
+    b"a\x1b[31mb": r"a\x1b[31mb",
+    b"line\nor\rtwo": r"line\nor\rtwo",
+    b"\xc3\xa9": r"\xe9",
+}
+
+
+def test_names_that_a_terminal_must_not_see(folder, model, tmp_path):
+    """Bytes that are not UTF-8, control characters, letters that it does not know: shown, and in JSON and tables."""
+    odd = os.fsencode(tmp_path / "odd")
+    os.makedirs(odd)
+    for name in ODD:
+        for side, source in ((b"before", "a_before.png"), (b"after", "a_after.jpg")):
+            shutil.copy(folder / source, os.path.join(odd, name + b"_" + side + b".png"))
+    os.truncate(os.path.join(odd, b"a\x1b[31mb_after.png"), 100)
+    env = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"}
+
+    def output(*options):
+        command = [sys.executable, "-m", "blip2idc_cli", odd, *model, *options]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, timeout=300)
+        assert done.returncode == 1 and not {0x1B, 0x0D} & {*done.stdout, *done.stderr}
+        complaint, count = done.stderr.decode("ascii").splitlines()
+        assert complaint.startswith(r"blip2idc: a\x1b[31mb: after '") and count.endswith("1 of 4 pairs failed")
+        return done.stdout.decode("ascii").splitlines()
+
+    assert {line.split("  ")[0].strip() for line in output()} == {*ODD.values()} - {r"a\x1b[31mb"}
+    ids = {r"caf\udce9", "a\x1b[31mb", "line\nor\rtwo", "é"}
+    assert {json.loads(line)["id"] for line in output("--json")} == ids
+    assert output("--output", str(tmp_path / "out.csv")) == []
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as table:
+        assert {row["id"] for row in csv.DictReader(table)} == ids

@@ -22,7 +22,7 @@ from modeling_blip2idc import load_idc, make_canvas
 from modeling_blip2idc.__main__ import main
 from modeling_blip2idc.hub import merge as merging
 from modeling_blip2idc.hub.merge import merge
-from modeling_blip2idc.hub.saving import fresh_folder, name_base
+from modeling_blip2idc.hub.saving import fresh_folder, name_base, temporary_folder
 from modeling_blip2idc.loading import load
 from tests.support.adapters import adapter_of
 from tests.support.source_tree import ROOT
@@ -371,3 +371,23 @@ def test_interrupted_while_it_writes(tmp_path):
     with fresh_folder(tmp_path / "out") as partial:
         (partial / "file").touch()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["file"]
+
+
+KILLED = """
+import os, signal, sys
+from modeling_blip2idc.hub.saving import temporary_folder
+with temporary_folder(sys.argv[1], "left [1]-") as folder:
+    (folder / "file").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_goes_and_nothing_else(tmp_path):
+    (tmp_path / "left [1]-notes").mkdir()
+    with temporary_folder(tmp_path, "left [1]-") as at_work:
+        subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT)
+        (left,) = (path for path in tmp_path.glob("*/file"))
+        with temporary_folder(tmp_path, "left [1]-", 0o700) as new:
+            assert not left.parent.exists() and at_work.is_dir() and new.stat().st_mode & 0o777 == 0o700
+            assert len(list(tmp_path.glob("*.lock"))) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["left [1]-notes"]

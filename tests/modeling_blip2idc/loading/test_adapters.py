@@ -1,6 +1,7 @@
 """Folders of adapters: of every method of peft, in every way, wherever their base is; and what is refused."""
 
 import json
+import pickle
 import shutil
 
 import peft
@@ -156,6 +157,10 @@ def test_a_bin_of_an_old_peft(adapter, inputs):
     torch.save({name: tensor.half() for name, tensor in weights.items()}, folder / "adapter_model.bin")
     (folder / "adapter_model.safetensors").unlink()
     torch.testing.assert_close(logits_of(load_idc(folder)[0], inputs), logits_of(adapted, inputs), rtol=0.1, atol=0.1)
+    for damaged in (b"", b"text", b"PK\3\4", pickle.dumps(print)):
+        (folder / "adapter_model.bin").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"adapter_model\.bin is damaged, or holds something else than tensors"):
+            load_idc(folder)
 
 
 @pytest.mark.parametrize(
