@@ -1,9 +1,11 @@
 """A recipe: a YAML file of a script's arguments, which the command line overrides."""
 
 import json
+import math
 import os
 from argparse import SUPPRESS, Action, ArgumentTypeError
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -111,17 +113,16 @@ def _kinds(hint) -> set[type]:
 
 
 def _whole(text: str) -> int:
-    try:
+    with suppress(ValueError):
         return int(text)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r} is not a whole number, such as 16") from error
+    raise ArgumentTypeError(f"{text!r} is not a whole number, such as 16")
 
 
 def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r} is not a number, such as 0.05 or 1e-4") from error
+    with suppress(ValueError):
+        if math.isfinite(number := float(text)):
+            return number
+    raise ArgumentTypeError(f"{text!r} is not a number, such as 0.05 or 1e-4")
 
 
 def _from_json(kinds: set[type], example: str, text: str) -> Any:
