@@ -34,8 +34,8 @@ MARK = re.compile(
     r"#{1,6}\s*\d{1,2}(?!\d)[.:)]*"  # "### 1.", "#1"
     r"|\[\d{1,2}\]|\(\d{1,2}\)"  # "[1]", "(1)"
     r"|\d{1,2}(?:[.:)、]+(?!\d)|\s[-–—](?=\s))"  # "1.", "1)", "1.)", "1 -", with or without a space behind
-    r"|\(?[a-z]\)(?=\s)"  # "a)"
-    r"|(?:paraphrase|variation|version|option|alternative|way|rewording|instruction) ?\d{1,2} ?[.:)]"
+    r"|\(?[a-z]\)(?=\s)|(?-i:[IVX]{1,4})[.)](?=\s)"  # "a)", "IV."
+    r"|(?:paraphrase|variation|version|option|alternative|way|rewording|instruction|sentence|caption) ?\d{1,2} ?[.:)]"
     r"|[-*–](?=\s)|•"
     r")(?:\*\*)?\s*",
     re.IGNORECASE,

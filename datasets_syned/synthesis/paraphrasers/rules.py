@@ -31,9 +31,13 @@ REFUSAL = re.compile(
     r"|\bagainst my\b|\bnot comfortable\b|\brespectful\b",
     re.IGNORECASE,
 )
+ABOUT_REQUEST = re.compile(
+    r"\b(?:instructions?|sentences?|paraphras\w+|rephras\w+|reword\w*|rewrit\w+|synonyms?|wordings?|numbered list"
+    r"|different ways)\b",
+    re.IGNORECASE,
+)
 ABOUT_TEXT = re.compile(
-    r"\b(?:instructions?|sentences?|prompts?|paraphras\w+|rephras\w+|reword\w*|rewrit\w+|synonyms?|wordings?"
-    r"|diffusion|scripts?|poems?|haikus?|story|stories|narratives?|users?|imagine|envision)\b"
+    r"\b(?:prompts?|diffusion|scripts?|poems?|haikus?|story|stories|narratives?|users?|imagine|envision)\b"
     r"|\b(?:this|(?:the )?(?:following|given|provided)) (?:text|words?)\b|\bcomplete the phrase\b",
     re.IGNORECASE,
 )
@@ -177,6 +181,7 @@ FORMAT: Rules = {
         lambda it: references.TEXT_WANTED.search(it.text),
         "the instruction was taken for a text to be worked on, not for an edit",
     ),
+    "about the request": (lambda it: it.news(ABOUT_REQUEST), "it speaks of the sentence that was asked for"),
     "cut off": (
         is_cut_off,
         "it has no end: the answer reached its limit, a quote is open, the last word needs another",

@@ -54,6 +54,8 @@ BAD = [
     ("boilerplate", "Add a dog", "Possible dogs to add:"),
     ("asks for a text", "Add a dog", "Rewrite the sentence to include a dog"),
     ("asks for a text", "Add a dog", "Write a poem about adding a dog"),
+    ("about the request", "Add a dog", "The instruction asks for a dog"),
+    ("about the request", "Add a dog", "There are four different ways to add a dog"),
     ("about a text", "Add a dog", "Imagine a dog was added"),
     ("about a text", "Make it a cartoon", "Convert this text into a cartoon"),
     ("characters", "Add a dog", "Put a dog in 🐶"),
@@ -129,7 +131,8 @@ REJECTED = {
         "refusal": 35,
         "boilerplate": 12,
         "asks for a text": 37,
-        "cut off": 536,
+        "about the request": 74,
+        "cut off": 531,
         "a single word": 2,
         "same": 208,
         "repeated": 4,
@@ -139,9 +142,10 @@ REJECTED = {
         "refusal": 35,
         "boilerplate": 12,
         "asks for a text": 37,
-        "about a text": 204,
+        "about a text": 135,
         "characters": 16,
-        "cut off": 536,
+        "about the request": 74,
+        "cut off": 531,
         "a single word": 2,
         "several sentences": 172,
         "too long": 65,
@@ -160,7 +164,7 @@ REJECTED = {
     "none": {"empty": 2},
 }
 # Texts that are taken, and rows of the 2,022 that keep all four.
-ACCEPTED = {"none": (8029, 1982), "format": (7195, 1548), "strict": (3308, 274)}
+ACCEPTED = {"none": (8029, 1982), "format": (7126, 1506), "strict": (3308, 274)}
 
 
 @pytest.mark.parametrize(("instruction", "text"), GOOD)
