@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from .cli.audit import add_audit
+from .cli.instruct import add_instruct
 from .cli.options import WrongUse
 from .cli.push import add_push
 from .cli.synthesize import add_synthesize
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     scenes.set_defaults(run=_scenes, stopped="stopped; the same command continues where it was")
     add_audit(commands)
     add_push(commands)
+    add_instruct(commands)
     add_synthesize(commands)
     return parser
 
