@@ -3,14 +3,10 @@ The `blip2idc` command: what can be typed, and how it ends. It stands outside th
 that `--help`, completion and typing errors are immediate: each command imports what it needs when it runs.
 """
 
-import gc
-import io
 import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
@@ -18,17 +14,13 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-# How every command ends.
-OK, FAILED, WRONG_USE = 0, 1, 2  # and 130, interrupted, which is Typer's
-EXITS = "Exit status: 0 done, 1 something failed (also one pair of many), 2 wrong use, 130 interrupted."
+from blip2idc_scripts import DONE, EXITS, FAILED, WRONG_USE, one_line, prepare, quick_start
+
 PAIRS = """\
 \b
-Pairs are two images, or
+Pairs are two images, two folders with the same names in both (before first), or
   a folder with before/NAME.png and after/NAME.png, or with NAME_before.png and NAME_after.png,
-  two folders, before first, with the same names in both,
-  a .csv, .tsv or .jsonl file with the columns before and after (and, if you like, id and prompt).
-
-"""
+  a .csv, .tsv or .jsonl file with the columns before and after (and, if you like, id and prompt)."""
 
 Dtypes = Literal["float32", "bfloat16", "float16"]
 
@@ -38,7 +30,7 @@ def examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  blip2idc {line}" for line in lines), "", "\b", EXITS])
 
 
-CAPTION = PAIRS + examples(
+CAPTION = f"{PAIRS}\n\n" + examples(
     "before.png after.png --heatmap where.png",
     "pairs/ --json > captions.jsonl",
     "pairs.csv --output captions.csv --model someone/blip2idc-emu-edit",
@@ -49,8 +41,8 @@ def argument(help: str, metavar: str | None = None, type: Any = str) -> Any:
     return Annotated[type, typer.Argument(help=help, metavar=metavar)]
 
 
-def option(name: str, help: str, metavar: str | None = None, type: Any = str | None, **limits: int) -> Any:
-    return Annotated[type, typer.Option(name, help=help, metavar=metavar, **limits)]
+def option(name: str, help: str, metavar: str | None = None, type: Any = str | None, **more: Any) -> Any:
+    return Annotated[type, typer.Option(name, help=help, metavar=metavar, **more)]
 
 
 Model = option("--model", "Folder or Hub id of a model or adapter. Default: the embedded model.", "M")
@@ -91,23 +83,10 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@contextmanager
-def quick_start() -> Iterator[None]:
-    """Import and load without the garbage collector: all of it stays, and looking through it takes a second."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()  # so that it is not looked through at the end of the process either
-        gc.enable()
-
-
 @app.callback()
 def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None: ...
+    version: option("--version", "Show the version.", type=bool, callback=_version, is_eager=True) = False,
+): ...
 
 
 @app.command(epilog=CAPTION)
@@ -136,7 +115,7 @@ def caption(
         check_outputs({"--output": output, "--heatmap": heatmap}, pictures=("--heatmap",))
         pipe = load_pipeline(model, revision, device, dtype, **options) if pairs else None
     failed = caption_pairs(pipe, pairs, problems, single, batch_size, as_json, output, heatmap)
-    return FAILED if failed else OK
+    return FAILED if failed else DONE
 
 
 @app.command(epilog=examples("demo --out demo.html --picture demo.png"))
@@ -163,9 +142,7 @@ def demo(
 def serve(
     model: Models = [],  # noqa: B006  Typer copies it
     host: option("--host", "Address to listen on. Default: 127.0.0.1, this machine only.", "H") = None,
-    port: option(
-        "--port", "Port to listen on, such as 8080; 0: any free one. Default: 7860.", "N", int | None, min=0, max=65535
-    ) = None,
+    port: option("--port", "Such as 8080; 0: any free one. Default: 7860.", "N", int | None, min=0, max=65535) = None,
     device: Device = None,
     max_batch_size: option("--max_batch_size", "Waiting pairs at a time, such as 16.", "N", int, min=1) = 32,
     queue_size: option("--queue_size", "Pairs that may wait, such as 128.", "N", int, min=1) = 64,
@@ -193,10 +170,7 @@ def push(
     replace_card: option("--replace_card", "Replace also a card that was edited on the Hub.", type=bool) = False,
     dry_run: DryRun = False,
 ) -> None:
-    """
-    Publish a model or an adapter on the Hub, in one commit: weights in safetensors, processor, generation settings,
-    code and card. The token is that of `hf auth login`, or HF_TOKEN.
-    """
+    """Publish a model or adapter on the Hub in one commit, with code and card, as `hf auth login` or HF_TOKEN says."""
     from huggingface_hub import constants
 
     from modeling_blip2idc.cli.caption import quiet
@@ -207,11 +181,11 @@ def push(
     done = push(folder, repo, private=private or None, dry_run=dry_run, **options)
     total = sum(done.files.values())
     if dry_run:
-        print(*(f"{size:>14,}  {name}" for name, size in done.files.items()), sep="\n")
-        print(f"{total:>14,}  bytes in {len(done.files)} files would go to {done.repo}")
+        files = [f"{size:>14,}  {name}" for name, size in done.files.items()]
+        print(*files, f"{total:>14,}  bytes in {len(files)} files would go to {done.repo}", sep="\n")
     else:
-        where = f"{constants.ENDPOINT}/{done.repo}"
-        print(*done.notes, f"{where}: {len(done.files)} files, {total / 1e6:.2f} MB", sep="\n")
+        said = f"{constants.ENDPOINT}/{done.repo}: {len(done.files)} files, {total / 1e6:.2f} MB"
+        print(*done.notes, said, sep="\n")
 
 
 @app.command(
@@ -298,13 +272,10 @@ def canvas(
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status. What goes wrong is a line on stderr and, with `--json`, on stdout."""
     argv = sys.argv[1:] if argv is None else argv
-    # By default torch's threads spin while they wait, on cores that others need; settled when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if isinstance(sys.stdout, io.TextIOWrapper):  # whose terminal may not know every letter
-        sys.stdout.reconfigure(errors="backslashreplace")
+    prepare()
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of peft's use of transformers
-            return typer.main.get_command(app).main(argv, "blip2idc", standalone_mode=False) or OK
+            return typer.main.get_command(app).main(argv, "blip2idc", standalone_mode=False) or DONE
     except BrokenPipeError:  # the reader, `head` say, has enough; keep Python from failing again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -314,13 +285,9 @@ def main(argv: list[str] | None = None) -> int:
         message, status = error.format_message() + (f" ({means})" if means else "") + see, WRONG_USE
     except ModuleNotFoundError as error:  # the page alone needs more than what is always installed
         message, status = f"{error.name} is not installed: pip install 'blip2idc[app]'", FAILED
-    except OSError as error:
-        named = error.filename is not None and error.strerror
-        message, status = f"{error.filename}: {error.strerror}" if named else str(error), FAILED
-    except (ValueError, RuntimeError, ArithmeticError) as error:
-        message, status = str(error), getattr(error, "exit_code", FAILED)
-    # on one line, and without what moves the cursor of a terminal
-    message = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(message.split()))
+    except (OSError, ValueError, RuntimeError, ArithmeticError) as error:
+        message, status = error, getattr(error, "exit_code", FAILED)
+    message = one_line(message)
     if "--json" in argv:
         print(json.dumps({"error": message}))
     print(f"blip2idc: error: {message}", file=sys.stderr)

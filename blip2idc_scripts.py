@@ -5,15 +5,19 @@ when it needs it, so that `--help`, mistakes in typing and libraries that are mi
 """
 
 import errno
+import gc
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import fill
 
 # How every command ends; `blip2idc` and `syned` do the same.
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+EXITS = "Exit status: 0 done, 1 something failed (also one pair of many), 2 wrong use, 130 interrupted."
 
 HERE = Path(__file__).parent
 # in the wheel, or else in the repository
@@ -129,14 +133,9 @@ def run(work, needed) -> int:
         needed (`tuple[str, ...]`):
             Libraries of the extra `train` without which it cannot begin.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # whose terminal may not know every letter
-        sys.stdout.reconfigure(errors="backslashreplace")
+    prepare()
     if missing := [name for name in needed if find_spec(name) is None]:
         return fail(f"{', '.join(missing)} not installed: pip install 'blip2idc[train]'")
-    # By default torch's threads spin while they wait, on cores that others need; settled when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a terminal, or a file, that takes ASCII alone
     try:
         return work() or DONE
     except KeyboardInterrupt:
@@ -153,12 +152,38 @@ def run(work, needed) -> int:
         raise
 
 
+def prepare() -> None:
+    """What every command sets before it begins."""
+    # By default torch's threads spin while they wait, on cores that others need; settled when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whose terminal, or file, may not know every letter
+            stream.reconfigure(errors="backslashreplace")
+
+
 def fail(message) -> int:
     """Prints the one line; returns the exit status."""
-    # on one line, and without what moves the cursor of a terminal
-    said = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(str(message).split()))
-    print(f"{Path(sys.argv[0]).name}: error: {said}", file=sys.stderr)
+    print(f"{Path(sys.argv[0]).name}: error: {one_line(message)}", file=sys.stderr)
     return FAILED
+
+
+def one_line(error: Exception | str) -> str:
+    """What an error says, with the file's name first, without what moves the cursor of a terminal."""
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        text = f"{error.filename}: {error.strerror}"
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(text.split()))
+
+
+@contextmanager
+def quick_start() -> Iterator[None]:
+    """Import and load without the garbage collector: all of it stays, and looking through it takes a second."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # so that it is not looked through at the end of the process either
+        gc.enable()
 
 
 def disk_is_full(error: BaseException | None) -> bool:

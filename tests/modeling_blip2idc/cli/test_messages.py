@@ -52,7 +52,7 @@ MESSAGES = [
     (f"{PAIR} --num_beams two", 2, "'--num_beams': Input should be a valid integer"),
     (f"{PAIR} --num_beams 0", 2, "greater than or equal to 1 (Beams of the search, such as 4.)"),
     (f"{PAIR} --dtype int8", 2, "'int8' is not one of 'float32', 'bfloat16', 'float16'"),
-    ("serve --port 99999", 2, "less than or equal to 65535 (Port to listen on, such as 8080"),
+    ("serve --port 99999", 2, "less than or equal to 65535 (Such as 8080; 0: any free one."),
     (f"{PAIR} --device abacus", 2, "--device abacus: "),
     ("serve --host 203.0.113.7", 1, "cannot listen on port 7860 of 203.0.113.7"),
     # images and pairs
