@@ -15,7 +15,7 @@ from ..hub.push import check_name, claim_repo, hub_errors, publish
 from ..hub.saving import temporary_folder
 
 PACKAGE = Path(__file__).parents[1]
-COMMAND, DISTRIBUTION = "blip2idc_cli.py", "blip2idc"
+COMMANDS, DISTRIBUTION = ("blip2idc_cli.py", "blip2idc_scripts.py"), "blip2idc"
 SHORT = "Two images in, what changed in a sentence out"  # the Hub takes 60 characters
 
 APP = '''"""The page. A variable BLIP2IDC_MODELS of the Space, Hub ids with commas between, replaces MODELS."""
@@ -60,7 +60,7 @@ pip install gradio=={gradio} -r requirements.txt
 python app.py
 ```
 
-`modeling_blip2idc/` and `blip2idc_cli.py` are the package, version {version}; `app.py` names the models.
+`modeling_blip2idc/` and `blip2idc_*.py` are the package, version {version}; `app.py` names the models.
 """
 
 
@@ -106,7 +106,8 @@ def compose_space(folder: str | os.PathLike, models: Sequence[str] = ()) -> None
     core, gradio, version = _requirements()
     skipped = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
     shutil.copytree(PACKAGE, Path(folder, PACKAGE.name), ignore=skipped, dirs_exist_ok=True)
-    shutil.copy(PACKAGE.with_name(COMMAND), folder)
+    for name in COMMANDS:
+        shutil.copy(PACKAGE.with_name(name), folder)
     said = f"Models to choose from: {', '.join(f'`{model}`' for model in models)}." if models else ""
     card = README.format(
         gradio=gradio,

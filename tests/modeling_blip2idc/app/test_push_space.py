@@ -58,7 +58,7 @@ def files(repo):
 
 def package_files():
     paths = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    paths.append(ROOT / "blip2idc_cli.py")
+    paths += [ROOT / "blip2idc_cli.py", ROOT / "blip2idc_scripts.py"]
     return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
 
 
@@ -153,9 +153,10 @@ def test_a_downloaded_space_starts(hub, tmp_path, push_space):
     (hidden / "sitecustomize.py").write_text(HIDE)
     env = hub.env(tmp_path / "fresh", PYTHONPATH=str(hidden), TMPDIR=str(tmp_path), PYTHONUNBUFFERED="1")
     env |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "GRADIO_SERVER_PORT": "0"}
-    found = "import importlib.util as i; print([i.find_spec(name) for name in ('modeling_blip2idc', 'blip2idc_cli')])"
+    names = ["modeling_blip2idc", "blip2idc_cli", "blip2idc_scripts"]
+    found = f"import importlib.util as i; print([i.find_spec(name) for name in {names}])"
     seen = subprocess.run([sys.executable, "-c", found], cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert seen.stdout == "[None, None]\n"
+    assert seen.stdout == "[None, None, None]\n"
     with (tmp_path / "log.txt").open("w") as log:
         command = [sys.executable, "app.py"]
         server = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
