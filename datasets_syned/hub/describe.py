@@ -1,7 +1,6 @@
 """What a card says of a configuration: what is in its rows, how they came about, what the audit found."""
 
 import base64
-import io
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +9,6 @@ from statistics import mean
 from typing import Any
 
 import datasets
-from PIL import Image
 
 from ..audit.audit import audit
 from ..audit.pictures import Picture
@@ -18,7 +16,6 @@ from ..common.markdown import plain, table
 from ..synthesis.card_paragraphs import package_versions, row_paragraphs, run_paragraphs, sheet_paragraphs
 from .card import Entry, license_id
 
-SHEET_BYTES = 1 << 20  # of a picture in a card, at most
 LOOKED_AT = 50  # first rows of a split, in search of one to show
 SHOWN_CATEGORIES = 12
 
@@ -80,7 +77,14 @@ def describe(
         "citation": info.citation,
         "sources": sources,
         "stated": bool(sources) and license is None,
-        "limits": _limits(data, bool(sources), bool(synthesis), languages),
+        "changed": all(value for rows in data.values() for value in rows["changed"]),
+        "categories": sorted({name for rows in data.values() for name in rows.unique("category")}),
+        "single": [
+            f"{count:,} of {len(rows):,} in {split}"
+            for split, rows in data.items()
+            if (count := sum(len(captions) == 1 for captions in rows["captions"]))
+        ],
+        "english": languages == ("en",),
     }
     return Entry(
         config.name,
@@ -102,8 +106,7 @@ def _synthesis(
         return row_paragraphs(data, level=3), {}, {}
     paragraphs, images = run_paragraphs(record.run, package_versions(data), level=3), {}
     if content := record.sheet():
-        content, kind = _picture(content)
-        path = f"assets/{config.name}-contact-sheet.{kind}"
+        path = f"assets/{config.name}-contact-sheet.png"
         images[path] = content
         paragraphs += sheet_paragraphs(path)
     told = {split: {*record.left_out(split), *record.notes(split)} for split in record.run["splits"]}
@@ -118,19 +121,6 @@ def _reasons(counts: Mapping[str, Mapping[str, int]], told: Mapping[str, set[str
         for why, count in of_split.items()
         if why not in told.get(split, ())
     ]
-
-
-def _picture(content: bytes) -> tuple[bytes, str]:
-    """A picture that is no larger than a card should load, and the suffix of its file."""
-    if len(content) <= SHEET_BYTES:
-        return content, "png"
-    image = Image.open(io.BytesIO(content)).convert("RGB")
-    while True:
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=85, optimize=True)
-        if buffer.tell() <= SHEET_BYTES:
-            return buffer.getvalue(), "jpg"
-        image.thumbnail((image.width * 4 // 5, image.height * 4 // 5))
 
 
 def _options(config: datasets.BuilderConfig) -> dict[str, Any]:
@@ -184,24 +174,3 @@ def _audit(result: Mapping[str, Any]) -> dict[str, Any]:
             absent.append(kind["title"].lower())
     findings = table("finding | where | what it means", lines) if lines else ""
     return {"findings": findings, "absent": absent}
-
-
-def _limits(data: datasets.DatasetDict, files: bool, synthetic: bool, languages: tuple[str, ...]) -> list[str]:
-    """What can be said of the rows without knowing more than the rows."""
-    categories = {name for rows in data.values() for name in rows.unique("category")}
-    single = {split: sum(len(said) == 1 for said in rows["captions"]) for split, rows in data.items()}
-    lines = []
-    if files:
-        lines.append("The images are the source's files, byte by byte; spaces around captions were removed.")
-    if synthetic:
-        lines.append("An edit may have done less, more or something else than its caption says.")
-    if all(value for rows in data.values() for value in rows["changed"]):
-        lines.append("No pair is marked as unchanged: whether a model sees that nothing changed cannot be measured.")
-    if len(categories) == 1:
-        lines.append(f"All pairs have the category {plain(categories.pop())}: kinds of change are not told apart.")
-    if any(single.values()):
-        said = ", ".join(f"{count:,} of {len(data[split]):,} in {split}" for split, count in single.items())
-        lines.append(f"Pairs with a single reference, where a score depends on its wording: {said}.")
-    if languages == ("en",):
-        lines.append("The captions are in English.")
-    return lines or ["None are known."]

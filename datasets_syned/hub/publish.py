@@ -185,26 +185,25 @@ def _sentence(error: BaseException, repo: str) -> str | None:
     """What went wrong with the Hub, `None` if it was something else."""
     from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError, RepositoryNotFoundError
 
-    chain = [error]
-    while (following := chain[-1].__cause__ or chain[-1].__context__) is not None and following not in chain:
-        chain.append(following)
-    hub = datasets.config.HF_ENDPOINT
-    for one in chain:
-        if isinstance(one, LocalTokenNotFoundError):
+    hub, seen = datasets.config.HF_ENDPOINT, []
+    while error is not None and error not in seen:
+        seen.append(error)
+        response = getattr(error, "response", None)
+        if isinstance(error, LocalTokenNotFoundError):
             return f"{hub} wants a token: log in with `hf auth login`, set HF_TOKEN, or give one"
-        if isinstance(one, HFValidationError):
-            return f"{repo!r} is no name of a repository: {' '.join(str(one).split())}"
-        response = getattr(one, "response", None)
+        if isinstance(error, HFValidationError):
+            return f"{repo!r} is no name of a repository: {' '.join(str(error).split())}"
         if response is not None:
-            status, said = response.status_code, " ".join((getattr(one, "server_message", None) or "").split())
+            status, said = response.status_code, " ".join((getattr(error, "server_message", None) or "").split())
             reason = {
                 401: "the token is not accepted; make another in your settings there",
                 403: "the token may not write there; it needs the role 'write', and the repository must be yours",
                 429: f"too many requests; wait a little. {AGAIN}",
-            }.get(status, f"it has a problem. {AGAIN}" if status >= 500 else said or type(one).__name__)
-            if isinstance(one, RepositoryNotFoundError):
+            }.get(status, f"it has a problem. {AGAIN}" if status >= 500 else said or type(error).__name__)
+            if isinstance(error, RepositoryNotFoundError):
                 reason = "there is no such repository, or the token may not see it"
             return f"{hub} refused {repo} with HTTP status {status}: {reason}"
-        if type(one).__module__.split(".")[0].startswith("http"):
-            return f"the connection to {hub} failed ({type(one).__name__}). {AGAIN}"
+        if type(error).__module__.split(".")[0].startswith("http"):
+            return f"the connection to {hub} failed ({type(error).__name__}). {AGAIN}"
+        error = error.__cause__ or error.__context__
     return None

@@ -15,7 +15,7 @@ from ..common.markdown import code, plain, table
 from ..common.paths_in_text import without_paths
 from ..loading.registration import NAME
 
-REASONS, EDITORS = 20, 20  # shown at most, of a split
+REASONS, EDITORS = 20, 20  # shown at most
 SETTINGS = ("steps", "guidance", "image_guidance")  # of an editor, that rows tell
 # Of the arguments of a source, those that decide rows: these, and numbers. Others may say where files are.
 SOURCE_NAMES, SOURCE_PLACES = ("name", "revision", "split"), ("num_proc", "keep_in_memory", "token")
@@ -29,12 +29,7 @@ Versions = Mapping[str, Iterable[str]]
 
 
 def sheet_paragraphs(path: str) -> list[str]:
-    """
-    The contact sheet and what it shows.
-
-    Args:
-        path (`str`): of the picture, from the card.
-    """
+    """The contact sheet, by its path from the card, and what it shows."""
     return [f"![Sources and their edits]({path})", f"*{LEGEND}*"]
 
 
@@ -73,32 +68,26 @@ def row_paragraphs(data: DatasetDict, level: int = 2) -> list[str]:
     Returns:
         `list[str]`: paragraphs in Markdown; none if no row is synthetic.
     """
-    made, scores, others = Counter(), {}, Counter()
+    made = Counter()
     for split, provenance in _provenances(data):
-        if provenance is None:
-            others[split] += 1
-            continue
-        made[(*(provenance[name] for name in ("editor", "revision", *SETTINGS)), split)] += 1
-        for score in provenance["scores"] or ():
-            scores.setdefault(score["name"], []).append(score["value"])
+        if provenance:
+            made[(split, *(provenance[name] for name in ("editor", "revision", *SETTINGS)))] += 1
     if not made:
         return []
     lines = [
-        [*("" if value is None else code(value) for value in (_name(editor), *how)), split, count]
-        for (editor, *how, split), count in made.most_common(EDITORS)
+        [split, *("" if value is None else code(value) for value in (_name(editor), *how)), count]
+        for (split, editor, *how), count in made.most_common(EDITORS)
     ]
-    if len(made) > EDITORS:
-        rest = sum(count for _, count in made.most_common()[EDITORS:])
-        lines.append([f"{len(made) - EDITORS} more", *[""] * (2 + len(SETTINGS)), rest])
-    said = _packages(package_versions(data))
-    said += [f"Rows without an edited image, whose pair is the source's own: {_by_split(others)}"] if others else []
-    said += [
-        f"Scores of the filter {code(name)}: {min(values):.4g} to {max(values):.4g}, of {len(values):,} rows"
-        for name, values in sorted(scores.items())
+    said = [
+        *_packages(package_versions(data)),
+        "How many rows were left out is not known: there is no record of the run",
     ]
-    said.append("How many rows were left out is not known: the record of the run was not beside them")
-    header = f"editor | revision | {' | '.join(name.replace('_', ' ') for name in SETTINGS)} | split | pairs:"
-    return [f"{'#' * level} How the pairs were made", table(header, lines), "\n".join(f"- {line}" for line in said)]
+    header = f"split | editor | revision | {' | '.join(name.replace('_', ' ') for name in SETTINGS)} | pairs:"
+    return [
+        f"{'#' * level} How the pairs were made",
+        table(header, lines),
+        "\n".join(f"- {line}" for line in said),
+    ]
 
 
 def package_versions(data: DatasetDict) -> dict[str, list[str]]:

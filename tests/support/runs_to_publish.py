@@ -56,7 +56,7 @@ def mixed_run(root: Path) -> Path:
     pq.write_table(table, root / "source.parquet")  # with the paths of the images
     Path(rows[1]["image"]).unlink()
     Path(rows[2]["image"]).write_bytes(b"no image")
-    mine = {"path": "parquet", "split": "train", "data_files": str(root / "source.parquet")}
+    mine = {"path": "parquet", "split": "train", "data_files": str(root / "source.parquet"), "data_dir": str(root)}
     splits = {
         "train": SplitSettings({**mine, "cache_dir": str(root / "cache")}, variants=3),
         "test": SplitSettings({**SMALL, "split": "test"}, variants=1, limit=3, paraphrases=2),
