@@ -28,6 +28,7 @@ from torch import distributed
 from transformers import EarlyStoppingCallback, set_seed
 
 from datasets_syned import BlurJPEG, IDCCollator
+from datasets_syned.common.image_cells import data_folders, open_cells
 from datasets_syned.loading.specs import place_spec
 from datasets_syned.scenes import NO_CHANGE_CAPTIONS
 from datasets_syned.training import dense_supervision, training_data
@@ -82,6 +83,11 @@ def canvas(before, after, size, concat_axis):
     return make_canvas(before, after, size, concat_axis)[0]
 
 
+def image_folders(args):
+    """Where image files that rows name may be."""
+    return [folder for spec in args.specs for folder in data_folders(place_spec(spec, args.data_dir))]
+
+
 def make_train_data(args, training_args, parts, processor, config):
     """Rows to train on, and what collates them."""
     if args.dense_supervision:
@@ -98,7 +104,8 @@ def make_train_data(args, training_args, parts, processor, config):
         )
         return rows, dense_supervision.LessonCollator(processor)
     augment = BlurJPEG() if args.augment else None
-    collator = IDCCollator(processor, seed=training_args.seed, max_length=args.max_length, augment=augment)
+    options = {"max_length": args.max_length, "folders": image_folders(args)}
+    collator = IDCCollator(processor, seed=training_args.seed, augment=augment, **options)
     rows = training_data.concatenate(parts, training_args.seed, args.shuffle_buffer)
     if training_args.train_sampling_strategy == "group_by_length":
         rows = training_data.with_lengths(rows, lambda captions: processor.tokenizer(captions)["input_ids"])
@@ -123,7 +130,9 @@ def make_trainer(model_args, data_args, training_args, parts, eval_rows):
         model,
         training_args,
         data_collator=collator,
-        eval_collator=IDCCollator(processor, max_length=data_args.max_length).for_evaluation(),
+        eval_collator=IDCCollator(
+            processor, max_length=data_args.max_length, folders=image_folders(data_args)
+        ).for_evaluation(),
         train_dataset=train_rows,
         eval_dataset=eval_rows,
         processing_class=processor,
@@ -161,10 +170,11 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
                 about=report["about"],
                 extra=scorer.of_the_scenes(),
             )
-            write_report(folder, report, test_rows)
+            shown = test_rows.with_transform(partial(open_cells, folders=image_folders(data_args)))
+            write_report(folder, report, shown)
             shutil.copyfile(folder / "report.json", folder / "final" / "report.json")
             write_predictions(folder / "predictions.jsonl", report["pairs"])
-            contact_sheet(first_of_each(test_rows, scorer.captions)).save(folder / "final" / "examples.png")
+            contact_sheet(first_of_each(shown, scorer.captions)).save(folder / "final" / "examples.png")
             cider = 100 * report["scores"]["cider"]
             print(f"CIDEr {cider:.1f} on {report['count']:,} test pairs; see {folder / 'report.md'}", flush=True)
     if trainer.is_world_process_zero():

@@ -8,11 +8,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.exceptions import DatasetGenerationError
 
-from .images import ImageError, is_inside, printable, read_file
+from .images import ImageError, is_inside, load_image, printable, read_file
 
 CELLS_AT_ONCE = 16  # images in memory, for each of two columns
 
@@ -153,11 +154,44 @@ def content_of(image: Mapping[str, Any], name: str, folders: Iterable[str | Path
 
 
 def data_folders(spec: Mapping[str, Any]) -> list[str]:
-    """The local folders that arguments of `datasets.load_dataset` name."""
-    places = (os.path.expanduser(str(spec[key])) for key in ("data_dir", "path") if spec.get(key))
+    """
+    Where the image files of a data set are, by the arguments of `datasets.load_dataset`: the local folders that these
+    name, and those of its `data_files`; for a repository of the Hub the folder of its downloads; and in both cases
+    where archives are unpacked.
+    """
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    files = spec.get("data_files") or []
+    files = [files] if isinstance(files, str) else files.values() if isinstance(files, Mapping) else files
+    files = [file for some in files for file in ([some] if isinstance(some, str) else some)]
+    places = [os.path.expanduser(str(spec[key])) for key in ("data_dir", "path") if spec.get(key)]
+    places += [os.path.dirname(file.partition("*")[0]) or os.curdir for file in files]
+    places += [os.path.join(HF_HUB_CACHE, f"datasets--{str(spec.get('path')).replace('/', '--')}")]
+    places += [str(datasets.config.EXTRACTED_DATASETS_PATH)]
     return [
         form for place in places if os.path.isdir(place) for form in dict.fromkeys((place, os.path.realpath(place)))
     ]
+
+
+def open_cells(batch: Mapping[str, list], folders: Iterable[str | Path]) -> dict[str, list]:
+    """
+    Decodes the images of a batch, as a transform of `datasets.Dataset.with_transform`.
+
+    Args:
+        batch (`dict[str, list]`): columns; those of images as `datasets.Image(decode=False)` gives them.
+        folders (`Iterable[str | Path]`): as for [`content_of`].
+
+    Raises:
+        ImageError: as [`content_of`] and `load_image` raise it.
+    """
+
+    def opened(value: Any) -> Any:
+        if not (isinstance(value, Mapping) and {"bytes", "path"} == set(value)):
+            return value
+        name = value["path"] or "an image"
+        return load_image(content_of(value, name, folders), name)
+
+    return {name: [opened(value) for value in values] for name, values in batch.items()}
 
 
 def parquet_columns(file: Path) -> pa.Schema:

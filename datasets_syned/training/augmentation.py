@@ -4,7 +4,9 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
+
+from ..common.images import to_rgb
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,20 @@ class BlurJPEG:
             rng (`numpy.random.Generator`): where all randomness comes from.
 
         Returns:
-            `tuple` of two `PIL.Image.Image`: RGB, upright (EXIF), over white where transparent, of the
-                given sizes.
+            `tuple` of two `PIL.Image.Image`: RGB, upright (EXIF), over white where transparent, of the given sizes;
+                16 bits and floats as the canvas shows them.
+
+        Raises:
+            ValueError: an image cannot be decoded, or its values do not say what white is, such as NaN.
         """
         # every number is drawn whether it is used or not, so that one option does not shift another's draws
         blurred, compressed = rng.random(2) < (self.blur, self.jpeg)
         sigmas = rng.uniform(*self.sigma, 2)
         qualities = rng.integers(self.quality[0], self.quality[1] + 1, 2)
         images = []
-        for i, image in enumerate((before, after)):
+        for i, (side, image) in enumerate((("before", before), ("after", after))):
             i = i if self.independent else 0
-            image = _rgb(image)
+            image = to_rgb(image, side)
             if blurred:
                 image = image.filter(ImageFilter.GaussianBlur(float(sigmas[i])))
             if compressed:
@@ -83,18 +88,8 @@ class BlurJPEG:
         return tuple(images)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    image = ImageOps.exif_transpose(image)  # the tag that says so does not outlive the augmentation
-    if image.mode == "RGB":
-        return image
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
-
-
 def _jpeg(image: Image.Image, quality: int) -> Image.Image:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
-    with Image.open(buffer) as compressed:
+    with Image.open(buffer, formats=["JPEG"]) as compressed:
         return compressed.convert("RGB")

@@ -2,13 +2,15 @@
 
 import copy
 import hashlib
-import io
+import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
+
+from ..common.image_cells import content_of
+from ..common.images import open_image, to_rgb
 
 
 class IDCCollator:
@@ -35,7 +37,11 @@ class IDCCollator:
         max_length (`int`, *optional*):
             Passed to the processor with `truncation=True`. Without it captions are as long as they are.
         augment (`Callable`, *optional*):
-            `augment(before, after, rng) -> (before, after)`, for training only; see [`BlurJPEG`].
+            `augment(before, after, rng) -> (before, after)`, for training only; see [`BlurJPEG`]. It is given what the
+            processor would put on the canvas at full size: `PIL.Image.Image` in RGB, upright, over white.
+        folders (`Iterable[str | Path]`, *optional*):
+            Where the image files of the rows are. A row that holds the path of an image instead of its content is read
+            from there alone: a path in a file of data may name any file of this machine, or a URL.
 
     Example:
         >>> collator = IDCCollator(processor, augment=BlurJPEG())
@@ -51,6 +57,7 @@ class IDCCollator:
         seed: int = 0,
         max_length: int | None = None,
         augment: Callable | None = None,
+        folders: Iterable[str | os.PathLike] = (),
     ):
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise ValueError(f"seed={seed!r} must be an integer that is not negative")
@@ -60,6 +67,7 @@ class IDCCollator:
         self.seed = seed
         self.max_length = max_length
         self.augment = augment
+        self.folders = list(folders)
         self.epoch = 0
         self._visits = Counter()
 
@@ -94,10 +102,10 @@ class IDCCollator:
             references = [None] if unlabelled else self._references(row, name)
             rng = self._rng(row, name)
             pick = int(rng.integers(len(references)))
-            pair = tuple(_undecoded(_column(row, side, name)) for side in ("before", "after"))
+            pair = tuple(self._image(row, side, name) for side in ("before", "after"))
             if self.augment is not None:
                 try:
-                    pair = tuple(self.augment(*map(_opened, pair), rng))
+                    pair = tuple(self.augment(*pair, rng))
                 except (ValueError, TypeError, OSError, SyntaxError, AttributeError) as error:
                     raise ValueError(f"{name}: cannot be augmented: {error}") from error
             pairs.append(pair)
@@ -123,6 +131,19 @@ class IDCCollator:
                 return f"{name}: {error}"
         return None  # each row is fine alone: the batch as a whole is what the processor refuses
 
+    def _image(self, row: Mapping[str, Any], side: str, name: str) -> Any:
+        """The content of an image file, or an image that somebody opened; to be augmented, in RGB."""
+        image, name = _column(row, side, name), f"{name}, column {side!r}:"
+        if isinstance(image, str | os.PathLike):
+            image = {"bytes": None, "path": os.fspath(image)}
+        if isinstance(image, Mapping) and {"bytes", "path"} & set(image):
+            image = {"bytes": content_of(image, name, self.folders), "path": image.get("path")}
+        if self.augment is None:
+            return image
+        if isinstance(image, Mapping):
+            name, image = f"{name} {image['path'] or 'the image'}", image["bytes"]
+        return to_rgb(open_image(image, name) if isinstance(image, bytes) else image, name)
+
     def _references(self, row: Mapping[str, Any], name: str) -> list[str]:
         captions = _column(row, self.caption_key, name)
         captions = [captions] if isinstance(captions, str) else list(captions)
@@ -145,16 +166,3 @@ def _column(row: Mapping[str, Any], column: str, name: str) -> Any:
         what = "is None" if column in row else f"is missing; the row has {', '.join(row)}"
         raise ValueError(f"{name}, column {column!r}: {what}")
     return row[column]
-
-
-def _undecoded(image: Any) -> Any:
-    """The content or the path of `{"bytes": ..., "path": ...}`; any other image as it is."""
-    if isinstance(image, Mapping) and {"bytes", "path"} & set(image):
-        return image.get("bytes") or image.get("path")
-    return image
-
-
-def _opened(image: Any) -> Any:
-    if isinstance(image, bytes):
-        image = io.BytesIO(image)
-    return Image.open(image) if isinstance(image, str | io.BytesIO) else image

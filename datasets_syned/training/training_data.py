@@ -29,8 +29,8 @@ def load(spec: Mapping[str, Any]) -> datasets.Dataset | datasets.IterableDataset
             before it is needed.
 
     Returns:
-        `datasets.Dataset`, or `datasets.IterableDataset`: that one with its images not decoded, as many are only
-        passed by (by other processes, by a shuffle buffer, by a run that is resumed).
+        `datasets.Dataset` or `datasets.IterableDataset`: with its images not decoded. The collator opens them, with
+        limits that `datasets` does not have; and many are only passed by, in a shuffle buffer or a resumed run.
 
     Raises:
         ValueError: `path` or `split` is missing, or the rows lack a column that training reads.
@@ -45,10 +45,15 @@ def load(spec: Mapping[str, Any]) -> datasets.Dataset | datasets.IterableDataset
             f"data set {dict(spec)}: no column {', '.join(missing)}; it has {', '.join(names)}, and a row "
             f"is {', '.join(FEATURES)}"
         )
-    if isinstance(rows, datasets.IterableDataset):
-        for name, feature in (rows.features or {}).items():
-            if isinstance(feature, datasets.Image):
-                rows = rows.cast_column(name, datasets.Image(decode=False))
+    return _with_images(rows, decode=False)
+
+
+def _with_images(
+    rows: datasets.Dataset | datasets.IterableDataset, decode: bool
+) -> datasets.Dataset | datasets.IterableDataset:
+    for name, feature in (rows.features or {}).items():
+        if isinstance(feature, datasets.Image):
+            rows = rows.cast_column(name, datasets.Image(decode=decode))
     return rows
 
 
@@ -190,6 +195,7 @@ def lessons(
     for part in parts:
         if "scene" not in part.column_names:
             raise ValueError("lessons are made from object masks; give the data set `masks: true`")
+    parts = [_with_images(part, decode=True) for part in parts]  # rendered by this package
     code = Path(inspect.getfile(prepare_lesson)).read_text(encoding="utf-8")
     prepared = [
         part.map(

@@ -111,6 +111,16 @@ if __name__ == "__main__":
         from datasets_syned.common.images import load_image, read_file, to_rgb
 
         report(where, lambda path: to_rgb(load_image(read_file(path), path), path))
+    elif how == "collator":
+        from datasets_syned import BlurJPEG, IDCCollator
+
+        collator = IDCCollator(lambda **_: {}, augment=BlurJPEG(), folders=[where])
+        row = {"id": "it", "captions": ["x"], "after": noise()}
+        report(where, lambda path: collator([{**row, "before": {"bytes": None, "path": path}}]))
+    elif how == "audit":
+        from datasets_syned.audit.findings import Picture
+
+        report(where, lambda path: Picture({"bytes": None, "path": path}, [where]).checked())
     else:
         from modeling_blip2idc.loading.load import load_idc
         from modeling_blip2idc.pipeline_blip2idc import ImageDifferenceCaptioningPipeline

@@ -50,7 +50,6 @@ class DatasetSource:
     constant = False
 
     def __init__(self, columns: Mapping[str, str] | None = None, **spec: Any):
-        from huggingface_hub.constants import HF_HUB_CACHE
 
         check_spec("source", spec)
         self.title = spec["name"] if spec["path"] == NAME and "name" in spec else spec["path"]
@@ -63,9 +62,7 @@ class DatasetSource:
                 rows = rows.cast_column(name, datasets.Image(decode=False))
         self.data, self.edited = rows, "edited" in self.columns
         sides = ("image", "edited")[: 1 + self.edited]
-        # where files that the data names may lie: the folder of the data, or where those of the Hub were put
-        hub = (HF_HUB_CACHE, datasets.config.DOWNLOADED_DATASETS_PATH)
-        self.folders = data_folders(spec) or [str(folder) for folder in hub]
+        self.folders = data_folders(spec)
         self.images = {what: rows.select_columns([self.columns[what]]) for what in sides}
         self.repeated = self._repeated_ids()
 

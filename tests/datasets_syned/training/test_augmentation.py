@@ -4,6 +4,7 @@ from PIL import Image
 
 from datasets_syned import BlurJPEG
 from datasets_syned.scenes import make_pair
+from modeling_blip2idc import load_image
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,27 @@ def test_exif_orientation_is_applied():
     image.getexif()[0x0112] = 6  # turn by 90 degrees
     before, _ = BlurJPEG(blur=0.0, jpeg=1.0)(image, image, np.random.default_rng(0))
     assert before.size == (4, 8) and not before.getexif()
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(np.linspace(0, 65535, 600).reshape(20, 30).astype(np.uint16)),
+        Image.fromarray(np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30)),
+        Image.fromarray(np.linspace(0, 255, 600, dtype=np.float32).reshape(20, 30)),
+        Image.fromarray(np.linspace(0, 65535, 600).reshape(20, 30).astype(np.int32)),
+    ],
+)
+def test_more_than_eight_bits_as_on_the_canvas(image):
+    shown, _ = BlurJPEG(blur=0.0, jpeg=0.0)(image, image, np.random.default_rng(0))
+    assert np.array_equal(np.asarray(shown), np.asarray(load_image(image)))
+    assert np.asarray(shown).min() == 0 and np.asarray(shown).max() == 255
+
+
+def test_values_that_are_not_finite_are_refused():
+    image = Image.fromarray(np.full((4, 4), np.nan, np.float32))
+    with pytest.raises(ValueError, match="before has values that are NaN or infinite"):
+        BlurJPEG()(image, image, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import io
+import os
 import pickle
 from collections import Counter
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from datasets_syned import FEATURES, BlurJPEG, IDCCollator
 from datasets_syned.scenes.chunks import SceneSettings
+from tests.support.hostile_runs import outcomes
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +169,33 @@ def test_a_truncated_file_is_named(rows, tiny_processor):
     for augment in (None, BlurJPEG()):
         with pytest.raises(ValueError, match="row id='train-000001'"):
             IDCCollator(tiny_processor, augment=augment)([rows[0], bad])
+
+
+@pytest.mark.parametrize("augment", [None, BlurJPEG()])
+def test_paths_are_read_in_the_data_folder_alone(rows, tiny_processor, tmp_path, augment):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for place in (tmp_path / "private.png", folder / "a.png"):
+        Image.new("RGB", (8, 8), "red").save(place)
+    os.mkfifo(folder / "pipe.png")
+    collator = IDCCollator(tiny_processor, augment=augment, folders=[folder])
+    for path in ("a.png", str(folder / "a.png")):
+        for image in (path, {"bytes": None, "path": path}):
+            assert collator([{**rows[1], "before": image}])["pixel_values"].shape == (1, 3, 56, 28)
+    outside = (str(tmp_path / "private.png"), "../private.png", "http://127.0.0.1:9/a.png", "pipe.png", "gone.png")
+    for path in outside:
+        for image in (path, {"bytes": None, "path": path}):
+            with pytest.raises(ValueError, match=r"row id='train-000001', column 'before': "):
+                collator([{**rows[1], "before": image}])
+    with pytest.raises(ValueError, match="is only a path, .* Such a path is not followed"):
+        IDCCollator(tiny_processor, augment=augment)([{**rows[1], "before": str(folder / "a.png")}])
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="limits a process as Linux does")
+def test_hostile_files_are_refused_before_they_are_augmented(hostile):
+    for name, outcome in outcomes("collator", *hostile).items():
+        some_are_read = name.startswith(("changed_", "cut_")) or name == "sparse_ppm"
+        assert outcome.startswith("ImageError from ") or some_are_read and outcome == "read", (name, outcome)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, True])

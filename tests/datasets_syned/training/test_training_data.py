@@ -1,6 +1,5 @@
 """Data sets that a recipe names: loaded, concatenated, made into lessons, or refused."""
 
-import io
 import json
 
 import datasets
@@ -28,7 +27,7 @@ def cache(tmp_path_factory):
 
 def test_load(cache):
     rows = training_data.load({**SCENES, "cache_dir": cache})
-    assert len(rows) == 6 and rows[0]["before"].size == (48, 32)
+    assert len(rows) == 6 and rows[0]["before"]["bytes"].startswith(b"\x89PNG")  # not decoded
 
 
 @pytest.mark.parametrize(
@@ -88,8 +87,7 @@ class TestStreams:
         rows = training_data.load(spec)
         assert isinstance(rows, datasets.IterableDataset)
         for row, expected in zip(rows, training_data.load({**SCENES, "cache_dir": cache}), strict=True):
-            assert (row["id"], row["captions"]) == (expected["id"], expected["captions"])
-            assert Image.open(io.BytesIO(row["before"]["bytes"])).tobytes() == expected["before"].tobytes()
+            assert {name: row[name] for name in expected} == expected
 
     def test_files_that_do_not_say_their_columns(self, tmp_path):
         file = tmp_path / "rows.jsonl"
