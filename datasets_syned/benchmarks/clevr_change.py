@@ -7,7 +7,7 @@ from pathlib import Path
 from ..common.pairs import Pair
 from ..common.row import NO_CHANGE
 from .base import BenchmarkConfig, BenchmarkFilesError, Plan, first_folder
-from .records import lists_by_split, read_object
+from .records import Record, lists_by_split, read_object
 
 FILES = ("change_captions.json", "no_change_captions.json", "splits.json", "type_mapping.json")
 TYPES = {"material": "texture"}  # the papers' word
@@ -48,13 +48,13 @@ class ClevrChangeConfig(BenchmarkConfig):
         annotations = [folder / name for name in FILES]
         changed, unchanged, splits, types = map(read_object, annotations)
         changed, unchanged = (
-            {_scene(name): file.texts(name) for name in file.values} for file in (changed, unchanged)
+            {_scene(file, name): file.texts(name) for name in file.values} for file in (changed, unchanged)
         )
-        type_of = {_scene(name): TYPES.get(kind, kind) for kind in types.values for name in types.items(kind)}
+        type_of = {_scene(types, name): TYPES.get(kind, kind) for kind in types.values for name in types.items(kind)}
         plan = Plan({}, annotations)
         for split, scenes in lists_by_split(splits).items():
             plan.pairs[split] = []
-            for scene in map(_scene, scenes):
+            for scene in (_scene(splits, name) for name in scenes):
                 if scene not in changed or scene not in type_of:
                     where = FILES[0] if scene not in changed else FILES[3]
                     raise BenchmarkFilesError(f"{folder / where} does not know scene {scene} of split {split!r}")
@@ -73,9 +73,9 @@ class ClevrChangeConfig(BenchmarkConfig):
         plan.pairs[split].append(Pair(name, *pair, captions, category, category != NO_CHANGE))
 
 
-def _scene(name: str | int) -> int:
+def _scene(file: Record, name: str | int) -> int:
     """Number of a scene: 7, "000007", "CLEVR_default_000007.png", "CLEVR_semantic_000007.png"."""
     digits = re.findall(r"\d+", str(name))
     if len(digits) != 1:
-        raise BenchmarkFilesError(f"{name!r} is no scene of CLEVR-Change: it should have one number")
+        file.fail(str(name), "is not a scene of CLEVR-Change: it should have one number")
     return int(digits[0])

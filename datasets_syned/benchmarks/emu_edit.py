@@ -8,7 +8,7 @@ import numpy as np
 from ..common.image_cells import read_columns
 from ..common.pairs import Pair
 from .base import BenchmarkFilesError, HubConfig, Plan, logger, shards
-from .records import lists_by_split, read_object
+from .records import Record, lists_by_split, read_object
 from .references import PARAPHRASES, PARAPHRASES_SOURCE, clean, read_paraphrases
 
 IMAGES = ("image", "edited_image")
@@ -138,11 +138,10 @@ def read_pairs(config: HubConfig, plan: Plan, root: Path, split: str) -> list[Pa
     pairs = []
     for file in files:
         for number, row in enumerate(read_columns(file, ("idx", "instruction", "task"), IMAGES)):
-            caption, task = ((row[name] or "").strip() for name in ("instruction", "task"))
-            if not task:
-                raise BenchmarkFilesError(f"{file}, row {number}: 'task' is empty")
-            if caption:
-                pairs.append(config.pair(str(row["idx"]).strip(), file, number, IMAGES, (caption,), task.lower()))
+            record = Record(f"{file}, row {number}", row)
+            name, task = record.text("idx"), record.text("task").lower()
+            if caption := record.text("instruction", needed=False):
+                pairs.append(config.pair(name, file, number, IMAGES, (caption,), task))
             else:
                 plan.drop(split, "no instruction")
     return pairs

@@ -78,9 +78,8 @@ class FolderConfig(BenchmarkConfig):
 
     @cached_property
     def features(self) -> datasets.Features:
-        return datasets.Features(
-            {**FEATURES, **further_columns([pair for pairs in self.plan.pairs.values() for pair in pairs])}
-        )
+        pairs = [pair for pairs in self.plan.pairs.values() for pair in pairs]
+        return datasets.Features({**FEATURES, **further_columns(pairs)})
 
     def read(self, root: Path) -> Plan:
         named = self.columns or {}
@@ -99,12 +98,10 @@ class FolderConfig(BenchmarkConfig):
                 captions = row.captions()
                 if not captions and self.on_error == "raise":
                     row.fail("captions", "is empty; a pair needs a description (on_error='skip' leaves such rows out)")
-                by_name = "name" in row.columns
-                images = (
-                    folders.find(row, path)
-                    if by_name
-                    else tuple(row.image(side, path.parent, root) for side in ("before", "after"))
-                )
+                if "name" in row.columns:
+                    images = folders.find(row, path)
+                else:
+                    images = tuple(row.image(side, path.parent, root) for side in ("before", "after"))
                 said = row.split()
                 if said and of_file and said != of_file:
                     row.fail("split", f"is {row.word('split')!r} in the file of split {of_file}")
@@ -157,6 +154,9 @@ class FolderConfig(BenchmarkConfig):
                 raise BenchmarkFilesError(f"file={self.file!r} must end in {', '.join(READERS)}")
             return [(None, path) for path in found]
         found = [path for path in _visible(root) if path.suffix.lower() in READERS]
+        found = [path for path in found if path.parent == root] or found
+        # other files in JSON are there for many reasons
+        found = [path for path in found if path.suffix.lower() != ".json" or path.stem.lower() == "captions"] or found
         if not found:
             raise BenchmarkFilesError(
                 f"{root} holds no pairs that are understood. Right would be a table ({', '.join(READERS)}) with the "
@@ -182,7 +182,7 @@ class FolderConfig(BenchmarkConfig):
 
 def _visible(root: Path) -> Iterable[Path]:
     """The files below a folder in order, without hidden ones and what macOS leaves in archives."""
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
         yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
 

@@ -52,12 +52,9 @@ class Row(Record):
 
     def word(self, key: str) -> str | None:
         """The text in a column, `None` if there is none."""
-        value = self.values.get(key)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if value is None or isinstance(value, str) and not value.strip():
-            return None
-        return Record(self.where, {self.columns.get(key, key): value}).text(self.columns.get(key, key))
+        name, value = self.columns.get(key, key), self.values.get(key)
+        value = int(value) if isinstance(value, float) and value.is_integer() else value
+        return Record(self.where, {name: value}).text(name, needed=False) or None
 
     def split(self) -> str | None:
         """The split that the row says."""
@@ -73,7 +70,7 @@ class Row(Record):
         if isinstance(value, str) and re.match(r"\s*\[\s*[\"'\]]", value):  # a list in a cell of CSV
             text, value = value, _list(value)
             if value is None:
-                self.fail("captions", f'is no list: write ["one", "two"], not {short(text)}')
+                self.fail("captions", f'is not a list: write ["one", "two"], not {short(text)}')
         value = [value] if isinstance(value, str) else value
         if isinstance(value, list | None):
             value = [text for text in value or () if text is not None]
@@ -90,15 +87,15 @@ class Row(Record):
     def image(self, column: str, beside: Path, root: Path) -> Path:
         """The image at a path that leads into the data's folder and, as it is written, not out of it."""
         value = self.word(column) or self.fail(column, "is empty; right is the path of an image in the folder")
-        path, top = value.replace("\\", "/"), Path(os.path.abspath(root))
+        path, top = value.replace("\\", "/"), os.path.abspath(root)
         if re.match(r"[A-Za-z]:/|\w+://", path):
             self.fail(column, f"is {value!r}; right is a path in the folder")
-        ways = dict.fromkeys(Path(os.path.normpath(base / path)) for base in (Path(os.path.abspath(beside)), top))
-        names = [way.relative_to(top).as_posix() for way in ways if way.is_relative_to(top)]
+        ways = dict.fromkeys(os.path.normpath(os.path.join(base, path)) for base in (os.path.abspath(beside), top))
+        names = [way.removeprefix(top + os.sep) for way in ways if way.startswith(top + os.sep)]
         if not names:
             self.fail(column, f"is {value!r}, which leads out of the folder; copy or link the image into it")
         found = [_there(root, name) for name in names]
-        return next((file for file in found if os.path.isfile(file)), found[0])
+        return found[0] if len(found) == 1 else next((file for file in found if os.path.isfile(file)), found[0])
 
 
 def read_table(path: Path, named: Mapping[str, str]) -> list[Row]:
@@ -116,16 +113,12 @@ def read_table(path: Path, named: Mapping[str, str]) -> list[Row]:
     header = list(dict.fromkeys(name for record in records for name in record.values))
     if not header:
         raise BenchmarkFilesError(f"{path} has no rows")
-    columns = {}
+    there, columns = {name.lower(): name for name in reversed(header)} | {name: name for name in header}, {}
     for column in COLUMNS:
         wanted = named.get(column, column)
-        names = [wanted, *([OTHER_NAMES[column]] if column in OTHER_NAMES and column not in named else [])]
-        found = [name for name in header if name.lower() in [name.lower() for name in names]]
-        exact = [name for name in found if name in names]
-        if len(exact or found) > 1:
-            raise BenchmarkFilesError(f"{path}: {' and '.join(map(repr, found))} are both the column {column!r}")
-        if found:
-            columns[column] = (exact or found)[0]
+        for name in (wanted, wanted.lower(), OTHER_NAMES.get(column) if column not in named else None):
+            if name in there:
+                columns.setdefault(column, there[name])
     sides = {"before", "after"}
     by_name = "name" in columns and not sides <= columns.keys()
     needed = {"captions", *({"name"} if by_name else sides), *(set(named) - sides)}
@@ -139,14 +132,10 @@ def read_table(path: Path, named: Mapping[str, str]) -> list[Row]:
     further = [name for name in header if name and name not in {*columns.values(), *FEATURES, "__index_level_0__"}]
     rows = []
     for record in records:
-        values = {name: None if _empty(value) else value for name, value in record.values.items()}
+        values = {name: None if value == "" or value != value else value for name, value in record.values.items()}
         ours = {column: values.get(name) for column, name in columns.items()}
         rows.append(Row(record.where, ours, columns, {name: values.get(name) for name in further}))
     return rows
-
-
-def _empty(value: Any) -> bool:
-    return value == "" if isinstance(value, str) else isinstance(value, float) and value != value
 
 
 def _list(text: str) -> list | None:
@@ -190,7 +179,7 @@ def _csv(path: Path) -> Iterable[Record]:
         raise BenchmarkFilesError(f"{path} is no UTF-8 text: {error}") from error
     except csv.Error as error:
         what = f'{error}; a quote within a quoted cell is written as ""'
-        raise BenchmarkFilesError(f"{path}, line {line}: is no CSV: {what}") from error
+        raise BenchmarkFilesError(f"{path}, line {line}: is not CSV: {what}") from error
 
 
 def _json(path: Path) -> Iterable[Record]:
@@ -251,5 +240,6 @@ def further_columns(pairs: list[Pair]) -> dict[str, datasets.Value]:
 
 def _there(root: Path, name: str) -> Path:
     """The file of a name, whichever way its accents are encoded."""
-    forms = [name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))]
-    return next((root / form for form in forms if os.path.isfile(root / form)), root / name)
+    forms = () if name.isascii() else (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    found = (root / form for form in (name, *forms) if name.isascii() or os.path.isfile(root / form))
+    return next(found, root / name)

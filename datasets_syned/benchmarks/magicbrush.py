@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..common.image_cells import read_columns
 from .base import BenchmarkFilesError, HubConfig, Plan, shards
+from .records import Record
 
 FILES = {"train": "train", "validation": "dev", "test": "test"}
 
@@ -61,8 +62,9 @@ class MagicBrushConfig(HubConfig):
             pairs = []
             for file in shard:
                 for number, row in enumerate(read_columns(file, ("img_id", "turn_index", "instruction"), columns)):
-                    if caption := (row["instruction"] or "").strip():
-                        name = f"{row['img_id']}-{row['turn_index']}"
+                    record = Record(f"{file}, row {number}", row)
+                    if caption := record.text("instruction", needed=False):
+                        name = f"{record.text('img_id')}-{record.text('turn_index')}"
                         pairs.append(self.pair(name, file, number, columns, (caption,), "edit"))
                     else:
                         plan.drop(split, "no instruction")

@@ -33,9 +33,11 @@ class Record:
             self.fail(key, f"is missing; the record has {some}")
         return self.values[key]
 
-    def text(self, key: str) -> str:
-        """A text or a whole number, which is not empty."""
+    def text(self, key: str, needed: bool = True) -> str:
+        """A text or a whole number; one that is not `needed` may be empty or `None`, which gives ""."""
         value = self.value(key)
+        if not needed and (value is None or isinstance(value, str) and not value.strip()):
+            return ""
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, str) or not value.strip():
@@ -91,7 +93,7 @@ def read_lines(path: Path) -> Iterator[Record]:
             try:
                 values = json.loads(line.decode("utf-8-sig"))
             except ValueError as error:
-                raise BenchmarkFilesError(f"{path}, line {number}: is no JSON: {error}") from error
+                raise BenchmarkFilesError(f"{path}, line {number}: is not JSON: {error}") from error
             if not isinstance(values, dict):
                 what = f"must be an object, {{...}}, not {short(values)}"
                 raise BenchmarkFilesError(f"{path}, line {number}: {what}")
@@ -104,7 +106,7 @@ def lists_by_split(record: Record) -> dict[str, list]:
     for key in record.values:
         split = split_named(key)
         if split is None or split in found:
-            record.fail(key, "is no split, or one that is there twice; right are train, validation (or val) and test")
+            record.fail(key, "is not a split, or is there twice; right are train, validation (or val) and test")
         found[split] = record.items(key)
     return {split: found[split] for split in SPLITS if split in found}
 

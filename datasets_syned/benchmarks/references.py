@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from .base import BenchmarkFilesError, read_json
+from .base import BenchmarkFilesError
+from .records import read_object
 
 PARAPHRASES = "gt_augmented_test_clean.json"
 PARAPHRASES_SOURCE = "https://github.com/gautierevn/BLIP2IDC (code_release/Syned/gt_augmented_test_clean.json)"
@@ -46,11 +47,10 @@ def read_paraphrases(path: Path) -> dict[str, list[str]]:
     Raises:
         BenchmarkFilesError: the file is no JSON object of lists of strings, or has an index twice.
     """
-    found = read_json(path)
-    if not isinstance(found, dict) or not all(
-        isinstance(texts, list) and all(isinstance(text, str) for text in texts) for texts in found.values()
-    ):
-        raise BenchmarkFilesError(f"{path} is no JSON object of lists of strings, as {PARAPHRASES_SOURCE} is")
+    record = read_object(path)
+    for key in record.values:
+        record.texts(key)
+    found = record.values
     paraphrases = {key.strip(): texts for key, texts in found.items()}
     if len(paraphrases) < len(found):
         twice = [key for key, times in Counter(key.strip() for key in found).items() if times > 1]

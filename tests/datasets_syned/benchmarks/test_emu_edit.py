@@ -124,7 +124,7 @@ def test_an_edit_of_the_paraphrases_is_seen(root):
 @pytest.mark.parametrize(
     ("paraphrases", "message"),
     [
-        ({"0": "no list"}, "is no JSON object of lists of strings"),
+        ({"0": "no list"}, "'0' must be a list of texts, not 'no list'"),
         ({"0": ["x"], "0 ": ["y"]}, "has index 0 twice"),
         ({"500": ["x"]}, "has none of the idx of the test split"),
         ("{", "is not JSON"),
@@ -147,7 +147,7 @@ def test_wrong_arguments_and_rows(root, tmp_path):
     ):
         load(root)
     layouts.emu_edit(root, {"test": [*TEST, (9, "again", " ")]})
-    with pytest.raises(ValueError, match=r"test-00001-of-00002.parquet, row 1: 'task' is empty"):
+    with pytest.raises(ValueError, match=r"test-00001-of-00002.parquet, row 1: 'task' must be a text"):
         load(root)
     only_test = layouts.emu_edit(tmp_path / "other", {"test": TEST})
     with pytest.raises(ValueError, match=r"validation-\*.parquet missing in .*huggingface.co/datasets/facebook"):

@@ -131,7 +131,7 @@ def test_what_pandas_writes(root):
     assert data["captions"] == [["it's gone", 'a "stop" sign'], ["same"]]
     assert data["Patient"] == ["007", None] and set(data.column_names) - set(datasets_syned.FEATURES) == {"Patient"}
     write(root / "pairs.csv", "before,after,captions\na.png,b.png,\"['one' 'two']\"\n")
-    with pytest.raises(ValueError, match="'captions' is no list"):
+    with pytest.raises(ValueError, match="'captions' is not a list"):
         load(root)
 
 

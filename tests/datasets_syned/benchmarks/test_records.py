@@ -47,7 +47,7 @@ def test_clevr(tmp_path):
     )
     assert layouts.counts(load("clevr_change", root)) == {"train": 2, "validation": 2, "test": 2}
     write(root / "splits.json", {"train": [0], "held out": [1]})
-    with pytest.raises(ValueError, match=r"splits.json: 'held out' is no split"):
+    with pytest.raises(ValueError, match=r"splits.json: 'held out' is not a split"):
         load("clevr_change", root)
     write(root / "splits.json", {"train": 0})
     with pytest.raises(ValueError, match=r"splits.json: 'train' must be a list, not 0"):
