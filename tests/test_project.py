@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -261,6 +262,21 @@ def unpacked(wheel, tmp_path_factory):
 def test_unpacked_wheel_captions(unpacked, tmp_path):
     unpacked(tmp_path, "blip2idc", "demo", "--out", "demo.html")
     assert "<html" in (tmp_path / "demo.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_unpacked_wheel_does_what_the_readme_shows(unpacked, tmp_path):
+    for side in ("before", "after"):
+        shutil.copy(ROOT / "modeling_blip2idc" / "examples" / f"add_{side}.png", tmp_path / f"{side}.png")
+    (tmp_path / "pairs.csv").write_text("before,after\nbefore.png,after.png\n")
+    pair = ("before.png", "after.png")
+    unpacked(tmp_path, "blip2idc", "pairs.csv", "--output", "out.csv", "--device", "cpu")
+    unpacked(tmp_path, "blip2idc", "merge", str(ROOT / "modeling_blip2idc" / "mini"), "merged")
+    unpacked(tmp_path, "blip2idc", *pair, "--heatmap", "where.png", "--model", "merged", "--device", "cpu")
+    unpacked(tmp_path, "blip2idc", "canvas", *pair, "canvas.png", "--model", "merged")
+    assert {"out.csv", "merged", "where.png", "canvas.png"} <= {path.name for path in tmp_path.iterdir()}
+    assert "model.safetensors" in unpacked(tmp_path, "blip2idc", "push", "merged", "someone/x", "--dry_run")
+    assert "blip2idc_scripts.py" in unpacked(tmp_path, "blip2idc", "push-space", "someone/x", "--dry_run")
 
 
 def test_unpacked_wheel_shows_its_recipes(unpacked, tmp_path):
