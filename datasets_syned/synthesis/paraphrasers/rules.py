@@ -42,6 +42,7 @@ ABOUT_TEXT = re.compile(
     re.IGNORECASE,
 )
 SENTENCES = re.compile(r"(?<=\w{2})[.!?]+[\"'”’)]*\s+(?=\S)|\s[–—-]\s|;\s|:\s")
+UNREADABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]")
 # Words that nothing ends with.
 OPEN_END = re.compile(
     r"(?:\b(?:an?|the|and|or|of|with|its|their|your|very|into|such|as|is|are|for|by)|[,;:–—(-])\W*$", re.IGNORECASE
@@ -175,6 +176,7 @@ def has_things_of_its_own(it: Text) -> bool:
 Rules = dict[str, tuple[Callable[[Text], object], str]]
 FORMAT: Rules = {
     "empty": (lambda it: not any(map(str.isalnum, it.text)), "nothing is said"),
+    "unreadable": (lambda it: UNREADABLE.search(it.text), "control characters, or bytes that are no text"),
     "refusal": (refuses, "the model speaks of itself, or of what it would rather do"),
     "boilerplate": (is_boilerplate, "an announcement, a heading or a part of the prompt"),
     "asks for a text": (

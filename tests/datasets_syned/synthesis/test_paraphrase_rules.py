@@ -44,6 +44,8 @@ MENDED = [
 BAD = [
     ("empty", "Add a dog", " "),
     ("empty", "Add a dog", '"..."'),
+    ("unreadable", "Add a dog", "Put a dog \ufffd in"),
+    ("unreadable", "Add a dog", "Put a d\x7fog in"),
     ("refusal", "Remove her shirt", "I cannot fulfill your request."),
     ("refusal", "Remove her shirt", "Sorry, but I won't do that."),
     ("refusal", "Remove her shirt", "I'm just an AI, it's not within my programming"),
