@@ -30,14 +30,14 @@ SUGGEST = (
 THOUGHT = re.compile(r"<think>.*?(?:</think>|$)|^.*?</think>", re.DOTALL)
 # Only what a line begins with is a mark: "the T - shirt" and "plan b)" are text.
 MARK = re.compile(
-    r"\s*(?:[-*•–]\s+)?(?:\*\*)?(?:"
+    r"\s*(?:(?:\*\*)?(?:"
     r"#{1,6}\s*\d{1,2}(?!\d)[.:)]*"  # "### 1.", "#1"
     r"|\[\d{1,2}\]|\(\d{1,2}\)"  # "[1]", "(1)"
     r"|\d{1,2}(?:[.:)、]+(?!\d)|\s[-–—](?=\s))"  # "1.", "1)", "1.)", "1 -", with or without a space behind
     r"|\(?[a-z]\)(?=\s)|(?-i:[IVX]{1,4})[.)](?=\s)"  # "a)", "IV."
     r"|(?:paraphrase|variation|version|option|alternative|way|rewording|instruction|sentence|caption) ?\d{1,2} ?[.:)]"
     r"|[-*–](?=\s)|•"
-    r")(?:\*\*)?\s*",
+    r")(?:\*\*)?\s*){1,2}",  # two in "- 1." and "1. 1."
     re.IGNORECASE,
 )
 STRUCTURE = re.compile(r"^\s*[\[{]\s*[\[{\"'\n]", re.MULTILINE)

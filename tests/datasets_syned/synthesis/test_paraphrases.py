@@ -252,6 +252,7 @@ def test_a_template_without_system(template):
         ("1 - a b\n2 - c d", ["a b", "c d"]),
         ("- 1. a b\n- 2. c d", ["a b", "c d"]),
         ("I. a b\nII. c d", ["a b", "c d"]),
+        ("1. 1. a b\n2. 2. c d", ["a b", "c d"]),
         ("Sentence 1: a b\nSentence 2: c d", ["a b", "c d"]),
         ("a b - now\nplan b) c", ["a b - now", "plan b) c"]),
         (
