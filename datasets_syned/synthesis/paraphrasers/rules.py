@@ -15,8 +15,7 @@ from functools import cached_property
 
 from ...benchmarks import references
 from ...common.caption_text import BOILERPLATE, QUOTES, is_quoted
-from .vocabulary import ADD, TWO
-from .words import WORD, Said, as_words, begins_as_edit, exchanged, flipped, quoted, said, shared, stem
+from .words import ADD, TWO, WORD, Said, as_words, begins_as_edit, exchanged, flipped, quoted, said, shared, stem
 
 SHARED = 0.6  # of the things that the instruction names
 OWN = 1 / 3  # of the things that the text names: more may not be new

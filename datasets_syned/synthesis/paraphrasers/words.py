@@ -1,35 +1,46 @@
 """What the words of an editing instruction in English say: numbers, colours, quoted texts, things, the way it goes."""
 
 import re
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 
-from .vocabulary import (
-    ADD,
-    AMBIGUOUS,
-    CHANGE,
-    COLOURS,
-    EXCHANGE,
-    GENERAL,
-    GIVEN_IMAGE,
-    IRREGULAR,
-    MAKE_NEW,
-    NEGATED,
-    NUMBERS,
-    OPENING,
-    OPPOSITES,
-    RELATIONS,
-    REMOVE,
-    REMOVE_PHRASE,
-    SAME,
-    STOP,
-    SYNONYMS,
-    TWO,
+LISTS = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
+ADD, REMOVE, CHANGE, MAKE_NEW, OPENING, GENERAL, STOP, TWO, AMBIGUOUS = (
+    frozenset(LISTS[name].split())
+    for name in ("add", "remove", "change", "make_new", "opening", "general", "stop", "two", "ambiguous")
 )
-
+NUMBERS, COLOURS, IRREGULAR, SAME = (
+    dict(pair.split("=") for pair in LISTS[name].split()) for name in ("numbers", "colours", "irregular", "same")
+)
+OPPOSITES = [[frozenset(side.split()) for side in pair.split("/")] for pair in LISTS["opposites"]]
+RELATIONS = [frozenset(words.split()) for words in LISTS["relations"]]
+REMOVE_PHRASE = re.compile(
+    r"\b(?:get|take|takes|taken|taking|pull|clear|cut|crop|strip|wipe|edit|leave|lift|pluck|peel|throw|clean|blot)\b"
+    r"(?:\W+\w+){0,6}?\W+(?:away|off|out|down|from)\b|^\W*(?:clear|lose|drop)\b"
+    r"|\b(?:get|gets|getting|got) rid\b|\bno longer\b|\bno more\b|\bdo away with\b|\bfree of\b|\bdevoid of\b",
+    re.IGNORECASE,
+)
+NEGATED = re.compile(r"\b(?:not|never|avoid|refrain|\w+n['’]t)\b", re.IGNORECASE)
+CHANGE = frozenset(
+    "change replace swap turn convert transform make switch substitute exchange alter modify adjust edit update "
+    "shift adapt set morph recreate render have let want get take show display depict portray represent recolor "
+    "color colour paint redo revise transition transfer redesign appear look seem resemble become use keep please "
+    "need should would could can ensure feature wear write draw enhance simulate elevate provide print "
+    "inscribe".split()
+)
+GIVEN_IMAGE = re.compile(
+    r"\b(?:this|the|the given|the provided) (?:image|picture|photo|photograph|scene)\b|\bbackground\b", re.IGNORECASE
+)
+EXCHANGE = re.compile(
+    r"\b(?:replac|swap|chang|turn|convert|transform|switch|exchang|morph|mak)\w*\b(?P<old>.+?)"
+    r"\b(?:with|by|to|into|for)\b(?P<new>.+)",
+    re.IGNORECASE,
+)
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|‘([^’]+)’|(?<!\w)'((?:[^']|(?<=\w)'(?=\w))+)'(?!\w)")
 
@@ -64,7 +75,7 @@ def stem(word: str) -> str:
 
 @lru_cache(maxsize=1)
 def _synonyms() -> dict[str, str]:
-    return {stem(word): stem(group.split()[0]) for group in SYNONYMS for word in group.split()}
+    return {stem(word): stem(group.split()[0]) for group in LISTS["synonyms"] for word in group.split()}
 
 
 @lru_cache(maxsize=4096)
