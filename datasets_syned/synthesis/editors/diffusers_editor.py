@@ -41,7 +41,7 @@ class DiffusersEditor:
         revision (`str`, *optional*):
             a branch, tag or commit of the Hub. Of a folder: what it is called; a digest of its files by default.
         variant (`str`, *optional*): of the weights' files, such as "fp16".
-        lora (`str`, *optional*): LoRA weights to add: a file, a folder, a name on the Hub or a file there.
+        lora (`str`, *optional*): LoRA weights to add: a folder, a name on the Hub, or a file of one.
         lora_revision (`str`, *optional*), lora_scale (`float`, *optional*, defaults to 1.0): of them.
         quantization (`str` or `Mapping`, *optional*):
             "4bit" or "8bit" (bitsandbytes), or arguments of diffusers' `PipelineQuantizationConfig`.
@@ -170,17 +170,8 @@ class DiffusersEditor:
         self, images: Sequence[Image.Image], instructions: Sequence[str], seeds: Sequence[int]
     ) -> list[Image.Image | EditError]:
         """
-        Edits images. They may be of any size and mode; results are RGB and of their source's size. Neighbours that are
-        the same image object with the same instruction share what is the same for them.
-
-        Args:
-            images (`Sequence[PIL.Image.Image]`): the sources.
-            instructions (`Sequence[str]`): one each.
-            seeds (`Sequence[int]`): one each.
-
-        Returns:
-            `list`: as many images as there are sources. In place of one that the safety checker of the pipeline
-            refused, that came out empty or whose source cannot be read: an `EditError`.
+        See [`Editor.edit`]. Sources may be of any size and mode. In place of an image that the safety checker of the
+        pipeline refused, that came out empty or whose source cannot be read: an `EditError`.
         """
         if not len(images) == len(instructions) == len(seeds):
             raise ValueError(f"{len(images)} images, {len(instructions)} instructions, {len(seeds)} seeds: one each")

@@ -45,7 +45,8 @@ class PipelineCall:
         arguments: Mapping[str, Any] | None = None,
     ):
         self.name, self.preset = pipeline.__name__, preset
-        self._takes = inspect.signature(pipeline.__call__).parameters
+        signature = inspect.signature(pipeline.__call__).parameters
+        self._takes = {name: parameter.default for name, parameter in signature.items() if name != "self"}
         if missing := {"image", "prompt"} - set(self._takes):
             raise ValueError(f"{self.name} cannot edit images by instructions: it takes no {' and no '.join(missing)}")
         if preset.own_size and resolution not in (None, preset.resolution):
@@ -56,7 +57,7 @@ class PipelineCall:
         arguments = dict(arguments or {})
         if twice := set(given) & set(arguments):
             raise ValueError(f"arguments name {', '.join(twice)}, which an option gives as well: give one of them")
-        accepted = [name for name in self._takes if name not in OWN | {"self"}]
+        accepted = [name for name in self._takes if name not in OWN]
         if unknown := [name for name in (*given, *arguments) if name not in accepted]:
             raise ValueError(f"{self.name} takes no argument {unknown[0]}; it takes {', '.join(accepted)}")
         self._values = {**preset.call, **given, **arguments}
@@ -71,8 +72,7 @@ class PipelineCall:
 
     def _value(self, name: str) -> Any:
         """Of an argument: ours, or the pipeline's own default."""
-        default = self._takes[name].default if name in self._takes else None
-        return self._values.get(name, default)
+        return self._values.get(name, self._takes.get(name))
 
     def source(self, image: Image.Image) -> Image.Image:
         """An RGB image at the size at which the pipeline works."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..pretrained.revisions import find_folder, folder_digest
+from ..pretrained.revisions import file_digest, find_folder, folder_digest
 from .presets import REVISIONS
 
 # Conversions of the first checkpoints name the class of the base model: what edits is told by the UNet, which sees
@@ -75,7 +75,9 @@ class Lora:
     LoRA weights for a pipeline.
 
     Args:
-        name (`str`): a file, a folder, a name on the Hub, or a file there such as "someone/style/file.safetensors".
+        name (`str`):
+            a folder or a name on the Hub, with `pytorch_lora_weights.safetensors`; or a file of one, such as
+            "someone/style/file.safetensors".
         revision (`str`, *optional*): branch, tag or commit on the Hub.
         scale (`float`, *optional*, defaults to 1.0): 0 is the pipeline without them.
 
@@ -84,21 +86,17 @@ class Lora:
     """
 
     def __init__(self, name: str, revision: str | None = None, scale: float = 1.0):
-        model, self._file, self._scale = name, LORA_FILE, scale
-        local = Path(name).expanduser()
-        if local.is_file():
-            model, self._file = str(local.parent), local.name
-        elif name.endswith(".safetensors"):
-            owner, repo, self._file = (*name.split("/", 2), "", "")[:3]
-            model = f"{owner}/{repo}"
+        is_file = name.endswith(".safetensors")
+        model, _, self._file = name.rpartition("/") if is_file else (name, "", LORA_FILE)
+        local, self._scale = Path(model).expanduser().is_dir(), scale
         self._folder = find_folder(model, revision, [self._file])
-        if not (self._folder / self._file).is_file():
+        path = self._folder / self._file
+        if not path.is_file():
             raise ValueError(f"lora={name!r} has no {self._file}; name the file, such as {name}/file.safetensors")
-        where = Path(model).expanduser().is_dir()
         self.parameters = {
-            "lora": self._folder.name if where else model,
+            "lora": self._folder.name if local else model,
             "lora_file": self._file,
-            "lora_revision": folder_digest(self._folder) if where else self._folder.name,
+            "lora_revision": file_digest(path) if local else self._folder.name,
             "lora_scale": scale,
         }
 

@@ -31,6 +31,12 @@ def find_folder(model: str, revision: str | None, files: Sequence[str]) -> Path:
         ) from error
 
 
+def file_digest(path: Path) -> str:
+    """`sha256:` and 16 hexadecimal digits, over the content of a file."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+
+
 def folder_digest(folder: Path) -> str:
     """`sha256:` and 16 hexadecimal digits, over names and contents of the files that are not hidden."""
     digest = hashlib.sha256()

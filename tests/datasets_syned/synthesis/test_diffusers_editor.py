@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image, ImageOps
 from safetensors.torch import save_file
 
+from datasets_syned.__main__ import main
 from datasets_syned.synthesis.editors import EditError, load_editor
 from datasets_syned.synthesis.editors.diffusers_editor import DiffusersEditor
 from tests.support.hub_server import HubServer, run
@@ -282,7 +284,7 @@ def test_what_it_is_is_known_without_weights(folders, tmp_path):
     folder = tmp_path / "no-weights"
     shutil.copytree(folders["pix2pix"], folder, ignore=shutil.ignore_patterns("*.safetensors"))
     editor = DiffusersEditor(str(folder), steps=7)
-    assert editor.id == "no-weights" and editor.parameters["steps"] == 7
+    assert editor.id == "no-weights" and pickle.loads(pickle.dumps(editor)).parameters["steps"] == 7
     assert editor.revision.startswith("sha256:") and set(editor.versions) == {"diffusers", "transformers", "torch"}
     with pytest.raises(ValueError, match="'no-weights' cannot be loaded: .* no file named .*safetensors"):
         editor.edit([ONE], [WORDS[0]], [1])
@@ -347,6 +349,17 @@ def test_lora_weights(folders, lora, tmp_path):
     assert said["lora"] == "style" and said["lora_scale"] == 0.5 and said["lora_revision"].startswith("sha256:")
 
 
+def test_options_of_the_command(folders, lora, tmp_path, capsys):
+    command = ["synthesize", "--source", "scenes", "--limit", "1", "--variants", "1", "--out", str(tmp_path / "run")]
+    command += ["--editor", str(folders["pix2pix"]), "--resolution", "64", "--steps", "1"]
+    assert main([*command, "--lora", str(lora), "--lora_scale", "0.5", "--force"]) == 0
+    settings = json.loads((tmp_path / "run" / "synthesis.json").read_text())["settings"]
+    given = {"lora": str(lora), "lora_scale": 0.5, "force": True, "resolution": 64, "steps": 1}
+    assert settings["editor_options"] == given
+    assert main([*command, "--quantization", "4bit", "--editor_variant", "fp16", "--out", str(tmp_path / "x")])
+    assert "'tiny-pix2pix' cannot be loaded: " in capsys.readouterr().err
+
+
 def test_lora_weights_of_another_model(folders, lora, tmp_path):
     with pytest.raises(ValueError, match="has no pytorch_lora_weights.safetensors; name the file"):
         DiffusersEditor(str(folders["pix2pix"]), lora=str(tmp_path))
@@ -364,7 +377,7 @@ def test_quantization_reaches_diffusers(folders, monkeypatch):
     }  # fmt: skip
     given = {}
     monkeypatch.setattr(DiffusionPipeline, "from_pretrained", lambda *_, **options: given.update(options) or 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ValueError, match="division by zero"):
         editor.load()
     assert given["quantization_config"].quant_kwargs == how
     assert given["quantization_config"].components_to_quantize == parts
@@ -416,6 +429,10 @@ def test_a_pipeline_that_makes_something_else_fails_when_it_is_loaded(editor, mo
         ({"_class_name": "NextYearPipeline"}, "diffusers .* has no pipeline NextYearPipeline"),
         ({"_class_name": ["pipeline", "OwnPipeline"]}, "code of its own is not run"),
         ({"_class_name": "AutoencoderKL"}, "has no pipeline AutoencoderKL"),
+        *(
+            ({"_class_name": name}, f"{name} is not known to edit images by instructions; known are Stable")
+            for name in ("Kandinsky5I2IPipeline", "ChronoEditPipeline", "BriaFiboEditPipeline", "LucyEditPipeline")
+        ),
     ],
 )
 def test_folders_that_are_not_a_pipeline(tmp_path, index, words):
