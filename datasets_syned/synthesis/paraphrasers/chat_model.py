@@ -203,7 +203,8 @@ class ChatModel(AskedModel):
         inputs = reader(**given, padding=True, add_special_tokens=False, return_tensors="pt").to(model.device)
         if "pixel_values" in inputs:
             inputs["pixel_values"] = inputs["pixel_values"].to(model.dtype)
-        inputs.pop("token_type_ids", None)
+        if not self.from_images:
+            inputs = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         sampling = GumbelSampling([seed for _, seed in rows], self.temperature, self.top_p)
         with torch.inference_mode():
             tokens = model.generate(**inputs, max_new_tokens=max_new_tokens, logits_processor=[sampling])

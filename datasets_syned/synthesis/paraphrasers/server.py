@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,8 +80,7 @@ class ServerModel(AskedModel):
             if provider:
                 raise ValueError(f"provider={provider!r} is of the Hub's; base_url={base_url!r} needs none")
         self.id, self.base_url, self.provider = self.model, base_url, provider
-        self.api_key_env = api_key_env or ("OPENAI_API_KEY" if base_url else None)
-        self.timeout, self.retries, self.batch_size = timeout, retries, batch_size
+        self.api_key_env, self.timeout, self.retries, self.batch_size = api_key_env, timeout, retries, batch_size
         self.extra_body = dict(extra_body or {})
         self.parameters |= {
             "provider": provider or ("base_url" if base_url else "auto"),
@@ -89,13 +89,26 @@ class ServerModel(AskedModel):
         self.versions = {"huggingface_hub": version("huggingface_hub")}
 
     def load(self) -> None:
-        """There is nothing to load."""
+        """
+        Makes sure that there is a key; there is nothing to load.
 
-    @cached_property
+        Raises:
+            ValueError: the variable that `api_key_env` names is not set, or there is no token for the Hub.
+        """
+        if self._key is None:
+            where = (
+                f"in the variable {self.api_key_env}" if self.api_key_env else "for the Hub: `hf auth login` saves one"
+            )
+            raise ValueError(f"paraphraser {self.model!r}: there is no key {where}")
+
+    @property
     def _key(self) -> str | None:
-        key = os.environ.get(self.api_key_env) if self.api_key_env else None
+        from huggingface_hub import get_token
+
+        if self.api_key_env:
+            return os.environ.get(self.api_key_env)
         # Without one, the client would send the token of the Hub to any server. "EMPTY" is what vLLM documents.
-        return key or ("EMPTY" if self.base_url else None)
+        return os.environ.get("OPENAI_API_KEY", "EMPTY") if self.base_url else get_token()
 
     @cached_property
     def _client(self) -> Any:
@@ -116,35 +129,32 @@ class ServerModel(AskedModel):
     def _answer(self, request: Request, seed: int, max_new_tokens: int) -> tuple[str, bool]:
         from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 
-        sampling = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": max_new_tokens}
-        sampling["seed"] = seed % 2**31  # of some servers it has 32 bits
+        body = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": max_new_tokens}
+        body |= {"seed": seed % 2**31} | self.extra_body  # of some servers it has 32 bits
         for attempt in range(self.retries + 1):
+            wait = ""
             try:
-                reply = self._client.chat_completion(
-                    request.messages(_data_url), model=self.model, extra_body={**sampling, **self.extra_body}
-                )
+                reply = self._client.chat_completion(request.messages(_data_url), model=self.model, extra_body=body)
                 choice = reply.choices[0]
-                return choice.message.content or "", choice.finish_reason != "length"
-            except (HTTPError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-                response = getattr(error, "response", None)
-                final = (
-                    isinstance(error, OfflineModeIsEnabled)
-                    or response is not None
-                    and response.status_code not in BUSY
+                return (choice.message.content or "") + "", choice.finish_reason != "length"
+            except (json.JSONDecodeError, UnicodeError, TypeError, LookupError, AttributeError) as error:
+                why, final = (
+                    f"its answer is not a chat completion ({type(error).__name__}: {first_line(error)})",
+                    False,
                 )
-                if final or attempt == self.retries:
-                    raise self._failed(error, attempt + 1) from None  # the cause may repeat the key
-                wait = response.headers.get("retry-after", "") if response is not None else ""
+            except (HTTPError, OSError, ValueError) as error:
+                response = getattr(error, "response", None)
+                said = f"{first_line(error)} {getattr(error, 'server_message', None) or ''}"
+                why = f"{type(error).__name__}: {said}".strip()
+                final = isinstance(error, OfflineModeIsEnabled | ValueError)
+                if response is not None:
+                    final, wait = response.status_code not in BUSY, response.headers.get("retry-after", "")
+            if final or attempt == self.retries:
+                break
             sleep(min(float(wait) if wait.isdecimal() else 2.0**attempt, LONGEST_WAIT))
-        raise AssertionError
-
-    def _failed(self, error: Exception, times: int) -> RuntimeError:
-        what = f"{type(error).__name__}: {first_line(error)} {getattr(error, 'server_message', None) or ''}".strip()
-        if not isinstance(error, OSError) and not hasattr(error, "request"):
-            what = f"its answer is not a chat completion ({what})"
-        if self._key:
-            what = what.replace(self._key, "<key>")
-        return RuntimeError(f"paraphraser {self.model!r}, asked {times} times: {what}")
+        # Not from the error, which may repeat the key.
+        why = why.replace(self._key or "<key>", "<key>")
+        raise RuntimeError(f"paraphraser {self.model!r}, asked {attempt + 1} times: {why}")
 
 
 def _data_url(image: Image.Image) -> dict[str, Any]:
