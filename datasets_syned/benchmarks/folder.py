@@ -31,10 +31,11 @@ class FolderConfig(BenchmarkConfig):
     Configuration "folder": anyone's own pairs, wherever they lie in `data_dir`.
 
     Tables (CSV, TSV, JSON, JSON lines, Parquet) with the columns `before` and `after`, or `before_file_name` and
-    `after_file_name` as "imagefolder" wants them: paths as seen from the table's folder or from `data_dir`; and
-    `captions` or `caption`, a text or a list. If you like, also `category` ("change" where there is none; "none", "no
-    change" and the like are an unchanged pair), `changed`, `id` and `split`. Further columns are kept, those of CSV as
-    texts. Rows of the same two images in a split are one pair with the captions of all and the rest of the first.
+    `after_file_name` as "imagefolder" wants them: paths as seen from the table's folder, `data_dir` or its `images/`;
+    and `captions` or `caption`, a text or a list. If you like, also `category` ("change" where there is none; "none",
+    "no change" and the like are an unchanged pair), `changed`, `id` and `split`. Further columns are kept, those of
+    CSV as texts. Rows of the same two images in a split are one pair with the captions of all and the rest of the
+    first.
 
     Or folders `before/` and `after/`, or `A/` and `B/`, with files of equal names (their extensions may differ), and a
     table with a column `name`, a `captions.json` with `{name: caption or list}`, or LEVIR-CC's captions file. The

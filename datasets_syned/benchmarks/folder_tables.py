@@ -90,7 +90,9 @@ class Row(Record):
         path, top = value.replace("\\", "/"), os.path.abspath(root)
         if re.match(r"[A-Za-z]:/|\w+://", path):
             self.fail(column, f"is {value!r}; right is a path in the folder")
-        ways = dict.fromkeys(os.path.normpath(os.path.join(base, path)) for base in (os.path.abspath(beside), top))
+        images = os.path.join(top, "images")
+        bases = [os.path.abspath(beside), top] + [images] * os.path.isdir(images)
+        ways = dict.fromkeys(os.path.normpath(os.path.join(base, path)) for base in bases)
         names = [way.removeprefix(top + os.sep) for way in ways if way.startswith(top + os.sep)]
         if not names:
             self.fail(column, f"is {value!r}, which leads out of the folder; copy or link the image into it")

@@ -72,6 +72,19 @@ def test_tables_in_a_folder_of_their_own(tmp_path):
     write(root / "tables" / "train.tsv", "before\tafter\tcaptions\nimages/a.png\t../images/b.png\tx, y\n")
     data = load(root)["train"]
     assert files(data) == [("a.png", "b.png")] and data["captions"] == [["x, y"]]
+    write(root / "tables" / "train.tsv", "before\tafter\tcaptions\na.png\tb.png\tx\n")
+    assert files(load(root)["train"]) == [("a.png", "b.png")]
+    write(root / "tables" / "train.tsv", "before\tafter\tcaptions\n../../a.png\tb.png\tx\n")
+    with pytest.raises(ValueError, match="line 2: 'before' is '../../a.png', which leads out of the folder"):
+        load(root)
+
+
+def test_other_json_files_and_older_tables_do_not_disturb(root):
+    row = {"before": "a.png", "after": "b.png", "captions": "x"}
+    write(root / "pairs.jsonl", json.dumps(row))
+    write(root / "settings.json", {"any": "thing"})
+    write(root / "older" / "pairs_2024.csv", "before,after,captions\nc.png,d.png,y\n")
+    assert files(load(root)["train"]) == [("a.png", "b.png")]
 
 
 def test_an_absolute_path_inside_the_folder(root):
