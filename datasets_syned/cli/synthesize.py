@@ -9,13 +9,14 @@ from typing import Any
 from datasets.utils import tqdm
 
 from ..synthesis.editors import PROCEDURAL
-from ..synthesis.settings import SECTION, Settings, settings_from
+from ..synthesis.settings import BALANCES, SECTION, STAGES, Settings, settings_from
 from .options import WrongUse
 
-FAILED = 1  # exit status: all is done that could be, but rows failed or were lost
+FAILED = 1  # exit status: all is done that could be, but rows failed
 AGAIN = "the same command continues where it was"
 # Options that are settings by their own names.
-SETTINGS = ("seed", "image_format", "rows_per_part", "rows_per_shard", "variants", "paraphrases", "limit")
+SETTINGS = ("seed", "image_format", "sources_per_part", "rows_per_shard")
+OF_SPLITS = ("source", "split", "source_split", "variants", "paraphrases", "limit", "balance")
 # Options that an editor takes by the same names.
 OF_EDITOR = (
     "steps", "guidance", "image_guidance", "resolution", "dtype", "offload", "compile", "lora", "lora_scale",
@@ -35,7 +36,12 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
         f'set that load_dataset("syned", "synthetic", data_dir=FOLDER) reads. Interrupt it as you like: {AGAIN}.',
         epilog="Example: syned synthesize --source pictures/ --editor timbrooks/instruct-pix2pix --out my_run/.",
     )
-    parser.add_argument("recipe", nargs="?", help="a YAML file with all settings; options go before it")
+    parser.add_argument(
+        "recipe",
+        nargs="?",
+        help="a YAML file with all settings; options go before it. Neither it nor a source: those "
+        "that the run in --out has",
+    )
     parser.add_argument("--out", metavar="FOLDER", help="folder to write, or any place that fsspec knows")
     parser.add_argument("--dry_run", action="store_true", help="print the plan and what it costs, make nothing")
     parser.add_argument("--rate", type=float, metavar="N", help="images per second, for --dry_run; else measured")
@@ -49,7 +55,8 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
     what.add_argument("--columns", action="append", default=[], metavar="WHAT=NAME", help="such as instruction=text")
     what.add_argument("--variants", type=int, metavar="N", help="edits of each image (default: 8; 0: none)")
     what.add_argument("--paraphrases", type=int, metavar="N", help="further captions of each pair (default: 0)")
-    what.add_argument("--limit", type=int, metavar="N", help="take the first N images of the source")
+    what.add_argument("--limit", type=int, metavar="N", help="take N images of the source")
+    what.add_argument("--balance", choices=BALANCES, help="take images of all categories in turn")
     what.add_argument("--filter", action="append", metavar="NAME[=MIN[:MAX]]", help="a filter, or a preset of them")
     what.add_argument("--seed", type=int, help="of the whole run (default: 0)")
     what.add_argument("--image_format", choices=("png", "jpeg"), help="of the edited images (default: png)")
@@ -81,7 +88,10 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
     how.add_argument("--engine", choices=("local", "ray"), default="local", help="(default: local)")
     how.add_argument("--workers", type=int, default=1, metavar="N", help="of Ray (default: 1)")
     how.add_argument("--gpus", type=float, default=0, metavar="N", help="of each of them (default: 0)")
-    how.add_argument("--rows_per_part", type=int, metavar="N", help="done again after an interruption (default: 64)")
+    how.add_argument("--stage", nargs="+", choices=STAGES, default=STAGES, help="do these alone (default: all)")
+    how.add_argument(
+        "--sources_per_part", type=int, metavar="N", help="images; done again after an interruption (default: 8)"
+    )
     how.add_argument("--rows_per_shard", type=int, metavar="N", help="of a Parquet file (default: 1024)")
     how.add_argument("--retry_failed", action="store_true", help="make again what failed")
     parser.set_defaults(run=_synthesize, stopped=f"stopped; {AGAIN}")
@@ -103,16 +113,16 @@ def _synthesize(args: argparse.Namespace) -> int:
     from ..synthesis.summary_text import summary_text
 
     how = {name: getattr(args, name) for name in ("engine", "workers", "gpus", "retry_failed")}
-    summary = synthesize(settings, args.out, **how)
+    summary = synthesize(settings, args.out, stages=args.stage, **how)
     tqdm.write(summary_text(summary, args.out), file=sys.stdout)
-    # one of several processes that is done before the others: a launcher would end these if it said that rows failed
-    ended = not summary.missing or summary.lost.failed
-    return FAILED if summary.failed and ended else 0
+    return FAILED if summary.failed else 0
 
 
 def _settings(args: argparse.Namespace) -> Settings:
     recipe = _read_recipe(args.recipe) if args.recipe else {}
-    given: dict[str, Any] = {name: getattr(args, name) for name in (*SETTINGS, "source", "split", "source_split")}
+    if not recipe and not args.source and args.out:
+        recipe = _settings_of(args.out)
+    given: dict[str, Any] = {name: getattr(args, name) for name in (*SETTINGS, *OF_SPLITS)}
     given |= {"editor": args.editor, "paraphraser": args.paraphraser, "filters": args.filter}
     given = {name: value for name, value in given.items() if value is not None}
     every = {name: getattr(args, name) for name in OF_EVERY_MODEL}
@@ -125,6 +135,14 @@ def _settings(args: argparse.Namespace) -> Settings:
     if args.columns:
         given["columns"] = dict(_column(text) for text in args.columns)
     return settings_from(recipe, given, args.data_dir)
+
+
+def _settings_of(out: str) -> dict[str, Any]:
+    """The settings of a run that is there."""
+    from ..synthesis.folder import read_record
+    from ..synthesis.store import Store
+
+    return (read_record(Store(out)) or {}).get("settings", {})
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

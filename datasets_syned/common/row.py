@@ -9,6 +9,7 @@ from PIL import Image as PILImage
 
 NO_CHANGE = "none"  # category of an unchanged pair
 NAMED_VALUES = List({"name": Value("string"), "value": Value("float64")})
+NAMED_SETTINGS = List({"name": Value("string"), "value": Value("string")})
 NAMED_VERSIONS = List({"name": Value("string"), "version": Value("string")})
 PROVENANCE = {
     "editor": Value("string"),  # model id
@@ -18,6 +19,7 @@ PROVENANCE = {
     "guidance": Value("float64"),
     "image_guidance": Value("float64"),
     "instruction": Value("string"),
+    "settings": NAMED_SETTINGS,  # all others that decided the image and the captions
     "scores": NAMED_VALUES,  # of the filters
     "versions": NAMED_VERSIONS,  # of the packages that made the image
 }

@@ -4,15 +4,16 @@ import io
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 
+import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont
 
 from ..common.paths_in_text import without_paths
-from .folder import RunFolder
-from .rows import DROPPED, KEPT
-from .shards import rows_of, tally_of
+from .folder import EDIT, SELECT, RunFolder
+from .tally import DROPPED, FAILED, Tally
 
 SOURCES, VARIANTS = 10, 8  # shown at most
 TILE = 176  # pixels, the longer side of an image
@@ -20,7 +21,7 @@ GAP, MARGIN, TEXT = 10, 28, 15
 SMALL_LINE = 15  # pixels from line to line, below an image
 LINES = 3  # of a reason
 INK, SOFT, PAPER, LINE = "#1c2128", "#5d6673", "#ffffff", "#dde1e7"
-MARKS = {DROPPED: "#b3261e", "failed": "#8a6100"}
+MARKS = {DROPPED: "#b3261e", FAILED: "#8a6100"}
 
 
 @dataclass(frozen=True)
@@ -45,21 +46,25 @@ class Tile:
         return self.size[1] + GAP // 2 + SMALL_LINE * len(self.said)
 
 
-def contact_sheet(folder: RunFolder) -> bytes:
+def contact_sheet(run: RunFolder, split: str, tally: Tally) -> bytes:
     """
-    Draws up to ten sources of a finished run, evenly spread over its first split with variants; one line for each.
+    Draws up to ten sources of a split that is selected, evenly spread over it; one line for each.
+
+    Args:
+        run ([`RunFolder`]): of the run.
+        split (`str`): one with variants.
+        tally ([`Tally`]): what became of its rows.
 
     Returns:
         `bytes`: a PNG file.
     """
-    split = next(name for name, one in folder.settings.splits.items() if one.variants)
-    lines = [(heading, _tiles(cells)) for heading, cells in _sources(folder, split)]
+    lines = [(heading, _tiles(cells)) for heading, cells in _sources(run, split)]
     heights = [max(tile.height for tile in tiles) + TEXT + 4 * GAP for _, tiles in lines]
     columns = max(len(tiles) for _, tiles in lines)
     width = 2 * MARGIN + columns * TILE + (columns - 1) * GAP
     sheet = Image.new("RGB", (width, 2 * MARGIN + 3 * TEXT + sum(heights)), PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN), _title(folder, split), INK, _font(TEXT + 3))
+    draw.text((MARGIN, MARGIN), _title(run, split, tally), INK, _font(TEXT + 3))
     y = MARGIN + 3 * TEXT
     for (heading, tiles), height in zip(lines, heights, strict=True):
         draw.line((MARGIN, y - GAP, width - MARGIN, y - GAP), LINE)
@@ -72,43 +77,41 @@ def contact_sheet(folder: RunFolder) -> bytes:
     return buffer.getvalue()
 
 
-def _sources(folder: RunFolder, split: str) -> Iterator[tuple[str, list[tuple]]]:
+def _sources(run: RunFolder, split: str) -> Iterator[tuple[str, list[tuple]]]:
     """Of each source that is shown: its heading, and what [`_tiles`] takes of it and its variants."""
-    plan, shards = folder.plan(split), folder.shards(split)
-    parts = len(plan)
+    parts = run.record["planned"][split]["parts"]
     chosen = sorted({round(i * (parts - 1) / max(1, SOURCES - 1)) for i in range(SOURCES)})
-    each = -(-SOURCES // len(chosen))
-    shown = 0
+    each, planned = -(-SOURCES // len(chosen)), []
     for part in chosen:
-        shard = next(one for one in shards if part in one.parts)
-        by_source = groupby(plan.read(part), key=lambda row: row["source_id"])
-        planned = [list(rows) for _, rows in by_source][:each]
-        rows = rows_of(folder, shard, {row["id"] for some in planned for row in some})
-        for some in planned:
-            if shown < SOURCES:
-                found = [rows[row["id"]] for row in some[:VARIANTS]]
-                cells = [(row["after"], row.get("made") or {"status": KEPT}) for row in found]
-                heading = f"{some[0]['source_id']}   {some[0]['instruction']}"
-                yield heading, [(found[0]["before"], {"status": "source"}), *cells]
-                shown += 1
-    plan.close()
+        by_source = groupby(run.plan(split, part), key=itemgetter("source_id"))
+        planned += [(part, list(rows)) for _, rows in islice(by_source, each)]
+    planned = planned[:SOURCES]
+    ids = {row["id"] for _, rows in planned for row in rows}
+    with run.store.files.open(run.store.path(f"{SELECT}/{split}.parquet"), "rb") as file:
+        verdicts = {row["id"]: row for row in pq.read_table(file, filters=[("id", "in", ids)]).to_pylist()}
+    for part, some in groupby(planned, key=itemgetter(0)):
+        edited = run.results(EDIT, split, part, columns=["id", "before", "after"])
+        for _, rows in some:
+            cells = [(edited[row["id"]]["after"], verdicts[row["id"]]) for row in rows[:VARIANTS]]
+            heading = f"{rows[0]['source_id']}   {rows[0]['instruction']}"
+            yield heading, [(edited[rows[0]["id"]]["before"], {"status": "source"}), *cells]
 
 
-def _title(folder: RunFolder, split: str) -> str:
-    tally = tally_of(folder, split)
-    words = [f"{tally.rows:,} edits of {folder.planned[split].sources:,} sources", f"{tally.kept:,} kept"]
-    words += [f"{tally.dropped.total():,} dropped"] if tally.dropped else []
-    words += [f"{tally.failed.total():,} failed"] if tally.failed else []
+def _title(run: RunFolder, split: str, tally: Tally) -> str:
+    dropped, failed = sum(tally.dropped.values()), sum(tally.failed.values())
+    words = [f"{tally.rows:,} edits of {run.record['planned'][split]['sources']:,} sources", f"{tally.kept:,} kept"]
+    words += [f"{dropped:,} dropped"] if dropped else []
+    words += [f"{failed:,} failed"] if failed else []
     return f"{split}: {', '.join(words)}"
 
 
-def _tiles(cells: list[tuple[Mapping[str, Any] | None, Mapping[str, Any]]]) -> list[Tile]:
+def _tiles(cells: list[tuple[bytes | None, Mapping[str, Any]]]) -> list[Tile]:
     """Tiles of images and what is said of each; the first is the source."""
     tiles, size = [], (TILE, TILE // 2)
-    for cell, made in cells:
+    for content, made in cells:
         image = None
-        if cell and cell["bytes"]:
-            with Image.open(io.BytesIO(cell["bytes"])) as file:
+        if content:
+            with Image.open(io.BytesIO(content)) as file:
                 scale = TILE / max(file.size)  # of a very long image a line is left
                 image = file.convert("RGB").resize([max(1, round(side * scale)) for side in file.size])
             size = size if tiles else image.size

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from .editors import EditError, load_editor
 from .images import opened
-from .plan import Planned, write_plan
+from .plan import plan_parts
 from .seeds import seed_of
 from .settings import Settings, SplitSettings
 from .sources import SceneSource, Source, load_source
@@ -33,15 +33,17 @@ def dry_run(settings: Settings, rate: float | None = None) -> str:
     for name, split in settings.splits.items():
         if split.published is None or split.source.get("data_dir"):
             sources[name] = load_source(split.source)
-            plans[name] = write_plan(settings, name, sources[name], None)
+            plans[name] = sum(
+                len({row["source_id"] for row in part}) for part in plan_parts(settings, name, sources[name])
+            )
             lines.append(_split_line(split, name, plans[name]))
-            if split.published not in (None, plans[name].sources) and split.limit is None:
-                lines.append(f"  ({split.published:,} were published; {plans[name].sources:,} are there)")
+            if split.published not in (None, plans[name]) and split.limit is None:
+                lines.append(f"  ({split.published:,} were published; {plans[name]:,} are there)")
         else:  # they might be gigabytes to download
-            plans[name] = _published(split)
+            plans[name] = min(split.published, split.limit or split.published)
             lines += [_split_line(split, name, plans[name]), "  (as published; --data_dir counts the files)"]
-    images = sum(plans[name].rows for name, split in settings.splits.items() if split.variants)
-    asked = sum(plans[name].sources * split.paraphrases for name, split in settings.splits.items())
+    images = sum(plans[name] * split.variants for name, split in settings.splits.items())
+    asked = sum(plans[name] * split.paraphrases for name, split in settings.splits.items())
     lines.append(f"to make: {images:,} images with {settings.editor}" if images else "to make: no image")
     if asked:
         lines.append(f"to ask for: {asked:,} paraphrases of {settings.paraphraser}")
@@ -50,18 +52,11 @@ def dry_run(settings: Settings, rate: float | None = None) -> str:
     return "\n".join(lines)
 
 
-def _published(split: SplitSettings) -> Planned:
-    sources = min(split.published, split.limit or split.published)
-    return Planned(sources, sources * max(1, split.variants), 0, "")
-
-
-def _split_line(split: SplitSettings, name: str, planned: Planned) -> str:
-    if split.variants:
-        what = f"{planned.sources:,} images x {split.variants} variants = {planned.rows:,} pairs"
-    else:
-        what = f"{planned.sources:,} pairs of the source"
-    references = 1 + split.paraphrases
-    what += f", x (1 + {split.paraphrases}) = {planned.rows * references:,} references" if split.paraphrases else ""
+def _split_line(split: SplitSettings, name: str, sources: int) -> str:
+    rows, references = sources * max(1, split.variants), 1 + split.paraphrases
+    what = f"{sources:,} images x {split.variants} variants = {rows:,} pairs"
+    what = what if split.variants else f"{sources:,} pairs of the source"
+    what += f", x (1 + {split.paraphrases}) = {rows * references:,} references" if split.paraphrases else ""
     return f"{name}: {what}"
 
 

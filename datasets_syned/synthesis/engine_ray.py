@@ -1,36 +1,41 @@
-"""Makes parts on a Ray cluster: the same maker, once in each worker."""
+"""Runs a stage on a Ray cluster: the same function, in each worker with a model of its own."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
-from .engine_local import Done, make_parts
-from .folder import RunFolder
-from .models import open_maker
-from .plan import Planned
-from .settings import Settings, SplitSettings
+from .engine_local import run_stage
+from .folder import RunFolder, read_record
+from .models import USES, open_model, open_source, stages_of
+from .stage import Made, Stage
 from .store import Store
 
 
-class PartWorker:
+class StageWorker:
     """
-    A worker: opens what the settings name, once, and makes the parts that it is given.
+    A worker: opens what a stage needs, once, and makes the parts that it is given.
 
     Args:
         place (`str`): of the run's folder; every worker must reach it.
-        settings (`dict`): of the run, as [`Settings.as_dict`] gives them.
-        planned (`dict[str, dict]`): by split, see [`Planned`].
+        stage (`str`): the folder of the stage.
+        retry (`bool`): make failed results again.
     """
 
-    def __init__(self, place: str, settings: Mapping[str, Any], planned: Mapping[str, Mapping[str, Any]]):
-        splits = {name: SplitSettings(**split) for name, split in settings["splits"].items()}
-        self.settings, self.maker = Settings(**{**settings, "splits": splits}), None
-        counts = {split: Planned(**counts) for split, counts in planned.items()}
-        self.folder = RunFolder(Store(place), self.settings, counts)
+    def __init__(self, place: str, stage: str, retry: bool):
+        self.place, self.name, self.retry, self.stage = place, stage, retry, None
+
+    def _open(self) -> None:
+        store = Store(self.place)
+        self.run, kind = RunFolder(store, read_record(store)), self.name.partition("/")[0]
+        settings = self.run.settings
+        models = {USES[kind]: open_model(USES[kind], settings, {})}
+        stages = stages_of(self.run, models, cache(partial(open_source, settings)))
+        self.stage = next(stage for stage in stages if stage.folder == self.name)
 
     def __call__(self, batch: Mapping[str, Sequence]) -> dict[str, list]:
         """
-        Makes the parts of a batch, columns `split` and `part`; gives back a column of pickled [`Done`], or of why it
+        Makes the parts of a batch, columns `split` and `part`; returns a column of pickled [`Made`], or of why it
         cannot: what Ray tells of an exception is a page of its own files.
         """
         import pickle
@@ -38,37 +43,43 @@ class PartWorker:
         import ray
 
         todo = list(zip(map(str, batch["split"]), map(int, batch["part"]), strict=True))
-        worker = ray.get_runtime_context().get_actor_id()
         try:
-            self.maker = self.maker or open_maker(self.settings)
-            made = [tuple(done._replace(worker=worker)) for done in make_parts(self.folder, self.maker, todo)]
+            if self.stage is None:
+                self._open()
+            made: list[Any] = list(run_stage(self.run, self.stage, todo, self.retry))
+            for one in made:
+                one.worker = ray.get_runtime_context().get_actor_id()
         except (ValueError, RuntimeError, OSError) as error:
             made = [str(error)]
-        return {"done": [pickle.dumps(done) for done in made]}
+        return {"made": [pickle.dumps(one) for one in made]}
 
 
-def make_parts_on_ray(folder: RunFolder, todo: Sequence[tuple[str, int]], workers: int, gpus: float) -> Iterator[Done]:
+def run_stage_on_ray(
+    run: RunFolder, stage: Stage, parts: Sequence[tuple[str, int]], workers: int, gpus: float, retry: bool = False
+) -> Iterator[Made]:
     """
-    Makes parts in workers, each with an editor of its own, on the cluster that the environment names (RAY_ADDRESS) or
-    else on this machine. A worker that dies is started again, and what it had begun is made again.
+    Does what [`run_stage`] does in workers, on the cluster that the environment names (RAY_ADDRESS) or else on this
+    machine. A worker that dies is started again, and what it had begun is made again.
 
     Args:
-        folder ([`RunFolder`]): of the run. A local place must be one that all machines share.
-        todo (`Sequence[tuple[str, int]]`): split and number of each part.
+        run ([`RunFolder`]): a local place must be one that all machines share.
+        stage ([`Stage`]): its model is opened and loaded in each worker.
+        parts (`Sequence[tuple[str, int]]`): split and number of each.
         workers (`int`): how many.
         gpus (`float`): of each worker.
+        retry (`bool`, *optional*, defaults to `False`): make failed results again.
 
     Raises:
-        ValueError: Ray is not installed, or this machine has not the GPUs of one worker.
+        ValueError: Ray is not installed, or this machine does not have the GPUs of one worker.
         RuntimeError: the workers failed.
     """
     try:
         import ray
-    except ImportError:
-        raise ValueError("engine 'ray' needs the package ray: pip install 'blip2idc[ray]'") from None
+    except ImportError as error:
+        raise ValueError("engine 'ray' needs the package ray: pip install 'blip2idc[ray]'") from error
     import pickle
 
-    if not todo:
+    if not parts:
         return
     if os.environ.get("RAY_ADDRESS"):
         ray.init(ignore_reinit_error=True, log_to_driver=False)
@@ -80,28 +91,26 @@ def make_parts_on_ray(folder: RunFolder, todo: Sequence[tuple[str, int]], worker
             raise ValueError(  # it would wait for ever; a cluster may grow
                 f"gpus={gpus:g}: Ray finds {have:g} GPUs here, so no worker could start; name a cluster by RAY_ADDRESS"
             )
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    place = os.path.abspath(folder.store.root) if folder.store.local else folder.store.place
-    given = {
-        "place": place,
-        "settings": folder.settings.as_dict(),
-        "planned": {split: counts._asdict() for split, counts in folder.planned.items()},
-    }
-    parts = ray.data.from_items([{"split": split, "part": part} for split, part in todo])
-    done = parts.repartition(len(todo)).map_batches(
-        PartWorker,
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=min(workers, len(todo))),
-        fn_constructor_kwargs=given,
-        num_gpus=gpus,
-        num_cpus=1,
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    store = run.store
+    place = os.path.abspath(store.root) if store.local else store.place
+    made = (
+        ray.data.from_items([{"split": split, "part": part} for split, part in parts])
+        .repartition(len(parts))
+        .map_batches(
+            StageWorker,
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts))),
+            fn_constructor_kwargs={"place": place, "stage": stage.folder, "retry": retry},
+            num_gpus=gpus,
+            num_cpus=1,
+        )
     )
     try:
-        for row in done.iter_rows():
-            done = pickle.loads(row["done"])
-            if isinstance(done, str):
-                raise RuntimeError(f"a worker failed ({done}). The same command continues")
-            yield Done(*done)
+        for row in made.iter_rows():
+            one = pickle.loads(row["made"])
+            if isinstance(one, str):
+                raise RuntimeError(f"a worker failed ({one}). The same command continues")
+            yield one
     except ray.exceptions.RayError as error:
         raise RuntimeError(f"the workers failed: {error}. The same command continues") from error

@@ -1,164 +1,229 @@
-"""The folder of a run: whose it is, which parts are done, where its files lie."""
+"""The folder of a run: what it is made with, and the tables of its stages."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ..common.run_record import RUN
 from ..loading.registration import NAME
-from .plan import FOLDER, Planned, PlanReader, file_of, write_plan
-from .settings import Settings
+from .plan import SCHEMA, plan_parts, plan_size, same_sources
+from .settings import STAGES, Settings, SplitSettings
 from .sources import Source
 from .store import Store
 
-PARTS, DATA, EXCLUDED = "parts", "data", "excluded"
-OURS = {FOLDER}  # what may be there before RUN is
-LOCK = ".lock"
-DECISIVE = ("seed", "image_format", "rows_per_part", "rows_per_shard")  # of the settings, besides splits
+PLAN, EDIT, SCORE, CAPTION, SELECT = STAGES
+DATA = "data"
+STAMP = b"made_with"  # in the metadata of a table: what its results depend on, besides the plan
+ROWS_TOGETHER = 16  # of a row group: Arrow reads no more than 2 GiB of images of one
 PLACES = ("cache_dir", "num_proc", "keep_in_memory", "token")  # of a source: they decide no row
-
-
-@dataclass(frozen=True)
-class Shard:
-    """
-    A Parquet file of the result, and the parts that it is made of.
-
-    Args:
-        split (`str`), number, total (`int`): which of how many.
-        parts (`range`): numbers of the parts.
-    """
-
-    split: str
-    number: int
-    total: int
-    parts: range
-
-    @property
-    def name(self) -> str:
-        return f"{self.split}-{self.number:05d}-of-{self.total:05d}.parquet"
-
-
-def part_name(split: str, part: int) -> str:
-    return f"{split}-{part:07d}.parquet"
 
 
 class RunFolder:
     """
-    A run's folder.
+    A run's folder. A stage writes one table for each part of a split, with the id of a row or of a source as its key.
 
     Args:
         store ([`Store`]): where.
-        settings ([`Settings`]): of the run.
-        planned (`dict[str, Planned]`): by split.
+        record (`dict`): content of `synthesis.json`: "settings"; "made_by", id, revision and parameters of the
+            models; "planned", how many sources, rows and parts each split has.
     """
 
-    def __init__(self, store: Store, settings: Settings, planned: Mapping[str, Planned]):
-        self.store, self.settings, self.planned = store, settings, planned
+    def __init__(self, store: Store, record: Mapping[str, Any]):
+        self.store, self.record = store, dict(record)
 
-    def shards(self, split: str) -> list[Shard]:
-        """The files that a split will have."""
-        wanted, parts = self.settings.splits[split], self.planned[split].parts
-        sources = max(1, self.settings.rows_per_part // max(1, wanted.variants))
-        each = max(1, self.settings.rows_per_shard // (sources * max(1, wanted.variants)))
-        total = -(-parts // each)
-        return [Shard(split, i, total, range(i * each, min((i + 1) * each, parts))) for i in range(total)]
+    @property
+    def settings(self) -> Settings:
+        splits = {name: SplitSettings(**split) for name, split in self.record["settings"]["splits"].items()}
+        return Settings(**{**self.record["settings"], "splits": splits})
 
-    def missing(self) -> list[tuple[str, int]]:
-        """Split and number of the parts that are yet to be made, in order."""
-        there, shards = set(self.store.names(PARTS)), set(self.store.names(DATA))
-        return [
-            (shard.split, part)
-            for split in self.settings.splits
-            for shard in self.shards(split)
-            if shard.name not in shards
-            for part in shard.parts
-            if part_name(split, part) not in there
-        ]
+    @property
+    def parts(self) -> list[tuple[str, int]]:
+        """Split and number of each part."""
+        return [(split, part) for split, counts in self.record["planned"].items() for part in range(counts["parts"])]
 
-    def plan(self, split: str) -> PlanReader:
-        return PlanReader(self.store, split)
+    def plan(self, split: str, part: int) -> list[dict]:
+        return self.store.table(part_name(PLAN, split, part)).to_pylist()
+
+    def table(
+        self, folder: str, split: str, part: int, columns: list[str] | None = None, stamp: str = ""
+    ) -> pa.Table | None:
+        """What a stage wrote of a part; `None` if that is nothing, or was made with something else."""
+        try:
+            with self.store.files.open(self.store.path(part_name(folder, split, part)), "rb") as file:
+                parquet = pq.ParquetFile(file)
+                if (parquet.schema_arrow.metadata or {}).get(STAMP, b"").decode() != stamp:
+                    return None
+                return parquet.read(columns, use_threads=False)
+        except FileNotFoundError:
+            return None
+
+    def results(self, *part: Any, **how: Any) -> dict[str, dict]:
+        """The rows of [`table`] by their ids."""
+        table = self.table(*part, **how)
+        return {} if table is None else {row["id"]: row for row in table.to_pylist()}
+
+    def keep(
+        self, folder: str, split: str, part: int, rows: Iterable[Mapping], schema: pa.Schema, stamp: str = ""
+    ) -> None:
+        """Writes what a stage made of a part."""
+        table = pa.Table.from_pylist(list(rows), schema.with_metadata({STAMP: stamp.encode()}))
+        with self.store.writing(part_name(folder, split, part)) as file:
+            pq.write_table(table, file, row_group_size=ROWS_TOGETHER)
+
+    def save(self) -> None:
+        """Writes `synthesis.json`, if it is to change."""
+        content = (json.dumps(self.record, indent=1) + "\n").encode()
+        if not self.store.exists(RUN) or self.store.read(RUN) != content:
+            self.store.write(RUN, content)
 
 
-def claim(store: Store, settings: Settings, made_by: Mapping[str, Any], sources: Mapping[str, Source]) -> RunFolder:
+def part_name(folder: str, split: str, part: int) -> str:
+    return f"{folder}/{split}-{part:07d}.parquet"
+
+
+def read_record(store: Store) -> dict[str, Any] | None:
     """
-    Takes a folder for a run and plans it, or recognizes it as that of the same run.
-
-    Args:
-        store ([`Store`]): where.
-        settings ([`Settings`]): of the run.
-        made_by (`dict`): what else decides the rows: id, revision and parameters of editor, paraphraser and filters.
-        sources (`dict[str, Source]`): by split.
+    Content of `synthesis.json`, `None` if there is none.
 
     Raises:
-        ValueError: the folder holds something else, or was made with other settings or from other sources.
+        ValueError: it is broken, or the folder holds something else.
     """
-    mine = json.loads(json.dumps({"settings": settings.as_dict(), "made_by": made_by}, default=str))
-    if store.exists(RUN):
-        theirs = _read(store)
-        begun = store.names(PARTS) or store.names(DATA)  # before that, nothing holds to the settings
-        if not begun and _differing(theirs, mine):
-            return _plan(store, settings, mine, sources)
-        _compare(store, theirs, mine)
-        planned = {split: Planned(**counts) for split, counts in theirs["planned"].items()}
-        for split, source in sources.items():
-            lost = not store.exists(file_of(split))
-            if (lost or not source.constant) and (
-                write_plan(settings, split, source, store if lost else None) != planned[split]
-            ):
-                raise ValueError(
-                    f"{store.place}: the source of split {split!r} has changed since this folder was begun; use "
-                    "another folder"
-                )
-        return RunFolder(store, settings, planned)
-    if others := [name for name in store.names("") if name not in OURS]:
-        raise ValueError(f"{store.place} holds other files ({others[0]}) and no {RUN}: use a new or an empty folder")
-    return _plan(store, settings, mine, sources)
-
-
-def _read(store: Store) -> dict[str, Any]:
+    if not store.exists(RUN):
+        if others := [name for name in store.names("") if name != PLAN]:
+            raise ValueError(
+                f"{store.place} holds other files ({others[0]}) and no {RUN}: use a new or an empty folder"
+            )
+        return None
     try:
         return json.loads(store.read(RUN))
     except ValueError as error:
-        raise ValueError(f"{store.path(RUN)} is broken ({error}): use another folder, or remove this one") from None
+        raise ValueError(f"{store.path(RUN)} is broken ({error}): use another folder, or remove this one") from error
 
 
-def _plan(store: Store, settings: Settings, mine: dict[str, Any], sources: Mapping[str, Source]) -> RunFolder:
-    store.clean(FOLDER)
-    planned = {split: write_plan(settings, split, source, store) for split, source in sources.items()}
-    mine["planned"] = {split: counts._asdict() for split, counts in planned.items()}
-    store.write(RUN, (json.dumps(mine, indent=1) + "\n").encode())
-    return RunFolder(store, settings, planned)
+def extended(settings: Settings, record: Mapping[str, Any] | None) -> Settings:
+    """The settings, with the splits and the size of the parts that a run has already."""
+    if record is None:
+        return settings
+    there = {name: SplitSettings(**split) for name, split in record["settings"]["splits"].items()}
+    parts = record["settings"]["sources_per_part"]
+    return replace(settings, splits={**there, **settings.splits}, sources_per_part=parts)
 
 
-def _compare(store: Store, theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
-    if differing := _differing(theirs, mine):
-        told = [f"{name} {before!r}, not {now!r}" for name, before, now in differing[:5]]
-        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+def claim(
+    store: Store,
+    record: Mapping[str, Any] | None,
+    settings: Settings,
+    made_by: Mapping[str, Any],
+    source: Callable[[str], Source] | None,
+) -> RunFolder:
+    """
+    Takes a folder for a run, or extends the run in it, and plans it.
+
+    Args:
+        store ([`Store`]): where.
+        record (`dict`, *optional*): of the run that is there.
+        settings ([`Settings`]): of the run.
+        made_by (`dict`): id, revision and parameters of the models.
+        source (`Callable`, *optional*): opens the source of a split; without it the plan must be there.
+
+    Raises:
+        ValueError: the images that are there were made with something else; or the plan is not there.
+    """
+    new = {"settings": settings.as_dict(), "made_by": made_by, "planned": record["planned"] if record else {}}
+    new = json.loads(json.dumps(new, default=str))
+    if record and has_begun(store) and (differing := _differing(record, new)):
+        told = "; ".join(f"{name} {was!r}, not {now!r}" for name, was, now in differing[:5])
         raise ValueError(
-            f"{store.place}: this folder was made with {'; '.join(told)}{more}. Continue it with its own settings, or "
-            "use another folder"
+            f"{store.place}: the images in this folder were made with {told}. Continue with these settings, or use "
+            "another folder"
         )
+    folder, there = RunFolder(store, new), store.names(PLAN)
+    stale = [split for split in settings.splits if not _is_planned(there, record, new, split)]
+    if source is None and stale:
+        raise ValueError(f"{store.place}: there is no plan of split {stale[0]!r} by these settings: run stage 'plan'")
+    for split in settings.splits if source else ():
+        one = source(split)
+        if split in stale or not one.constant:
+            _plan(folder, split, one, there)
+    folder.save()
+    return folder
 
 
-def _differing(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Settings that decide rows and differ: their names, what they were, what they are."""
-    before, now = (dict(_flat(_decisive(one))) for one in (theirs, mine))
+def has_begun(store: Store) -> bool:
+    """Whether there are images; before that, all settings may change."""
+    return bool(store.names(EDIT))
+
+
+def _plan(folder: RunFolder, split: str, source: Source, there: Sequence[str]) -> None:
+    """Writes those parts of the plan of a split that are not as they should be."""
+    store, planned = folder.store, folder.record["planned"]
+    old_parts = {f"{PLAN}/{name}" for name in there if name.startswith(f"{split}-")}
+    begun = any(name.startswith(f"{split}-") for name in store.names(EDIT))
+    counts = {"sources": 0, "rows": 0, "parts": 0}
+    planned.pop(split, None)
+    for part, rows in enumerate(plan_parts(folder.settings, split, source)):
+        name = part_name(PLAN, split, part)
+        old = folder.plan(split, part) if name in old_parts else []
+        old_parts.discard(name)
+        if begun and not same_sources(old, rows):
+            raise ValueError(
+                f"{store.place}: the source of split {split!r} has changed since this folder was begun; use another "
+                "folder"
+            )
+        if old != rows:
+            folder.save()  # without this plan, which is unfinished from here on
+            folder.keep(PLAN, split, part, rows, SCHEMA)
+        counts["sources"] += plan_size(rows)
+        counts["rows"] += len(rows)
+        counts["parts"] += 1
+    for name in old_parts:
+        folder.save()
+        store.remove(name)
+    planned[split] = counts
+    folder.record["planned"] = {name: planned[name] for name in folder.settings.splits if name in planned}
+
+
+def _is_planned(there: Sequence[str], record: Mapping[str, Any] | None, new: Mapping[str, Any], split: str) -> bool:
+    """Whether the plan of a split is there and follows from the settings."""
+    if record is None or split not in record["planned"] or split not in record["settings"]["splits"]:
+        return False
+
+    def decisive(run: Mapping[str, Any]) -> list:
+        wanted = run["settings"]["splits"][split]
+        own = [wanted[name] for name in ("variants", "limit", "balance")]
+        return [_source(wanted["source"]), *own, run["settings"]["seed"], run["settings"]["sources_per_part"]]
+
+    parts = sum(name.startswith(f"{split}-") for name in there)
+    return decisive(record) == decisive(new) and parts == record["planned"][split]["parts"]
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Settings that decide images or their order, and differ: their names, what they were, what they are."""
+    splits = [name for name in old["settings"]["splits"] if name in new["settings"]["splits"]]
+    editors = all(run["made_by"].get("editor") for run in (old, new))
+
+    def decisive(run: Mapping[str, Any]) -> dict[str, Any]:
+        found = {name: run["settings"][name] for name in ("seed", "image_format")}
+        found["editor"] = run["made_by"]["editor"] if editors else {}
+        for name in splits:
+            split = run["settings"]["splits"][name]
+            told = {"source": _source(split["source"]), "balance": split["balance"], "edited": bool(split["variants"])}
+            found[f"splits.{name}"] = told
+        return dict(_flat(found))
+
+    before, now = decisive(old), decisive(new)
     both = [(name, before.get(name), now.get(name)) for name in sorted({*before, *now})]
     return [(name, was, is_) for name, was, is_ in both if was != is_]
 
 
-def _decisive(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the rows. Of models, that is what they say of themselves; places of files may change."""
-    settings = {name: value for name, value in run["settings"].items() if name in DECISIVE}
-    splits = {}
-    for name, split in run["settings"]["splits"].items():
-        # the files of a benchmark of ours are the same wherever they are; of others a folder is what is read
-        places = (*PLACES, "data_dir") if split["source"]["path"] == NAME else PLACES
-        source = {key: value for key, value in split["source"].items() if key not in places}
-        splits[name] = {**split, "source": source, "published": None}
-    made_by = run["made_by"]
-    return {**settings, "splits": splits, **made_by, "order of filters": list(made_by["filters"])}
+def _source(source: Mapping[str, Any]) -> dict[str, Any]:
+    # the files of a benchmark of ours are the same wherever they are; of others a folder is what is read
+    places = (*PLACES, "data_dir") if source["path"] == NAME else PLACES
+    return {key: value for key, value in source.items() if key not in places}
 
 
 def _flat(value: Any, name: str = ""):

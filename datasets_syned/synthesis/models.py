@@ -1,44 +1,97 @@
-"""The editor, the paraphraser, the filters and the sources that settings name."""
+"""The editor, the filters and the paraphraser that settings name, and the stages that they do."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from .captioning import Captioning
+from .editing import Editing
 from .editors import load_editor
 from .filters import describe, load_filters
-from .folder import RunFolder
-from .parts import PartMaker
+from .folder import CAPTION, EDIT, SCORE, SELECT, RunFolder
+from .scoring import Scoring
 from .settings import Settings
 from .sources import Source, load_source
+from .stage import Stage
+
+USES = {EDIT: "editor", SCORE: "filters", CAPTION: "paraphraser", SELECT: "filters"}
 
 
-def open_maker(settings: Settings, sources: Mapping[str, Source] | None = None, **own: Any) -> PartMaker:
+def open_model(kind: str, settings: Settings, own: Mapping[str, Any]) -> Any:
     """
-    Opens what settings name. No weights are loaded yet.
+    Opens what settings name; no weights are loaded.
 
     Args:
+        kind (`str`): "editor", "paraphraser" or "filters".
         settings ([`Settings`]): of a run.
-        sources (`dict[str, Source]`, *optional*): by split, if they are open already.
-        own: an `editor`, a `paraphraser` or `filters` in place of those that the settings name.
+        own (`dict`): objects by kind, in place of those that the settings name.
 
     Raises:
-        ValueError: there is no such editor, source, filter, or it does not take what it is given.
+        ValueError: there is no such model, or it does not take what it is given.
     """
-    if sources is None:
-        sources = {name: load_source(split.source) for name, split in settings.splits.items()}
-    for name, split in settings.splits.items():
-        if not split.variants and not sources[name].edited:
-            raise ValueError(f"splits.{name}: the source has no images after the change, so it needs variants")
-    editor, paraphraser, filters = (own.get(name) for name in ("editor", "paraphraser", "filters"))
-    if editor is None and settings.editor:
-        editor = load_editor(settings.editor, **settings.editor_options)
-    if paraphraser is None and settings.paraphraser:
-        from .paraphrasers import load_paraphraser
+    if own.get(kind) is not None:
+        return own[kind]
+    if kind == "filters":
+        return load_filters(settings.filters, **settings.filter_options)
+    name, options = getattr(settings, kind), getattr(settings, f"{kind}_options")
+    if not name:
+        return None
+    if kind == "editor":
+        return load_editor(name, **options)
+    from .paraphrasers import load_paraphraser
 
-        paraphraser = load_paraphraser(settings.paraphraser, **settings.paraphraser_options)
-    if filters is None:
-        filters = load_filters(settings.filters, **settings.filter_options)
-    return PartMaker(settings, sources, editor, paraphraser, filters, package_version())
+    return load_paraphraser(name, **options)
+
+
+def open_source(settings: Settings, split: str) -> Source:
+    """Opens the source of a split. Raises a `ValueError` if it cannot be had, or has no images after the change."""
+    wanted = settings.splits[split]
+    source = load_source(wanted.source)
+    if not wanted.variants and not source.edited:
+        raise ValueError(f"splits.{split}: the source has no images after the change, so it needs variants")
+    return source
+
+
+def made_by(
+    models: Mapping[str, Any], settings: Settings, record: Mapping[str, Any] | None, own: Mapping[str, Any]
+) -> dict[str, Any]:
+    """
+    Id, revision and parameters of all models of a run, for a JSON file. Those that are not among the open `models` are
+    as the record has them, unless the settings name others.
+    """
+    found, now = {}, json.loads(json.dumps(settings.as_dict(), default=str))
+    for kind in ("editor", "paraphraser", "filters"):
+        options = "filter_options" if kind == "filters" else f"{kind}_options"
+        if kind not in models and record and all(record["settings"][name] == now[name] for name in (kind, options)):
+            model = record["made_by"].get(kind)
+        else:
+            model = models[kind] if kind in models else open_model(kind, settings, own)
+            model = describe(model) if kind == "filters" else _described(model)
+        if model is not None:
+            found[kind] = model
+    return found
+
+
+def _described(model: Any) -> dict[str, Any] | None:
+    return model and {"id": model.id, "revision": model.revision, "parameters": dict(model.parameters)}
+
+
+def stages_of(run: RunFolder, models: dict[str, Any], source: Callable[[str], Source]) -> list[Stage]:
+    """
+    All stages of a run between the plan and the selection, in order. Each takes its model, if it is open, out of
+    `models`, so that it can be freed.
+    """
+    who = run.record["made_by"]
+    filters = {one.name: one for one in models.pop("filters", ())}
+    place: dict[int, int] = {}  # filters that share a model come one after the other
+    shared = {name: place.setdefault(id(getattr(one, "encoder", one)), len(place)) for name, one in filters.items()}
+    names = sorted(who["filters"], key=lambda name: shared.get(name, 0))
+    found: list[Stage] = [Editing(models.pop("editor", None), source, run.settings.image_format, package_version())]
+    found += [Scoring(name, filters.get(name), who["filters"][name]) for name in names]
+    if "paraphraser" in who:
+        found.append(Captioning(models.pop("paraphraser", None), who["paraphraser"], run.settings))
+    return found
 
 
 def package_version() -> str:
@@ -46,28 +99,3 @@ def package_version() -> str:
         return version("blip2idc")
     except PackageNotFoundError:  # a copy of the source that is not installed
         return "unknown"
-
-
-def made_by(maker: PartMaker) -> dict[str, Any]:
-    """What, besides the settings, decides the rows: ids, revisions and parameters of the models. For a JSON file."""
-    models = {"editor": maker.editor, "paraphraser": maker.paraphraser}
-    described = {
-        name: {"id": model.id, "revision": model.revision, "parameters": dict(model.parameters)}
-        for name, model in models.items()
-        if model is not None
-    }
-    return described | {"filters": describe(maker.filters)}
-
-
-def check_captions(folder: RunFolder, maker: PartMaker) -> None:
-    """Refuses filters that need descriptions of whole images where the first row of a source has none."""
-    needy = [judge.name for judge in maker.filters if judge.needs_captions]
-    for split, wanted in folder.settings.splits.items() if needy else ():
-        plan = folder.plan(split)
-        first = plan.read(0)[0]
-        plan.close()
-        if wanted.variants and not (first["before_caption"] and first["after_caption"]):
-            raise ValueError(
-                f"filter {needy[0]!r} compares descriptions of the image before and after the change, and the source "
-                f"of split {split!r} has none; name their columns as before_caption and after_caption"
-            )

@@ -1,24 +1,28 @@
-"""A run: plan, make parts, put them together; continued wherever it was interrupted."""
+"""A run: plan, edit, score, caption, select; continued wherever it was interrupted, extended whenever it is to be."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+import errno
+import gc
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from os import PathLike
 
 from datasets.utils import tqdm
 from datasets.utils._filelock import FileLock
 
+from ..common.run_record import SUMMARY
 from .editors.protocol import Editor
-from .engine_local import FULL, Done, Plans, make_parts, processes, unless_broken
-from .engine_ray import make_parts_on_ray
+from .engine_local import processes, run_stage, unless_broken
+from .engine_ray import run_stage_on_ray
 from .filters.protocol import Filter
-from .finish import finish, is_finished
-from .folder import LOCK, RunFolder, claim
-from .models import check_captions, made_by, open_maker
+from .folder import CAPTION, EDIT, PLAN, SCORE, SELECT, RunFolder, claim, extended, has_begun, read_record
+from .models import USES, made_by, open_model, open_source, stages_of
 from .paraphrasers.protocol import Paraphraser
-from .retry import forget_failed
-from .settings import Settings
-from .shards import tally_of
+from .select import note_deleted, select, selected
+from .settings import STAGES, Settings
+from .stage import Made, Stage, missing
 from .store import Store
 from .tally import Tally
 
@@ -31,27 +35,27 @@ class Summary:
     What a run came to.
 
     Args:
-        splits (`dict[str, Tally]`): what became of the rows that are done, by split.
-        missing (`int`): rows that are yet to be made, by other processes or by the same call once more.
-        lost (`Tally`): rows that were made, or would have been, and found no place on the disk.
+        splits (`dict[str, Tally]`): what became of the rows, by split; empty if they were not selected.
+        missing (`dict[str, int]`): results that are yet to be made, by stage: by other processes, or by the same call
+            once more.
         images_per_second (`float`, *optional*): of the editor, in this run.
     """
 
-    splits: dict[str, Tally]
-    missing: int = 0
-    lost: Tally = field(default_factory=Tally)
+    splits: dict[str, Tally] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
     images_per_second: float | None = None
 
     @property
     def failed(self) -> int:
         """Rows that failed."""
-        return self.lost.failed.total() + sum(tally.failed.total() for tally in self.splits.values())
+        return sum(sum(tally.failed.values()) for tally in self.splits.values())
 
 
 def synthesize(
     settings: Settings,
     out: str | PathLike,
     *,
+    stages: Sequence[str] = STAGES,
     engine: str = "local",
     workers: int = 1,
     gpus: float = 0,
@@ -61,17 +65,20 @@ def synthesize(
     filters: Sequence[Filter] | None = None,
 ) -> Summary:
     """
-    Makes a data set of synthetic pairs, or continues to. Whenever it is interrupted, the same call continues, and ends
-    in the same rows in the same order.
+    Makes a data set of synthetic pairs, or continues or extends one. Whenever it is interrupted, the same call
+    continues, and ends in the same rows in the same order. More rows, more variants, other filters, limits or
+    paraphrases keep what is there; other images need another folder.
 
     Args:
         settings ([`Settings`]): what to make.
-        out (`str` or `os.PathLike`): a new or empty folder, or that of the same run; any place that fsspec knows.
+        out (`str` or `os.PathLike`): a new or empty folder, or that of a run; any place that fsspec knows.
+        stages (`Sequence[str]`, *optional*): of "plan", "edit", "score", "caption", "select"; by default all. Each
+            needs the results of those before it, and loads its own model alone.
         engine (`str`, *optional*, defaults to `"local"`): "local", this process (or each of those that
             `accelerate launch` started), or "ray".
         workers (`int`, *optional*, defaults to 1): of Ray.
         gpus (`float`, *optional*, defaults to 0): of each of them.
-        retry_failed (`bool`, *optional*, defaults to `False`): make parts again in which rows failed.
+        retry_failed (`bool`, *optional*, defaults to `False`): make again what failed.
         editor, paraphraser, filters (*optional*): objects of your own in place of those that the settings name; with
             the local engine.
 
@@ -79,8 +86,8 @@ def synthesize(
         [`Summary`].
 
     Raises:
-        ValueError: the settings name something that is not there; the folder holds something else or was made with
-            other settings; another process writes into it.
+        ValueError: the settings name something that is not there; the folder holds something else, or images that
+            were made with something else; another process writes into it; a stage before is not done.
         EditorBrokenError: the editor fails with everything.
 
     Example:
@@ -91,49 +98,52 @@ def synthesize(
     own = {"editor": editor, "paraphraser": paraphraser, "filters": filters}
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r} must be one of {', '.join(ENGINES)}")
+    if unknown := [name for name in stages if name not in STAGES]:
+        raise ValueError(f"stages: {unknown[0]!r} must be one of {', '.join(STAGES)}")
     if engine == "ray" and any(model is not None for model in own.values()):
         raise ValueError("engine 'ray' opens the models that the settings name; give no objects")
+    if engine == "ray" and (workers < 1 or gpus < 0):
+        raise ValueError(f"workers={workers} and gpus={gpus} must be at least 1 and 0")
     store, (rank, world) = Store(out), processes()
-    if retry_failed and world > 1:
-        raise ValueError(
-            "retry_failed: begin with one process. Once it makes rows again, interrupt it and continue with several"
-        )
     if world > 1 and not store.local:
         raise ValueError(
             f"out={store.place!r}: several processes share a local folder; elsewhere engine 'ray' does it"
         )
-    if engine == "ray" and (workers < 1 or gpus < 0):
-        raise ValueError(f"workers={workers} and gpus={gpus} must be at least 1 and 0")
-    if store.local and store.files.isfile(store.root):
-        raise ValueError(f"out={store.place!r} is a file; name a folder")
-    maker = open_maker(settings, **own)
-    who = made_by(maker)
-    has_dtype = "dtype" in who.get("editor", {}).get("parameters", {})
-    if engine == "ray" and gpus and has_dtype and "dtype" not in settings.editor_options:
-        raise ValueError(
-            "dtype is missing: the workers may have other devices than this process, so name the editor's"
-        )
-    with _locked(store, f".process-{rank}", wait=False):
-        with _locked(store, LOCK):
-            folder = claim(store, settings, who, maker.sources)
-            check_captions(folder, maker)
-            if retry_failed:
-                forget_failed(folder)
-        todo = _share(folder, rank, world)
-        if engine == "ray":
-            done = make_parts_on_ray(folder, todo, workers, gpus)
-        else:
-            done = make_parts(folder, maker, todo)
-        lost, timed = _follow(folder, unless_broken(done), rank, world)
-        with _locked(store, LOCK):
-            missing = folder.missing()
-            if not missing and not is_finished(folder):
-                _finish(folder)
-            splits = {split: tally_of(folder, split) for split in settings.splits}
-    rate = timed.timed / timed.editor_seconds if timed.editor_seconds else None
-    with contextlib.closing(Plans(folder)) as plans:
-        rows = sum(plans.of(split).rows_of(part) for split, part in missing)
-    return Summary(splits, rows, lost, rate)
+    with _room(store), _locked(store, f".process-{rank}", wait=False):
+        with _locked(store, ".lock"):
+            record = read_record(store)
+            settings = extended(settings, record if has_begun(store) else None)
+            models = {USES[name]: open_model(USES[name], settings, own) for name in stages if name in USES}
+            who = made_by(models, settings, record, own)
+            has_dtype = EDIT in stages and "dtype" in who.get("editor", {}).get("parameters", {})
+            if engine == "ray" and gpus and has_dtype and "dtype" not in settings.editor_options:
+                raise ValueError(
+                    "dtype is missing: the workers may have other devices than this process, so name the editor's"
+                )
+            source = cache(partial(open_source, settings))
+            note_deleted(store, settings.splits)
+            run = claim(store, record, settings, who, source if {PLAN, EDIT} & set(stages) else None)
+            _check_captions(run, models.get("filters", ()))
+        steps = stages_of(run, models, source)
+        _check_order(run, steps, stages)
+        seconds = images = 0
+        for step in steps:
+            if step.kind in stages:
+                todo, counts = _todo(run, step, rank, world, retry_failed)
+                if engine == "ray":
+                    made = run_stage_on_ray(run, step, todo, workers, gpus, retry_failed)
+                else:
+                    made = run_stage(run, step, todo, retry_failed)
+                for part in _shown(step, unless_broken(made), counts, rank, world):
+                    seconds, images = seconds + part.seconds, images + part.edited
+                step.model = None
+                _free_memory()
+        summary = Summary(missing=_missing(run, [step for step in steps if step.kind in stages]))
+        summary.images_per_second = images / seconds if seconds else None
+        if SELECT in stages and not summary.missing:
+            with _locked(store, ".lock"):
+                summary.splits = selected(run) or select(run, open_model("filters", settings, own))
+    return summary
 
 
 @contextlib.contextmanager
@@ -146,51 +156,80 @@ def _locked(store: Store, name: str, wait: bool = True) -> Iterator[None]:
     lock = FileLock(store.path(name), timeout=-1 if wait else 0)
     try:
         lock.acquire()
-    except TimeoutError:
-        raise ValueError(f"another process is writing into {store.place}") from None
+    except TimeoutError as error:
+        raise ValueError(f"another process is writing into {store.place}") from error
     try:
         yield
     finally:
         lock.release()
 
 
-def _finish(folder: RunFolder) -> None:
+@contextlib.contextmanager
+def _room(store: Store) -> Iterator[None]:
+    """Says plainly that the disk is full."""
     try:
-        finish(folder)
+        yield
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise OSError(
-            f"{folder.store.place}: all rows are made, but there is no place to put them together: {error.strerror}. "
-            "Make room; the same command continues"
-        ) from error
+        raise OSError(f"{store.place}: {error.strerror}. Make room; the same command continues") from error
 
 
-def _share(folder: RunFolder, rank: int, world: int) -> list[tuple[str, int]]:
-    """The missing parts that are this process's. Which are is a matter of their numbers, whoever looks first."""
-    begin, first = 0, {}
-    for split, counts in folder.planned.items():
-        first[split], begin = begin, begin + counts.parts
-    return [(split, part) for split, part in folder.missing() if (first[split] + part) % world == rank]
+def _free_memory() -> None:
+    gc.collect()
+    if "torch" in sys.modules:
+        sys.modules["torch"].cuda.empty_cache()
 
 
-def _follow(folder: RunFolder, done: Iterable[Done], rank: int, world: int) -> tuple[Tally, Tally]:
-    """Shows how it goes; returns what was lost, and what was made."""
-    before = Tally()
-    for split in folder.settings.splits:
-        before += tally_of(folder, split)
-    total = sum(counts.rows for counts in folder.planned.values())
-    lost, made = Tally(), Tally()
-    what = f"Synthesizing ({rank + 1} of {world} processes)" if world > 1 else "Synthesizing"
-    with tqdm(desc=what, unit=" rows", total=total, initial=before.rows, disable=rank > 0) as bar:
-        for part in done:
-            if part.stats is None:
-                lost.lose(part.rows, part.reason)
-            else:
-                made.add(part.stats)
-            shown = Tally()
-            for one in (before, made, lost):
-                shown += one
-            bar.set_postfix_str(shown.said, refresh=False)
+def _missing(run: RunFolder, steps: Sequence[Stage]) -> dict[str, int]:
+    """How many results there are yet to be made, by stage."""
+    counts = {step.folder: sum(len(missing(run, step, *place)) for place in run.parts) for step in steps}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _check_order(run: RunFolder, steps: Sequence[Stage], stages: Sequence[str]) -> None:
+    """Refuses stages without the results of those before them."""
+    needed = {EDIT} if {SCORE, CAPTION, SELECT} & set(stages) else set()
+    needed |= {SCORE, CAPTION} if SELECT in stages else set()
+    for name, count in _missing(run, [step for step in steps if step.kind in needed - set(stages)]).items():
+        stage = name.partition("/")[0]
+        raise ValueError(f"{run.store.place}: {count:,} results of {name!r} are missing: run stage {stage!r} first")
+
+
+def _check_captions(run: RunFolder, filters: Sequence[Filter]) -> None:
+    """Refuses filters that need descriptions of whole images where the first row of a source has none."""
+    needy = [one.name for one in filters if one.needs_captions]
+    for split, wanted in run.settings.splits.items() if needy else ():
+        first = run.plan(split, 0)[0]
+        if wanted.variants and not (first["before_caption"] and first["after_caption"]):
+            raise ValueError(
+                f"filter {needy[0]!r} compares descriptions of the image before and after the change, and the source "
+                f"of split {split!r} has none; name their columns as before_caption and after_caption"
+            )
+
+
+def _todo(
+    run: RunFolder, step: Stage, rank: int, world: int, retry: bool
+) -> tuple[list[tuple[str, int]], tuple[int, int]]:
+    """
+    The parts in which this process has something to make, and how many results are there of how many. Whose a part is,
+    is a matter of its number, whoever looks first.
+    """
+    counts = [len(missing(run, step, *place, retry)) for place in run.parts]
+    total = sum(one["sources" if step.kind == CAPTION else "rows"] for one in run.record["planned"].values())
+    todo = [place for number, place in enumerate(run.parts) if counts[number] and number % world == rank]
+    if todo:
+        with _locked(run.store, ".lock"):
+            run.store.remove(SUMMARY)  # the rows are to be selected again
+    return todo, (total - sum(counts), total)
+
+
+def _shown(step: Stage, made: Iterator[Made], counts: tuple[int, int], rank: int, world: int) -> Iterator[Made]:
+    """Shows how it goes."""
+    what = f"{step.folder} ({rank + 1} of {world} processes)" if world > 1 else step.folder
+    with tqdm(
+        desc=what, unit=" rows", initial=counts[0], total=counts[1], disable=rank > 0 or counts[0] == counts[1]
+    ) as bar:
+        for part in made:
             bar.update(part.rows)
-    return lost, made
+            yield part

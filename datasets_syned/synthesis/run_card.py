@@ -6,6 +6,7 @@ from typing import Any
 from .card_paragraphs import run_paragraphs, sheet_paragraphs
 from .tally import Tally
 
+CARD = "README.md"
 TITLE = "Synthetic pairs for image difference captioning"
 HEADER = """---
 pretty_name: {title}

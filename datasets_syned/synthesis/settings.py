@@ -13,6 +13,8 @@ from .sources import SCENES
 
 SECTION = "synthesis"  # of a recipe that also says how to train on what was made
 FORMATS = ("png", "jpeg")
+BALANCES = ("category",)
+STAGES = ("plan", "edit", "score", "caption", "select")
 VARIANTS = 8  # of the paper
 MODELS = ("editor", "paraphraser")
 OPTIONS = ("editor_options", "paraphraser_options", "filter_options")
@@ -28,7 +30,8 @@ class SplitSettings:
         source (`dict`): see [`load_source`].
         variants (`int`, *optional*, defaults to 8): edited images per source image; 0 takes the source's own pairs.
         paraphrases (`int`, *optional*, defaults to 0): further captions per pair, besides the instruction.
-        limit (`int`, *optional*): take the first rows of the source only.
+        limit (`int`, *optional*): how many rows of the source are taken, of those that can be used.
+        balance (`str`, *optional*): "category" takes the rows of all categories in turn.
         published (`int`, *optional*): rows that the source has according to who published it, for a dry run without
             the source's files.
     """
@@ -37,6 +40,7 @@ class SplitSettings:
     variants: int = VARIANTS
     paraphrases: int = 0
     limit: int | None = None
+    balance: str | None = None
     published: int | None = None
 
     def check(self, name: str) -> None:
@@ -49,6 +53,8 @@ class SplitSettings:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name}.{key}={value!r} must be a whole number from {low} to {high}")
+        if self.balance not in (None, *BALANCES):
+            raise ValueError(f"{name}.balance={self.balance!r} must be one of {', '.join(BALANCES)}")
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,8 @@ class Settings:
         seed (`int`, *optional*, defaults to 0): of the whole run.
         image_format (`str`, *optional*, defaults to `"png"`): of the edited images; "jpeg" takes less place and
             leaves traces that the source image does not have.
-        rows_per_part (`int`, *optional*, defaults to 64): what an interrupted run may have to do again, per process.
-            Batches do not reach over it.
+        sources_per_part (`int`, *optional*, defaults to 8): source images of a part: what an interrupted run may have
+            to do again, per process. Batches do not reach over it. A run keeps that with which it began.
         rows_per_shard (`int`, *optional*, defaults to 1024): of a Parquet file of the result, before rows are dropped.
     """
 
@@ -81,7 +87,7 @@ class Settings:
     filter_options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     image_format: str = "png"
-    rows_per_part: int = 64
+    sources_per_part: int = 8
     rows_per_shard: int = 1024
 
     def __post_init__(self):
@@ -91,7 +97,7 @@ class Settings:
             if name not in SPLITS:
                 raise ValueError(f"splits: {name!r} is none of {', '.join(SPLITS)}")
             split.check(f"splits.{name}")
-        for name, low, high in (("seed", 0, 2**63 - 1), ("rows_per_part", 1, 10**6), ("rows_per_shard", 1, 10**7)):
+        for name, low, high in (("seed", 0, 2**63 - 1), ("sources_per_part", 1, 10**6), ("rows_per_shard", 1, 10**7)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name}={value!r} must be a whole number from {low} to {high}")

@@ -1,10 +1,14 @@
 """Files of a run, on any filesystem that fsspec knows; each is there as a whole or not at all."""
 
+import contextlib
 import os
 import posixpath
 import re
-from collections.abc import Callable
-from typing import IO, Any
+from collections.abc import Iterator
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 UNFINISHED = re.compile(r"\..+\.\d+")  # the process that writes it is part of the name
 
@@ -17,18 +21,21 @@ class Store:
         place (`str` or `os.PathLike`): a local path, or an address such as "s3://bucket/folder".
 
     Raises:
-        ValueError: no such kind of filesystem.
+        ValueError: no such kind of filesystem, or a file.
     """
 
     def __init__(self, place: str | os.PathLike):
         import fsspec
         from fsspec.implementations.local import LocalFileSystem
 
+        self.place = os.fspath(place)
         try:
-            self.files, self.root = fsspec.core.url_to_fs(os.path.expanduser(os.fspath(place)))
+            self.files, self.root = fsspec.core.url_to_fs(os.path.expanduser(self.place))
         except (ValueError, ImportError) as error:
-            raise ValueError(f"out={os.fspath(place)!r} is no place to write to: {error}") from None
-        self.place, self.local = os.fspath(place), isinstance(self.files, LocalFileSystem)
+            raise ValueError(f"out={self.place!r}: cannot be written to: {error}") from error
+        self.local = isinstance(self.files, LocalFileSystem)
+        if self.local and self.files.isfile(self.root):
+            raise ValueError(f"out={self.place!r} is a file; name a folder")
 
     def path(self, name: str) -> str:
         return posixpath.join(self.root, name)
@@ -45,34 +52,36 @@ class Store:
             return []
         return sorted(name for name in map(posixpath.basename, found) if not name.startswith("."))
 
-    def open(self, name: str) -> IO[bytes]:
-        return self.files.open(self.path(name), "rb")
-
     def read(self, name: str) -> bytes:
-        with self.open(name) as file:
-            return file.read()
+        return self.files.cat_file(self.path(name))
 
-    def write(self, name: str, content: bytes | Callable[[IO[bytes]], Any]) -> None:
+    def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """A Parquet file, or some of its columns."""
+        with self.files.open(self.path(name), "rb") as file, pq.ParquetFile(file) as parquet:
+            return parquet.read(columns)
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[IO[bytes]]:
         """
-        Writes a file that is there as a whole or not at all. A local file is renamed once it is on the disk; in other
-        stores an upload takes effect when it is complete.
-
-        Args:
-            name (`str`): of the file.
-            content (`bytes`, or a function of a binary file): what to write.
+        A file to write, which is there once the block ends without an error. A local file is renamed when it is on the
+        disk; in other stores an upload takes effect when it is complete.
         """
         path = self.path(name)
-        fill = content if callable(content) else lambda file: file.write(content)
         if not self.local:
-            with self.files.transaction:  # an error within discards what was uploaded so far
-                with self.files.open(path, "wb") as file:
-                    fill(file)
+            file = self.files.open(path, "wb", autocommit=False)
+            try:
+                yield file
+                file.close()
+            except BaseException:
+                file.discard()
+                raise
+            file.commit()
             return
         os.makedirs(posixpath.dirname(path), exist_ok=True)
         unfinished = posixpath.join(posixpath.dirname(path), f".{posixpath.basename(path)}.{os.getpid()}")
         try:
             with open(unfinished, "wb") as file:
-                fill(file)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(unfinished, path)
@@ -80,14 +89,19 @@ class Store:
             if os.path.exists(unfinished):
                 os.unlink(unfinished)
 
+    def write(self, name: str, content: bytes) -> None:
+        with self.writing(name) as file:
+            file.write(content)
+
     def remove(self, name: str) -> None:
         """Removes a file, or a folder with what is in it, if there is one."""
-        if self.exists(name):
+        with contextlib.suppress(FileNotFoundError):
             self.files.rm(self.path(name), recursive=True)
 
-    def clean(self, folder: str) -> None:
-        """Removes what killed processes left unfinished in a local folder; nobody may be writing there."""
-        if self.local and os.path.isdir(self.path(folder)):
-            for entry in os.scandir(self.path(folder)):
-                if UNFINISHED.fullmatch(entry.name) and entry.is_file():
-                    os.unlink(entry.path)
+    def clean(self, *folders: str) -> None:
+        """Removes what killed processes left unfinished in local folders; nobody may be writing there."""
+        for folder in folders if self.local else ():
+            if os.path.isdir(self.path(folder)):
+                for entry in os.scandir(self.path(folder)):
+                    if UNFINISHED.fullmatch(entry.name):
+                        os.unlink(entry.path)

@@ -1,86 +1,71 @@
-"""Counts what became of rows, part by part."""
+"""Counts what became of rows."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .reasons import count_reasons
-from .rows import DROPPED, FAILED, KEPT
+KEPT, DROPPED, FAILED = "kept", "dropped", "failed"
+# names of files, with or without quotes, and words with a digit: numbers, addresses, digests
+DETAIL = re.compile(
+    r"""(['"])[^'"]*\.[A-Za-z]\w{1,4}\1|[^\s'"()\[\],;:]*(?:\d|\.[A-Za-z]\w{1,4}\b)[^\s'"()\[\],;:]*"""
+)
 
 
 @dataclass
 class Tally:
     """
-    What became of rows so far.
+    What became of the rows of a split.
 
     Args:
-        rows, kept (`int`): how many are done, and how many of those are part of the result.
-        dropped (`Counter`): by filter.
-        failed (`Counter`): by reason, see [`count_reasons`].
+        rows, kept (`int`): how many there are, and how many of those are part of the result.
         edited (`int`): images that were made.
-        paraphrases (`Counter`): asked, kept, attempts, rejected.
-        rules (`Counter`): rejected paraphrases by the rule that they broke.
-        editor_seconds (`float`): that the editor took, of parts made in this process or its workers.
-        timed (`int`): images made in that time.
+        dropped (`dict[str, int]`): by filter; "deleted by hand" are those that somebody took out of the result.
+        failed (`dict[str, int]`): by reason. Reasons that differ in a number or a file are counted as one, which
+            stands as an example.
+        paraphrases (`dict[str, int]`): asked, kept, attempts; empty if none were asked for.
+        rejected (`dict[str, int]`): paraphrases by the rule that they broke.
     """
 
     rows: int = 0
     kept: int = 0
-    dropped: Counter = field(default_factory=Counter)
-    failed: Counter = field(default_factory=Counter)
     edited: int = 0
-    paraphrases: Counter = field(default_factory=Counter)
-    rules: Counter = field(default_factory=Counter)
-    editor_seconds: float = 0.0
-    timed: int = 0
+    dropped: dict[str, int] = field(default_factory=Counter)
+    failed: dict[str, int] = field(default_factory=Counter)
+    paraphrases: dict[str, int] = field(default_factory=Counter)
+    rejected: dict[str, int] = field(default_factory=Counter)
 
-    def add(self, stats: Mapping[str, Any]) -> None:
-        """Adds a part, as [`PartMaker.make`] tells of it."""
-        self.rows += stats["rows"]
-        self.kept += stats[KEPT]
-        self.dropped.update(stats[DROPPED])
-        count_reasons(self.failed, stats[FAILED])
-        self.edited += stats["edited"]
-        if "editor_seconds" in stats:
-            self.editor_seconds += stats["editor_seconds"]
-            self.timed += stats["edited"]
-        said = stats["paraphrases"]
-        self.paraphrases.update({name: said[name] for name in ("asked", "kept", "attempts") if name in said})
-        self.rules.update(reject["rule"] for reject in said.get("rejected", ()))
-
-    def lose(self, rows: int, reason: str) -> None:
-        """Notes rows of which nothing could be kept."""
-        self.rows += rows
-        self.failed[f"storage: {reason}"] += rows
-
-    def __iadd__(self, other: "Tally") -> "Tally":
-        for name in ("rows", "kept", "edited", "editor_seconds", "timed"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("dropped", "paraphrases", "rules"):
-            getattr(self, name).update(getattr(other, name))
-        count_reasons(self.failed, other.failed)
-        return self
-
-    @property
-    def said(self) -> str:
-        """In a few words, for a progress bar."""
-        words = [f"dropped {self.dropped.total()} ({', '.join(_counted(self.dropped))})"] if self.dropped else []
-        words += [f"failed {self.failed.total()}"] if self.failed else []
-        return ", ".join(words)
+    def fail(self, reason: str) -> None:
+        """Counts a failed row."""
+        kind = kind_of(reason)
+        self.failed[next((other for other in self.failed if kind_of(other) == kind), reason)] += 1
 
     def as_dict(self) -> dict[str, Any]:
-        """The counts that are the same whenever the same rows were made."""
-        counts = {"rows": self.rows, "kept": self.kept, "edited": self.edited}
-        counts |= {name: dict(_ranked(getattr(self, name))) for name in ("dropped", "failed")}
+        """For a JSON file."""
+        counts: dict[str, Any] = {"rows": self.rows, "kept": self.kept, "edited": self.edited}
+        counts |= {"dropped": _ranked(self.dropped), "failed": _ranked(self.failed)}
         if self.paraphrases:
-            counts["paraphrases"] = {**self.paraphrases, "rejected": dict(_ranked(self.rules))}
+            counts["paraphrases"] = {**self.paraphrases, "rejected": _ranked(self.rejected)}
         return counts
 
+    @classmethod
+    def from_dict(cls, counts: Mapping[str, Any]) -> "Tally":
+        said = dict(counts.get("paraphrases", {}))
+        rejected = said.pop("rejected", {})
+        return cls(**{**counts, "paraphrases": said}, rejected=rejected)
 
-def _ranked(counts: Counter) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+
+def kind_of(reason: str) -> str:
+    """
+    A reason with "…" in place of each number and each name of a file.
+
+    Example:
+        >>> kind_of("OSError: cat_17.png is truncated (12 bytes)")
+        'OSError: … is truncated (… bytes)'
+    """
+    return DETAIL.sub("…", reason)
 
 
-def _counted(counts: Counter) -> list[str]:
-    return [f"{name} {count}" for name, count in _ranked(counts)]
+def _ranked(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))

@@ -1,8 +1,12 @@
 """Pairs for filters to look at: rendered scenes, and plain colours."""
 
+from collections.abc import Sequence
+
 from PIL import Image
 
 from datasets_syned.scenes import make_pair
+from datasets_syned.synthesis.filters import Filter, Verdict, judge
+from datasets_syned.synthesis.filters.band import DIGITS
 from datasets_syned.synthesis.filters.candidate import Candidate
 
 VARIANTS = 8
@@ -35,3 +39,21 @@ def with_patch(image: Image.Image, box: tuple[int, int, int, int], color="red") 
     image = image.copy()
     image.paste(color, box)
     return image
+
+
+def keep_batch(one: Filter, rows: Sequence[Candidate]) -> list[Verdict]:
+    """The verdicts of one filter; leaves the score of each row, as a number, in `row.scores`."""
+    sources, verdicts = {}, {}
+    for row, score in zip(rows, one.measure(rows), strict=True):
+        score = score if isinstance(score, list) else round(score, DIGITS)
+        sources.setdefault(row.source_id, {})[row.variant] = {one.name: score}
+    for name, scores in sources.items():
+        verdicts |= {(name, variant): found for variant, found in judge([one], scores).items()}
+    for row in rows:
+        row.scores = getattr(row, "scores", {}) | verdicts[row.source_id, row.variant][0]
+    found = [verdicts[row.source_id, row.variant] for row in rows]
+    return [True if by is None else (False, why) for _, by, why in found]
+
+
+def keep(one: Filter, row: Candidate) -> Verdict:
+    return keep_batch(one, [row])[0]

@@ -14,9 +14,9 @@ FILTERS = {"changed_area": 0.003, "near_duplicates": 0.003}
 
 
 def settings(sources: int = 6, variants: int = 4, source: dict | None = None, **given: Any) -> Settings:
-    """Of a run over `sources` scenes, or another source; some rows in a part, some parts in a shard."""
+    """Of a run over `sources` scenes, or another source; two sources in a part, two parts in a file."""
     split = SplitSettings(source or SMALL, variants=variants, limit=sources)
-    defaults = {"editor": "procedural", "rows_per_part": 8, "rows_per_shard": 16}
+    defaults = {"editor": "procedural", "sources_per_part": 2, "rows_per_shard": 16}
     return Settings({"train": split}, **{**defaults, **given})
 
 

@@ -11,6 +11,7 @@ from .dino_similarity import DinoSimilarity
 from .encoder_filter import EncoderFilter
 from .encoders import ClipEncoder, DinoEncoder, Encoder
 from .image_similarity import ClipImageSimilarity
+from .judging import judge
 from .near_duplicates import NearDuplicates
 from .presets import PRESETS
 from .protocol import Filter, Verdict
@@ -24,7 +25,7 @@ ENCODERS = {
 }
 LAST = NearDuplicates.name  # what another filter drops must not drop its duplicates
 
-__all__ = ["FILTERS", "PRESETS", "Filter", "Verdict", "describe", "load_filters"]
+__all__ = ["FILTERS", "PRESETS", "Filter", "Verdict", "describe", "judge", "load_filters"]
 
 
 def load_filters(

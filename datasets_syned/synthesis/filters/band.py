@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .candidate import Candidate
-from .protocol import Verdict
+from .protocol import Score, Verdict
 
-DIGITS = 6  # of a score: what batches of other sizes change in float32 lies below
+DIGITS = 6  # of a score; other batch sizes change less than that in float32
 
 
 class BandFilter(ABC):
@@ -50,20 +50,8 @@ class BandFilter(ABC):
         """Gets ready, as [`Filter.load`]."""
 
     @abstractmethod
-    def measure(self, rows: Sequence[Candidate]) -> list[float]:
-        """One score per row, within `span`."""
-
-    def keep(self, row: Candidate) -> Verdict:
-        """See [`Filter.keep`]."""
-        return self.keep_batch([row])[0]
-
-    def keep_batch(self, rows: Sequence[Candidate]) -> list[Verdict]:
-        """See [`Filter.keep_batch`]."""
-        verdicts = []
-        for row, score in zip(rows, self.measure(rows), strict=True):
-            row.scores[self.name] = score = round(float(score), DIGITS)
-            verdicts.append(self.verdict(score))
-        return verdicts
+    def measure(self, rows: Sequence[Candidate]) -> list[Score]:
+        """One score per row, within `span`. See [`Filter.measure`]."""
 
     def verdict(self, score: float) -> Verdict:
         """`True`, or `(False, why)`: "clip_direction 0.113 is below 0.2"."""

@@ -1,6 +1,6 @@
-"""A synthetic pair under way: edited, not yet judged."""
+"""An edited pair that is to be measured."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from PIL import Image
 
@@ -17,7 +17,6 @@ class Candidate:
         instruction (`str`): what the editor was told.
         captions (`tuple[str, str]`, *optional*): what the source says of the image before and after the change, as
             descriptions of the whole image, if it does.
-        scores (`dict[str, float]`, *optional*): of the filters that have seen it, by their names.
     """
 
     source_id: str
@@ -26,4 +25,3 @@ class Candidate:
     after: Image.Image
     instruction: str
     captions: tuple[str, str] | None = None
-    scores: dict[str, float] = field(default_factory=dict)

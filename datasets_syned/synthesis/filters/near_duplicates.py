@@ -1,9 +1,8 @@
 """Is this variant another one than those before it?"""
 
-from collections import defaultdict
+import math
 from collections.abc import Sequence
 
-from .band import DIGITS
 from .candidate import Candidate
 from .changed_area import THRESHOLD, ThresholdFilter
 from .lab import changed_share, small_size, to_lab
@@ -11,9 +10,8 @@ from .lab import changed_share, small_size, to_lab
 
 class NearDuplicates(ThresholdFilter):
     """
-    Of the variants of one source in a batch, drops those that look like an earlier one that stays. The score is the
-    share of pixels that differ from the most similar of these (see [`ChangedArea`]), 1 for the first. A row alone has
-    nothing to be a duplicate of.
+    Of the variants of one source, drops those that look like an earlier one that stays. The score is the share of
+    pixels that differ from each earlier variant (see [`ChangedArea`]); the most similar of those that stay counts.
 
     Args:
         min (`float`, *optional*, defaults to 0.01): least share that is kept.
@@ -25,14 +23,13 @@ class NearDuplicates(ThresholdFilter):
     def __init__(self, min: float | None = 0.01, threshold: float = THRESHOLD):
         super().__init__(min, None, threshold)
 
-    def measure(self, rows: Sequence[Candidate]) -> list[float]:
-        """From 0 to 1, in the order of the rows: what is dropped drops nothing."""
-        kept, sizes, scores = defaultdict(list), {}, []
+    def measure(self, rows: Sequence[Candidate]) -> list[list[float]]:
+        """Shares from 0 to 1, by the number of the earlier variant."""
+        seen, scores = {}, []
         for row in rows:
-            size = sizes.setdefault(row.source_id, small_size(row.before))
-            image, earlier = to_lab(row.after, size), kept[row.source_id]
-            score = min((changed_share(image, other, self.threshold) for other in earlier), default=1.0)
-            if self.verdict(round(score, DIGITS)) is True:
-                earlier.append(image)
-            scores.append(score)
+            images = seen.setdefault(row.source_id, {})
+            image = to_lab(row.after, small_size(row.before))
+            shares = {variant: changed_share(image, other, self.threshold) for variant, other in images.items()}
+            scores.append([shares.get(variant, math.nan) for variant in range(row.variant)])
+            images[row.variant] = image
         return scores

@@ -5,17 +5,19 @@ from typing import Any, Protocol
 
 from .candidate import Candidate
 
+Score = float | list[float]
 Verdict = bool | tuple[bool, str]  # `True`, or `(False, why)`
 
 
 class Filter(Protocol):
     """
-    Decides which pairs stay. It writes what it measured into `row.scores[name]`.
+    Measures pairs, and says by the score which of them stay. Scores are stored; other limits need no new ones.
 
     Attributes:
         name (`str`): as in a recipe, such as "clip_direction".
         needs_captions (`bool`): whether it cannot do without `row.captions`.
-        parameters (`dict`): thresholds, and the model with its revision.
+        parameters (`dict`): the limits, `min` and `max`, and whatever decides the score, such as the model with its
+            revision.
     """
 
     name: str
@@ -26,10 +28,17 @@ class Filter(Protocol):
         """Gets ready, as [`Editor.load`]."""
         ...
 
-    def keep(self, row: Candidate) -> Verdict:
-        """`True`, or `(False, reason)` with the score and the threshold in the reason."""
+    def measure(self, rows: Sequence[Candidate]) -> list[Score]:
+        """
+        The score of each row, whatever the limits are. All variants of a source are in one batch, in order. A filter
+        that compares variants returns a list for each row: entry `k` says how far the row is from variant `k` of its
+        source, for all variants before it, and is NaN where there is none.
+        """
         ...
 
-    def keep_batch(self, rows: Sequence[Candidate]) -> list[Verdict]:
-        """The same of many rows. All variants of a source that are left are in one batch, in order."""
+    def verdict(self, score: float) -> Verdict:
+        """
+        `True`, or `(False, reason)` with the score and the limit in the reason. Of a list of scores, it gets the
+        smallest of those of variants that stay, or 1 if there are none.
+        """
         ...

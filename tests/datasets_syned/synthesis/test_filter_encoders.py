@@ -19,7 +19,7 @@ from datasets_syned.synthesis.filters.clip_image_text import ClipImageText
 from datasets_syned.synthesis.filters.dino_similarity import DinoSimilarity
 from datasets_syned.synthesis.filters.encoders import ClipEncoder, DinoEncoder
 from datasets_syned.synthesis.filters.image_similarity import ClipImageSimilarity
-from tests.support.candidates import VARIANTS, scene, variants
+from tests.support.candidates import VARIANTS, keep, keep_batch, scene, variants
 from tests.support.source_tree import ROOT
 from tests.support.tiny_encoders import save_clip
 
@@ -46,10 +46,10 @@ def seen(encoder):
 def test_variants_and_filters_share_what_they_encode(encoder, seen):
     rows = variants(0)
     for cls in CLIP_FILTERS:
-        cls(min=-1, encoder=encoder).keep_batch(rows)
+        keep_batch(cls(min=-1, encoder=encoder), rows)
     # 1 source and 8 edits; 1 caption of the source and 8 of the edits. Without sharing: 48 images, 32 texts.
     assert seen == {"images": 1 + VARIANTS, "texts": 1 + VARIANTS}
-    ClipDirection(min=-1, encoder=encoder).keep_batch(rows[2:5])  # what another filter left
+    keep_batch(ClipDirection(min=-1, encoder=encoder), rows[2:5])  # what another filter left
     assert seen == {"images": 1 + VARIANTS, "texts": 1 + VARIANTS}
 
 
@@ -68,10 +68,10 @@ def test_batches_are_cut_and_give_the_same(clip_dir, encoder, seen):
         lambda module, args, kwargs: sizes.append(len(kwargs["pixel_values"])), with_kwargs=True
     )
     rows = [scene(i) for i in range(4)]
-    ClipImageSimilarity(encoder=small).keep_batch(rows)
+    keep_batch(ClipImageSimilarity(encoder=small), rows)
     assert sizes == [3, 3, 2]
     scores = [row.scores["image_similarity"] for row in rows]
-    ClipImageSimilarity(encoder=encoder).keep_batch(rows)
+    keep_batch(ClipImageSimilarity(encoder=encoder), rows)
     assert scores == pytest.approx([row.scores["image_similarity"] for row in rows], abs=1e-5)
 
 
@@ -86,7 +86,7 @@ def test_batches_are_halved_when_memory_does_not_suffice(clip_dir):
 
     encoder.model.vision_model.register_forward_pre_hook(little_memory, with_kwargs=True)
     rows = [scene(i) for i in range(5)]
-    assert ClipImageSimilarity(min=-1, encoder=encoder).keep_batch(rows) == [True] * 5
+    assert keep_batch(ClipImageSimilarity(min=-1, encoder=encoder), rows) == [True] * 5
     assert sizes == [2] * 5 and encoder.batch_size == 2
 
     def broken(module, args, kwargs):
@@ -94,7 +94,7 @@ def test_batches_are_halved_when_memory_does_not_suffice(clip_dir):
 
     encoder.model.vision_model.register_forward_pre_hook(broken, with_kwargs=True)
     with pytest.raises(RuntimeError, match="something else"):
-        ClipImageSimilarity(encoder=encoder).keep(scene(9))
+        keep(ClipImageSimilarity(encoder=encoder), scene(9))
 
 
 def test_nothing_of_a_batch_stays(encoder):
@@ -102,7 +102,7 @@ def test_nothing_of_a_batch_stays(encoder):
     for first in range(3):
         rows = [scene(10 * first + i) for i in range(4)]
         for filter in filters:
-            filter.keep_batch(rows)
+            keep_batch(filter, rows)
         images = [weakref.ref(image) for row in rows for image in (row.before, row.after)]
         assert len(encoder._images) == 8
         del rows
@@ -116,10 +116,10 @@ def test_an_image_in_the_place_of_another_is_encoded(encoder):
     scores = []
     for i in range(12):  # freed at once: the next often gets the same address
         row = scene(i)
-        filter.keep(row)
+        keep(filter, row)
         scores.append(row.scores["image_similarity"])
     rows = [scene(i) for i in range(12)]
-    filter.keep_batch(rows)
+    keep_batch(filter, rows)
     assert scores == pytest.approx([row.scores["image_similarity"] for row in rows], abs=1e-5)
 
 
@@ -143,7 +143,7 @@ def test_filters_travel_to_other_processes(clip_dir):
     for used in (filters, pickle.loads(pickle.dumps(filters))):
         assert used[0].encoder is used[1].encoder
         for filter in used:
-            filter.keep_batch(rows)
+            keep_batch(filter, rows)
         scores.append([row.scores.copy() for row in rows])
     content = pickle.dumps(filters)
     assert scores[0] == scores[1] and len(content) < 3000  # no weights
@@ -155,28 +155,28 @@ def test_what_cannot_be_loaded(tmp_path, clip_dir, dino_dir):
     with pytest.raises(ValueError, match="batch_size=0 must be"):
         ClipEncoder(str(clip_dir), batch_size=0)
     with pytest.raises(ValueError, match="is a Dinov2Model; it must be a CLIP"):
-        ClipImageText(model=str(dino_dir)).keep(scene(0))
+        keep(ClipImageText(model=str(dino_dir)), scene(0))
     with pytest.raises(ValueError, match="is a CLIPModel; it must be a DINOv2"):
-        DinoSimilarity(model=str(clip_dir)).keep(scene(0))
+        keep(DinoSimilarity(model=str(clip_dir)), scene(0))
     with pytest.raises(ValueError, match="cannot be loaded"):
-        ClipImageText(model=str(tmp_path)).keep(scene(0))
+        keep(ClipImageText(model=str(tmp_path)), scene(0))
     with pytest.raises(ValueError, match="cannot be loaded: no such folder, and from the Hub: "):
         describe([ClipImageText(model=str(tmp_path / "missing" / "folder"))])
     broken = save_clip(tmp_path / "broken")
     (broken / "model.safetensors").write_bytes((clip_dir / "model.safetensors").read_bytes()[:1000])
     with pytest.raises(ValueError, match="cannot be loaded: the folder: "):
-        ClipImageText(model=str(broken)).keep(scene(0))
+        keep(ClipImageText(model=str(broken)), scene(0))
     whole = load_file(clip_dir / "model.safetensors")
     part = {name: tensor for name, tensor in whole.items() if not name.startswith("text_projection")}
     (broken / "model.safetensors").unlink()
     save_file(part, broken / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match="lacks 1 of its weights, such as text_projection.weight"):
-        ClipImageText(model=str(broken)).keep(scene(0))
+        keep(ClipImageText(model=str(broken)), scene(0))
     unsafe = save_clip(tmp_path / "unsafe")
     torch.save(CLIPModel.from_pretrained(unsafe).state_dict(), unsafe / "pytorch_model.bin")
     (unsafe / "model.safetensors").unlink()
     with pytest.raises(ValueError, match="cannot be loaded: the folder: .*safetensors"):
-        ClipImageText(model=str(unsafe)).keep(scene(0))
+        keep(ClipImageText(model=str(unsafe)), scene(0))
 
 
 # As the cache of the Hub lies on the disk; without network.
@@ -189,7 +189,7 @@ from datasets_syned.synthesis.filters.candidate import Candidate
 filters = load_filters({"image_similarity": 0.5}, clip_model="tiny/clip")
 assert describe(filters) == {"image_similarity": {"min": 0.5, "model": "tiny/clip", "revision": "%s"}}
 image = Image.new("RGB", (40, 30), "red")
-assert filters[0].keep(Candidate("a", 0, image, image.copy(), "x")) is True
+assert filters[0].measure([Candidate("a", 0, image, image.copy(), "x")]) == [pytest.approx(1)]
 for options in ({"clip_model": "tiny/missing"}, {"clip_model": "not a name"}):
     try:
         describe(load_filters("clip_image_text", **options))

@@ -10,7 +10,7 @@ from datasets_syned.scenes import make_pair
 from datasets_syned.synthesis.filters.candidate import Candidate
 from datasets_syned.synthesis.filters.changed_area import ChangedArea
 from datasets_syned.synthesis.filters.near_duplicates import NearDuplicates
-from tests.support.candidates import solid, with_patch
+from tests.support.candidates import keep, keep_batch, solid, with_patch
 
 
 def as_jpeg(image: Image.Image, quality: int) -> Image.Image:
@@ -46,7 +46,7 @@ def test_changed_area_against_the_masks_of_scenes():
     for index in range(36):
         pair = make_pair(0, "validation", index, jitter=0.0)
         row = Candidate(pair.id, 0, Image.fromarray(pair.before), Image.fromarray(pair.after), "")
-        verdict = ChangedArea().keep(row)
+        verdict = keep(ChangedArea(), row)
         if pair.changed:
             assert verdict is True
             ratios.append(row.scores["changed_area"] / true_share(pair))
@@ -60,28 +60,28 @@ def test_changed_area_against_the_masks_of_scenes():
 def test_changed_area_of_a_known_patch():
     before = solid("gray", (512, 256))
     row = Candidate("a", 0, before, with_patch(before, (0, 0, 256, 128)), "")  # a quarter; the blur adds its edge
-    assert ChangedArea().keep(row) is True
+    assert keep(ChangedArea(), row) is True
     assert row.scores["changed_area"] == pytest.approx(0.25, rel=0.1)
     row.after = solid("white", (512, 256))
-    assert ChangedArea().keep(row) == (False, "changed_area 1.000 is above 0.9")
+    assert keep(ChangedArea(), row) == (False, "changed_area 1.000 is above 0.9")
     row.after = row.after.resize((300, 200))
-    assert ChangedArea(max=1.0).keep(row) is True
+    assert keep(ChangedArea(max=1.0), row) is True
 
 
 @pytest.mark.parametrize("quality", [95, 75, 50])
 def test_compression_is_no_change(quality):
     for image in (cloudy(0), cloudy(1), Image.fromarray(make_pair(0, "train", 0, width=512, height=340).before)):
         row = Candidate("a", 0, image, as_jpeg(image, quality), "")
-        assert ChangedArea().keep(row) == (False, "changed_area 0.000 is below 0.005")
-    assert ChangedArea(max=1, threshold=0.5).keep(row) is True  # there is something to be overlooked
+        assert keep(ChangedArea(), row) == (False, "changed_area 0.000 is below 0.005")
+    assert keep(ChangedArea(max=1, threshold=0.5), row) is True  # there is something to be overlooked
 
 
 def test_a_darker_and_a_sharper_image_differ_by_degrees():
     image = cloudy(2)
     row = Candidate("a", 0, image, image.point(lambda level: level * 0.6), "")
-    assert ChangedArea().keep(row)[0] is False and row.scores["changed_area"] > 0.9  # all of it is darker
+    assert keep(ChangedArea(), row)[0] is False and row.scores["changed_area"] > 0.9  # all of it is darker
     row.after = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    ChangedArea().keep(row)
+    keep(ChangedArea(), row)
     assert row.scores["changed_area"] > 0.5
 
 
@@ -102,17 +102,17 @@ def test_near_duplicates_of_rendered_variants():
         row("b", 1, other),
         row("a", 4, before),
     ]
-    verdicts = NearDuplicates().keep_batch(rows)
+    verdicts = keep_batch(NearDuplicates(), rows)
     assert [verdict is True for verdict in verdicts] == [True, True, False, True, False, True, True]
     assert verdicts[4] == (False, "near_duplicates 0.000 is below 0.01")
     assert 0 < rows[2].scores["near_duplicates"] < 0.01
     assert rows[0].scores["near_duplicates"] == rows[1].scores["near_duplicates"] == 1.0
-    assert all(NearDuplicates().keep(row) is True for row in rows)
+    assert all(keep(NearDuplicates(), row) is True for row in rows)
 
 
 def test_what_is_dropped_drops_nothing():
     # A chain in which each differs a little from the one before: every second one is far enough from the one kept.
     before = solid("gray", (100, 100))
     rows = [Candidate("a", i, before, with_patch(before, (0, 0, 100, 10 + 5 * i)), "") for i in range(5)]
-    verdicts = NearDuplicates(min=0.1).keep_batch(rows)
+    verdicts = keep_batch(NearDuplicates(min=0.1), rows)
     assert [verdict is True for verdict in verdicts] == [True, False, True, False, True]

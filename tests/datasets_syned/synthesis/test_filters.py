@@ -15,7 +15,7 @@ from datasets_syned.synthesis.filters.dino_similarity import DinoSimilarity
 from datasets_syned.synthesis.filters.encoders import DinoEncoder
 from datasets_syned.synthesis.filters.image_similarity import ClipImageSimilarity
 from datasets_syned.synthesis.filters.near_duplicates import NearDuplicates
-from tests.support.candidates import scene, solid
+from tests.support.candidates import keep, keep_batch, scene, solid
 
 CLIP_FILTERS = (ClipImageText, ClipDirection, ClipImageSimilarity)
 
@@ -60,10 +60,10 @@ def test_clip_scores_are_those_of_the_plain_model(clip_dir, encoder):
     expected = [plain.scores(row) for row in rows]
     for cls in CLIP_FILTERS:
         filter = cls(min=-1, encoder=encoder)
-        assert filter.keep_batch(rows) == [True] * len(rows)
+        assert keep_batch(filter, rows) == [True] * len(rows)
         together = [row.scores[filter.name] for row in rows]
         alone = [scene(i) for i in range(7)]
-        assert all(filter.keep(row) is True for row in alone)
+        assert all(keep(filter, row) is True for row in alone)
         assert together == pytest.approx([row.scores[filter.name] for row in alone], abs=1e-5)
         assert together == pytest.approx([scores[filter.name] for scores in expected], abs=1e-5)
         assert np.ptp(together) > 0.05  # the models see a difference, so that the above can fail
@@ -72,7 +72,7 @@ def test_clip_scores_are_those_of_the_plain_model(clip_dir, encoder):
 def test_without_captions_the_instruction_is_what_the_image_after_shows(clip_dir, encoder):
     row = scene(1, captions=False)
     filter = ClipImageText(min=-1, encoder=encoder)
-    assert filter.keep(row) is True and filter.needs_captions is False
+    assert keep(filter, row) is True and filter.needs_captions is False
     plain = PlainClip(clip_dir)
     assert row.scores["clip_image_text"] == pytest.approx(
         cosine(plain.image(row.after), plain.text(row.instruction)), abs=1e-5
@@ -83,7 +83,7 @@ def test_direction_needs_captions(encoder):
     filter = ClipDirection(encoder=encoder)
     assert filter.needs_captions is True
     with pytest.raises(ValueError, match="clip_direction needs captions.*'train-000003' has none"):
-        filter.keep_batch([scene(2), scene(3, captions=False)])
+        keep_batch(filter, [scene(2), scene(3, captions=False)])
 
 
 @pytest.mark.parametrize("copied", [False, True])
@@ -94,28 +94,28 @@ def test_no_change_has_no_direction(encoder, copied):
         lambda module, args, found: found + 1e-6 * torch.randn(found.shape, generator=noise)
     )
     row.after = row.before.copy() if copied else row.before
-    assert ClipDirection(encoder=encoder).keep_batch([scene(1), row])[1] == (
+    assert keep_batch(ClipDirection(encoder=encoder), [scene(1), row])[1] == (
         False,
         "clip_direction 0.000 is below 0.2",
     )
     assert row.scores["clip_direction"] == 0.0
     other = scene(1)
     other.captions = ("a thing", "a thing")
-    assert ClipDirection(encoder=encoder).keep(other) == (False, "clip_direction 0.000 is below 0.2")
-    assert ClipImageSimilarity(min=1.0, encoder=encoder).keep(row) is True
-    assert ClipImageSimilarity(max=0.99, encoder=encoder).keep(row) == (False, "image_similarity 1.000 is above 0.99")
+    assert keep(ClipDirection(encoder=encoder), other) == (False, "clip_direction 0.000 is below 0.2")
+    assert keep(ClipImageSimilarity(min=1.0, encoder=encoder), row) is True
+    assert keep(ClipImageSimilarity(max=0.99, encoder=encoder), row) == (False, "image_similarity 1.000 is above 0.99")
 
 
 def test_long_captions_are_cut(encoder):
     row = scene(0)
     row.captions = ("word " * 300, "other " * 300)
-    assert ClipImageText(min=-1, encoder=encoder).keep(row) is True
+    assert keep(ClipImageText(min=-1, encoder=encoder), row) is True
 
 
 def test_dino_scores_are_those_of_the_plain_model(dino_dir):
     rows = [scene(i) for i in range(6)]
     filter = DinoSimilarity(min=-1, model=str(dino_dir), device="cpu")
-    assert filter.keep_batch(rows) == [True] * len(rows)
+    assert keep_batch(filter, rows) == [True] * len(rows)
     model, processor = Dinov2Model.from_pretrained(dino_dir).eval(), BitImageProcessorPil.from_pretrained(dino_dir)
     for i, row in enumerate(rows):
         with torch.no_grad():
@@ -123,7 +123,7 @@ def test_dino_scores_are_those_of_the_plain_model(dino_dir):
                 model(**processor(image, return_tensors="pt")).pooler_output[0] for image in (row.before, row.after)
             ]
         alone = scene(i)
-        filter.keep(alone)
+        keep(filter, alone)
         assert row.scores["dino_similarity"] == pytest.approx(cosine(*pair), abs=1e-5)
         assert row.scores["dino_similarity"] == pytest.approx(alone.scores["dino_similarity"], abs=1e-5)
 
@@ -134,7 +134,7 @@ def test_sizes_and_modes_may_differ(encoder, dino_dir, mode):
     filters = [cls(min=-1, encoder=encoder) for cls in CLIP_FILTERS]
     filters += [DinoSimilarity(min=-1, model=str(dino_dir)), ChangedArea(min=None, max=None), NearDuplicates(min=None)]
     for filter in filters:
-        assert filter.keep_batch(rows) == [True, True]
+        assert keep_batch(filter, rows) == [True, True]
         assert np.isfinite(rows[0].scores[filter.name])
 
 
@@ -145,15 +145,15 @@ def test_the_image_processors_are_those_of_pillow(encoder, dino_dir):
 
 def test_both_limits_are_kept_and_the_reason_names_score_and_limit(encoder):
     row = scene(4)
-    ClipImageSimilarity(min=-1, encoder=encoder).keep(row)
+    keep(ClipImageSimilarity(min=-1, encoder=encoder), row)
     score = row.scores["image_similarity"]
-    assert ClipImageSimilarity(min=score, max=score, encoder=encoder).keep(row) is True
+    assert keep(ClipImageSimilarity(min=score, max=score, encoder=encoder), row) is True
     below, above = round(score - 1e-6, 6), round(score + 1e-6, 6)
-    assert ClipImageSimilarity(min=below, max=above, encoder=encoder).keep(row) is True
-    kept, why = ClipImageSimilarity(min=above, encoder=encoder).keep(row)
+    assert keep(ClipImageSimilarity(min=below, max=above, encoder=encoder), row) is True
+    kept, why = keep(ClipImageSimilarity(min=above, encoder=encoder), row)
     assert kept is False and re.fullmatch(rf"image_similarity (\S+) is below {above:g}", why)
     assert float(why.split()[1]) < above  # also as it is shown
-    kept, why = ClipImageSimilarity(min=-1, max=below, encoder=encoder).keep(row)
+    kept, why = keep(ClipImageSimilarity(min=-1, max=below, encoder=encoder), row)
     assert kept is False and re.fullmatch(rf"image_similarity (\S+) is above {below:g}", why)
     assert float(why.split()[1]) > below
 
@@ -179,4 +179,4 @@ def test_verdict(score, verdict):
 @pytest.mark.parametrize("cls", [*CLIP_FILTERS, ChangedArea, NearDuplicates])
 def test_no_rows(cls, encoder):
     options = {"encoder": encoder} if cls in CLIP_FILTERS else {}
-    assert cls(**options).keep_batch([]) == []
+    assert keep_batch(cls(**options), []) == []

@@ -1,0 +1,89 @@
+"""The stage "score": what the filters measure. No limit is looked at."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import pyarrow as pa
+from PIL import Image
+
+from .filters.band import DIGITS
+from .filters.candidate import Candidate
+from .filters.protocol import Filter, Score
+from .folder import EDIT, SCORE, RunFolder
+from .images import opened
+from .stage import Made, Results, answers, edited_ids, reason
+
+
+class Scoring:
+    """Measures the edited pairs with one filter. The source's own pairs are not for it to judge."""
+
+    kind = SCORE
+
+    def __init__(self, name: str, model: Filter | None, parameters: Mapping[str, Any]):
+        self.folder, self.model, self.parameters = f"{SCORE}/{name}", model, parameters
+
+    def stamp(self, split: str) -> str:
+        return score_stamp(self.parameters)
+
+    def wanted(self, run: RunFolder, split: str, part: int) -> list[str]:
+        done = edited_ids(run, split, part)
+        return [row["id"] for row in run.plan(split, part) if row["variant"] is not None and row["id"] in done]
+
+    def make(self, run: RunFolder, made: Made, have: Results, todo: set[str]):
+        """See [`Stage.make`]. A source with a new variant is measured as a whole: variants may be compared."""
+        planned, edited, results = (
+            run.plan(made.split, made.part),
+            run.results(EDIT, made.split, made.part),
+            dict(have),
+        )
+        groups = []
+        for _, rows in groupby(planned, key=itemgetter("source_id")):
+            rows = list(rows)
+            if todo.isdisjoint(row["id"] for row in rows):
+                continue
+            before, _ = opened(edited[rows[0]["id"]]["before"])
+            there = [row for row in rows if edited[row["id"]]["error"] is None]
+            groups.append([(row, _candidate(row, before, edited[row["id"]]["after"])) for row in there])
+        found = iter(answers(self.model.measure, [[candidate for _, candidate in group] for group in groups]))
+        for group in groups:
+            earlier = []
+            for (row, _), score in zip(group, found, strict=False):
+                results[row["id"]] = {"id": row["id"], "score": None, "error": None}
+                try:
+                    results[row["id"]]["score"] = _score(score, earlier)
+                except Exception as error:
+                    results[row["id"]]["error"] = reason(error)
+                earlier.append(row["variant"])
+
+        def finish():
+            rows = [results.pop(row["id"]) for row in planned if row["id"] in results] + list(results.values())
+            lists = any(isinstance(row["score"], list) for row in rows)
+            kind = pa.list_(pa.float64()) if lists else pa.float64()
+            return rows, pa.schema({"id": pa.string(), "score": kind, "error": pa.string()})
+
+        return finish
+
+
+def score_stamp(parameters: Mapping[str, Any]) -> str:
+    """What scores of a filter depend on: all but its limits."""
+    return repr(sorted((name, value) for name, value in parameters.items() if name not in ("min", "max")))
+
+
+def _candidate(row: Mapping[str, Any], before: Image.Image, after: bytes) -> Candidate:
+    captions = (row["before_caption"], row["after_caption"])
+    captions = captions if all(captions) else None
+    return Candidate(row["source_id"], row["variant"], before, opened(after)[0], row["instruction"], captions)
+
+
+def _score(score: Score | Exception, earlier: Sequence[int]) -> Score:
+    """A filter's answer, rounded. Raises what is wrong with it. `earlier`: the variants that it is to compare."""
+    if isinstance(score, Exception):
+        raise score
+    if not isinstance(score, list):
+        return round(float(score), DIGITS)
+    if any(math.isnan(score[variant]) for variant in earlier):
+        raise ValueError("it was not compared with all earlier variants")
+    return [round(float(one), DIGITS) for one in score]
