@@ -28,9 +28,9 @@ def run(out: Path) -> None:
 
 
 def written(out: Path) -> tuple[bool, int, int]:
-    """Whether there is a plan, and how many parts and shards."""
-    parts, shards = (len(list((out / name).glob("[!.]*"))) for name in ("parts", "data"))
-    return (out / "synthesis.json").exists(), parts, shards
+    """Whether there is a plan, and how many tables of stages and files of the result."""
+    stages, shards = (len(list(out.glob(f"{name}/[!.]*.parquet"))) for name in ("[es]*/**", "data"))
+    return (out / "synthesis.json").exists(), stages, shards
 
 
 def main(out: Path, seed: int, kills: int) -> dict:
@@ -54,7 +54,7 @@ def main(out: Path, seed: int, kills: int) -> dict:
                 os.kill(child, signal.SIGKILL)  # one that has ended is still there until it is waited for
                 status = os.waitpid(child, 0)[1]
             if os.WIFSIGNALED(status):
-                moments.append("{} plan, {} parts, {} shards".format(*written(out)))
+                moments.append("{} plan, {} tables, {} files".format(*written(out)))
                 continue
         else:
             _, status = os.waitpid(child, 0)

@@ -63,6 +63,6 @@ def mixed_run(root: Path) -> Path:
     }
     models = {"editor": str(root / "my-editor"), "paraphraser": str(root / "my-chat")}
     filters = [{"changed_area": [0.001, 0.9]}, "near_duplicates"]
-    settings = Settings(splits, **models, filters=filters, rows_per_part=3, rows_per_shard=3)
+    settings = Settings(splits, **models, filters=filters, sources_per_part=1, rows_per_shard=3)
     synthesize(settings, root / "run", editor=FolderEditor(), paraphraser=TwoAnswers())
     return root / "run"

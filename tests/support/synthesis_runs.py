@@ -1,7 +1,6 @@
 """Small runs, and what came out of them."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ def settings(sources: int = 6, variants: int = 4, source: dict | None = None, **
 
 def rows(out: Path, split: str = "train", folder: str = "data") -> list[dict]:
     """The rows of a finished run, in order; images as they are stored."""
-    return [row for file in sorted((out / folder).glob(f"{split}-*")) for row in pq.read_table(file).to_pylist()]
+    return [row for file in sorted((out / folder).glob(f"{split}[-.]*")) for row in pq.read_table(file).to_pylist()]
 
 
 def content(out: Path) -> dict[str, str]:
@@ -31,5 +30,6 @@ def content(out: Path) -> dict[str, str]:
     return {file.relative_to(out).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in files}
 
 
-def exclusions(out: Path) -> list[dict]:
-    return [json.loads(line) for line in (out / "exclusions.jsonl").read_text(encoding="utf-8").splitlines()]
+def left_out(out: Path, split: str = "train") -> list[dict]:
+    """What is said of the rows that are not part of the result."""
+    return [row for row in rows(out, split, "select") if row["status"] != "kept"]

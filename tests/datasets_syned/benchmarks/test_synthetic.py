@@ -26,6 +26,7 @@ PROVENANCE = {
     "guidance": 7.5,
     "image_guidance": None,
     "instruction": "add a dog",
+    "settings": [{"name": "resolution", "value": "512"}],
     "scores": [{"name": "clip", "value": 0.25}],
     "versions": [{"name": "diffusers", "version": "0.42.1"}],
 }
@@ -166,7 +167,7 @@ NOTHING_STAYS = [{"changed_area": [0.89, 0.9]}]
 def finished(tmp_path_factory):
     """A run of two splits; train has two files."""
     splits = {name: SplitSettings({**SMALL, "split": name}, variants=2, limit=4) for name in ("train", "test")}
-    return plain_run(tmp_path_factory.mktemp("finished") / "run", splits=splits, rows_per_part=4, rows_per_shard=4)
+    return plain_run(tmp_path_factory.mktemp("finished") / "run", splits=splits, sources_per_part=2, rows_per_shard=4)
 
 
 @pytest.fixture

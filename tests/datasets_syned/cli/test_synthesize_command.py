@@ -1,6 +1,5 @@
 """`syned synthesize` from a shell: the quick start, the recipe of Syned, what is refused."""
 
-import json
 import os
 import subprocess
 import sys
@@ -92,8 +91,8 @@ class TestSyned:
         assert {one["name"] for one in provenance["versions"]} == {"diffusers", "transformers", "torch", "blip2idc"}
         # a random model says nothing that the rules would take
         assert [row["captions"] for row in rows(tmp_path / "run", "test")] == [["Add hat 0."], ["Add hat 1."]]
-        rejected = (tmp_path / "run" / "rejected_paraphrases.jsonl").read_text().splitlines()
-        assert rejected and all(json.loads(line)["rule"] for line in rejected)
+        said = rows(tmp_path / "run", "test", folder="caption")
+        assert all(one["rejected"] and all(text["rule"] for text in one["rejected"]) for one in said)
 
         status, said = synthesize(*words, "--dry_run", capsys=capsys)
         assert status == 0 and "images per second as measured here" in said.out
@@ -143,4 +142,4 @@ def test_rows_that_fail_are_told_by_the_exit_status(tmp_path, capsys):
     status, printed = synthesize(*words, capsys=capsys)
     assert status == 1 and "train: 0 of 2 rows kept" in printed.out
     assert "failed: 2 rows: editor: the image does not say which scene it shows" in printed.out
-    assert "exclusions.jsonl names each row; --retry_failed makes them again" in printed.out
+    assert "select/*.parquet names each row; --retry_failed makes them again" in printed.out

@@ -9,7 +9,7 @@ from datasets_syned.synthesis import synthesize
 from datasets_syned.synthesis.contact_sheet import GAP, MARGIN, MARKS, SOURCES, TEXT, TILE
 from datasets_syned.synthesis.editors import EditError
 from datasets_syned.synthesis.editors.procedural import ProceduralEditor
-from tests.support.synthesis_runs import exclusions, rows, settings
+from tests.support.synthesis_runs import left_out, rows, settings
 
 TOP = MARGIN + 3 * TEXT + TEXT + GAP  # of the first line of images
 HEIGHT = TILE * 32 // 48  # of an image in it
@@ -31,8 +31,11 @@ class Second:
     def load(self):
         pass
 
-    def keep_batch(self, rows):
-        return [(False, "second is enough") if row.variant == 1 else True for row in rows]
+    def measure(self, rows):
+        return [row.variant for row in rows]
+
+    def verdict(self, score):
+        return score != 1 or (False, "second is enough")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +84,7 @@ def test_no_local_file_is_named(tmp_path):
                 return [EditError(f"No such file: '{tmp_path / name}'")] * len(images)
 
         synthesize(settings(sources=1), tmp_path / name, editor=Lost())
-        assert str(tmp_path / name) in exclusions(tmp_path / name)[0]["reason"]
+        assert str(tmp_path / name) in left_out(tmp_path / name)[0]["reason"]
         pictures.append((tmp_path / name / "contact_sheet.png").read_bytes())
         assert str(tmp_path) not in (tmp_path / name / "summary.json").read_text()
     assert pictures[0] == pictures[1]

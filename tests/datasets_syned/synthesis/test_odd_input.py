@@ -70,7 +70,7 @@ class TestEditors:
     def test_no_image_is_a_failure(self, tmp_path):
         editor = Giving(lambda images: [image if k else None for k, image in enumerate(images)])
         (tally,) = synthesize(settings(), tmp_path / "run", editor=editor).splits.values()
-        assert tally.failed == {"editor: it gave back no image but NoneType": 6} and tally.kept == 18
+        assert tally.failed == {"editor: it returned NoneType, not an image": 6} and tally.kept == 18
         assert all(row["after"]["bytes"] for row in rows(tmp_path / "run"))
 
     def test_an_image_that_cannot_be_written_is_a_failure_of_its_row(self, tmp_path):
@@ -81,7 +81,7 @@ class TestEditors:
         editor = Giving(lambda images: [make() for make, _ in zip([*odd, lambda: images[0]], images, strict=False)])
         (tally,) = synthesize(settings(sources=1), tmp_path / "run", editor=editor).splits.values()
         assert set(tally.failed) == {
-            "editor: it gave back an image of 5x0 pixels",
+            "editor: it returned an image of 5x0 pixels",
             "editor: OSError: image file is truncated",
         }
         seen, _ = (Image.open(io.BytesIO(row["after"]["bytes"])) for row in rows(tmp_path / "run"))
@@ -140,7 +140,7 @@ class TestSources:
 
 
 class TestFolders:
-    def test_parts_of_another_run_are_not_taken_over(self, tmp_path):
+    def test_results_of_another_run_are_not_taken_over(self, tmp_path):
         synthesize(settings(), tmp_path / "run")
         (tmp_path / "run" / "synthesis.json").unlink()
         with pytest.raises(ValueError, match="holds other files"):
@@ -166,13 +166,13 @@ class TestFolders:
     def test_a_plan_and_a_shard_that_were_lost(self, tmp_path):
         synthesize(settings(), tmp_path / "run")
         before = content(tmp_path / "run")
-        (tmp_path / "run" / "plan" / "train.arrow").unlink()
+        (tmp_path / "run" / "plan" / "train-0000001.parquet").unlink()
         next((tmp_path / "run" / "data").iterdir()).unlink()
         synthesize(settings(), tmp_path / "run")
         assert content(tmp_path / "run") == before
 
     def test_what_a_killed_process_left_is_removed(self, tmp_path):
-        layouts.write(tmp_path / "run" / "plan" / ".train.arrow.9", b"half")
+        layouts.write(tmp_path / "run" / "plan" / ".train-0000000.parquet.9", b"half")
         synthesize(settings(), tmp_path / "run")
         for name in (".summary.json.123", "data/.train-0.parquet.123"):
             layouts.write(tmp_path / "run" / name, b"half")
@@ -195,25 +195,8 @@ class TestFolders:
         spec = {"path": "imagefolder", "split": "train", "cache_dir": str(tmp_path / "cache")}
         first, second = (settings(source={**spec, "data_dir": str(tmp_path / name)}, variants=1) for name in "ab")
         synthesize(first, tmp_path / "run", editor=editor)
-        with pytest.raises(ValueError, match="this folder was made with splits.train.source.data_dir"):
+        with pytest.raises(ValueError, match="in this folder were made with splits.train.source.data_dir"):
             synthesize(second, tmp_path / "run", editor=editor)
-
-    def test_the_order_of_filters_counts(self, tmp_path):
-        class Other:
-            name, needs_captions, parameters = "other", False, {}
-
-            def load(self):
-                pass
-
-            def keep_batch(self, rows):
-                return [True] * len(rows)
-
-        class Another(Other):
-            name = "another"
-
-        synthesize(settings(), tmp_path / "run", filters=[Other(), Another()])
-        with pytest.raises(ValueError, match="this folder was made with order of filters"):
-            synthesize(settings(), tmp_path / "run", filters=[Another(), Other()])
 
 
 def test_a_model_of_another_kind_is_refused_before_anything_is_edited(tmp_path, capsys):
@@ -231,7 +214,7 @@ def test_a_model_of_another_kind_is_refused_before_anything_is_edited(tmp_path, 
     ]
     words += ["--filter", "image_similarity", "--clip_model", str(tmp_path / "dino")]
     assert main(words) == 1
-    assert "it must be a CLIP" in capsys.readouterr().err and not (tmp_path / "run" / "parts").exists()
+    assert "it must be a CLIP" in capsys.readouterr().err and not (tmp_path / "run" / "score").exists()
 
 
 def test_the_first_process_to_end_does_not_speak_for_all(tmp_path, monkeypatch, capsys):
@@ -240,12 +223,12 @@ def test_the_first_process_to_end_does_not_speak_for_all(tmp_path, monkeypatch, 
         tmp_path / "pics", *({"file_name": f"{k}.png", "instruction": "x"} for k in range(2)), **{"0": b"no image"}
     )
     words = ["synthesize", "--source", str(tmp_path / "pics"), "--editor", "procedural", "--variants", "1"]
-    words += ["--rows_per_part", "1", "--out", str(tmp_path / "run")]
+    words += ["--sources_per_part", "1", "--out", str(tmp_path / "run")]
     monkeypatch.setenv("WORLD_SIZE", "2")
     for rank, status in (("0", 0), ("1", 3)):
         monkeypatch.setenv("RANK", rank)
         assert main(words) == status
-    assert "1 rows are missing" in capsys.readouterr().out
+    assert "1 results of stage edit are missing" in capsys.readouterr().out
     monkeypatch.setenv("RANK", "0")
     assert main(words[:-1] + ["memory://run"]) == 1
     assert "several processes" in capsys.readouterr().err
@@ -255,5 +238,5 @@ def test_no_row_is_kept(tmp_path, capsys):
     words = ["synthesize", "--source", "scenes", "--editor", "procedural", "--variants", "1", "--limit", "2"]
     assert main([*words, "--filter", "changed_area=0.8", "--out", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
-    assert "no row was kept; exclusions.jsonl says why of each" in said and "load_dataset" not in said
+    assert "no row was kept; select/*.parquet says why of each" in said and "load_dataset" not in said
     shutil.rmtree(tmp_path / "run")

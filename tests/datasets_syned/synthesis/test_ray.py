@@ -20,8 +20,19 @@ from tests.support.synthesis_runs import content, settings
 from tests.support.tiny_pipelines import save_instruct_pix2pix
 
 ROOT = Path(__file__).resolve().parents[3]
-WANTED = ["--source", "scenes", "--editor", "procedural", "--variants", "8", "--limit", "40", "--rows_per_part", "8"]
-WANTED += ["--filter", "changed_area", "--filter", "near_duplicates"]
+WANTED = [
+    "--source",
+    "scenes",
+    "--editor",
+    "procedural",
+    "--variants",
+    "8",
+    "--limit",
+    "40",
+    "--sources_per_part",
+    "1",
+]
+WANTED += ["--sources_per_part", "1", "--filter", "changed_area", "--filter", "near_duplicates"]
 COMMAND = [sys.executable, "-m", "datasets_syned", "synthesize", *WANTED]
 
 
@@ -47,7 +58,7 @@ def test_a_worker_that_is_killed(tmp_path):
     run = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         end, before = time.monotonic() + 200, []
-        while not before or len(list((out / "parts").glob("[!.]*"))) < 3:
+        while not before or len(list((out / "edit").glob("[!.]*"))) < 3:
             assert run.poll() is None and time.monotonic() < end, run.stderr.read()
             before = workers(folder)
             time.sleep(0.02)
@@ -78,7 +89,7 @@ def test_workers_that_cannot(tmp_path, editor, gpus):
         os.truncate(tmp_path / "ip2p" / "unet" / "diffusion_pytorch_model.safetensors", 200)
     folder, out = tempfile.mkdtemp(prefix="ray-"), tmp_path / "run"
     command = [*COMMAND[:4], "--source", str(tmp_path / "pics"), "--editor", editor, "--variants", "1"]
-    command += ["--rows_per_part", "1", "--engine", "ray", "--workers", "2", "--gpus", str(gpus), "--out", str(out)]
+    command += ["--sources_per_part", "1", "--engine", "ray", "--workers", "2", "--gpus", str(gpus), "--out", str(out)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_TMPDIR": folder, "HOME": str(tmp_path)}
     env["CUDA_VISIBLE_DEVICES"] = ""
     try:
@@ -93,7 +104,7 @@ def test_workers_that_cannot(tmp_path, editor, gpus):
         assert said.startswith(
             "syned: error: the editor failed with all rows of 3 parts, so this stops here (editor: "
         )
-        assert 3 <= len(list((out / "parts").glob("[!.]*"))) < 40
+        assert 3 <= len(list((out / "edit").glob("[!.]*"))) < 40
     else:
         assert said.startswith(f"syned: error: a worker failed (editor '{editor}': cannot be loaded: ")
 

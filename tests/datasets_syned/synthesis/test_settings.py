@@ -65,7 +65,11 @@ def test_the_recipe_of_syned():
         ({}, {}, "no split is to be made: name a source"),
         ({"splits": {"train": SPLIT}}, {}, "editor is missing: split 'train' has variants"),
         ({"splits": {"dev": SPLIT}, "editor": "x"}, {}, "splits: 'dev' is none of train, validation, test"),
-        ({"splits": {"train": {**SPLIT, "variant": 8}}}, {}, "splits.train: unknown 'variant'; there are limit"),
+        (
+            {"splits": {"train": {**SPLIT, "variant": 8}}},
+            {},
+            "splits.train: unknown 'variant'; there are balance, limit",
+        ),
         ({"splits": {"train": {"variants": 8}}}, {}, "splits.train has no source"),
         ({"splits": {"train": "scenes"}}, {}, "splits.train must be a dict, not 'scenes'"),
         ({"splits": {"train": {**SPLIT, "variants": -1}}, "editor": "x"}, {}, "splits.train.variants=-1 must be"),
