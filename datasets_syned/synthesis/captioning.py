@@ -5,17 +5,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from .folder import CAPTION, RunFolder
+from .folder import CAPTION, EDIT, RunFolder
+from .images import opened
 from .paraphrasers.protocol import Paraphraser
 from .seeds import seed_of
 from .settings import Settings
-from .stage import Made, Results, answers, edited_ids, reason
+from .stage import Made, Results, Stage, answers, edited_ids, reason
 
 PARAPHRASE = "paraphrase"  # in place of a variant, in a seed
 
 
-class Captioning:
-    """Says the instruction of each source in other words. The key of the table is the source's id."""
+class Captioning(Stage):
+    """
+    Says the instruction of each source in other words, or describes each pair: the key of the table is the source's id
+    or, if the model looks at the images, the row's.
+    """
 
     kind = folder = CAPTION
     schema = pa.schema(
@@ -29,7 +33,7 @@ class Captioning:
     )
 
     def __init__(self, model: Paraphraser | None, made_by: Mapping[str, Any], settings: Settings):
-        self.model, self.made_by, self.seed = model, made_by, settings.seed
+        self.model, self.made_by, self.seed, self.key = model, made_by, settings.seed, caption_key(made_by)
         self.counts = {name: split.paraphrases for name, split in settings.splits.items()}
 
     def stamp(self, split: str) -> str:
@@ -37,18 +41,21 @@ class Captioning:
 
     def wanted(self, run: RunFolder, split: str, part: int) -> list[str]:
         done = edited_ids(run, split, part) if self.counts[split] else set()
-        return list(dict.fromkeys(row["source_id"] for row in run.plan(split, part) if row["id"] in done))
+        return list(dict.fromkeys(row[self.key] for row in run.plan(split, part) if row["id"] in done))
 
     def make(self, run: RunFolder, made: Made, have: Results, todo: set[str]):
         """See [`Stage.make`]."""
-        count, results = self.counts[made.split], dict(have)
-        said = {row["source_id"]: row["instruction"] for row in run.plan(made.split, made.part)}
+        results, planned = dict(have), {row[self.key]: row for row in run.plan(made.split, made.part)}
+        pairs = self._pairs(run, made, planned) if self.key == "id" else {}
 
         def ask(names: Sequence[str]) -> list:
-            seeds = [seed_of(self.seed, name, PARAPHRASE) for name in names]
-            return self.model.paraphrase([said[name] for name in names], count, seeds)
+            told = [planned[name]["instruction"] for name in names]
+            how = self.counts[made.split], [seed_of(self.seed, name, PARAPHRASE) for name in names]
+            if self.key == "id":
+                return self.model.describe([pairs[name] for name in names], told, *how)
+            return self.model.paraphrase(told, *how)
 
-        names = [name for name in said if name in todo]
+        names = [name for name in planned if name in todo]
         for name, found in zip(names, answers(ask, [[name] for name in names]), strict=True):
             results[name] = dict.fromkeys(self.schema.names) | {"id": name}
             if isinstance(found, Exception):
@@ -56,10 +63,21 @@ class Captioning:
                 continue
             rejected = [{"text": text, "rule": rule} for text, rule in found.rejected]
             results[name] |= {"captions": list(found.kept), "rejected": rejected, "attempts": found.attempts}
-        return lambda: (
-            [results.pop(name) for name in said if name in results] + list(results.values()),
-            self.schema,
-        )
+        ordered = [results.pop(name) for name in planned if name in results]
+        return lambda: ([*ordered, *results.values()], self.schema)
+
+    def _pairs(self, run: RunFolder, made: Made, planned: Mapping[str, dict]) -> dict[str, tuple]:
+        """The images of the pairs that are there."""
+        edited, befores = run.results(EDIT, made.split, made.part, columns=["id", "before", "after"]), {}
+        for row in planned.values():
+            befores[row["source_id"]] = befores.get(row["source_id"]) or edited[row["id"]]["before"]
+        there = [row for row in planned.values() if edited[row["id"]]["after"]]
+        opened_before = {name: opened(befores[name])[0] for name in {row["source_id"] for row in there}}
+        return {row["id"]: (opened_before[row["source_id"]], opened(edited[row["id"]]["after"])[0]) for row in there}
+
+
+def caption_key(made_by: Mapping[str, Any]) -> str:
+    return "id" if made_by.get("from_images") else "source_id"
 
 
 def caption_stamp(made_by: Mapping[str, Any], count: int) -> str:

@@ -9,15 +9,16 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
+from ..common.images import to_rgb
 from ..common.row import FEATURES
 from .editors.protocol import EditError, Editor
 from .folder import EDIT, RunFolder
-from .images import as_rgb, encoded, opened
+from .images import encoded, opened
 from .sources import Source, SourceError
-from .stage import Made, Results, answers, reason
+from .stage import Made, Results, Stage, answers, reason
 
 
-class Editing:
+class Editing(Stage):
     """Reads the images of the source and edits them. The table has each source's image in its first row."""
 
     kind = folder = EDIT
@@ -34,9 +35,6 @@ class Editing:
 
     def __init__(self, model: Editor | None, source: Callable[[str], Source], image_format: str, package: str):
         self.model, self.source, self.image_format, self.package = model, source, image_format, package
-
-    def stamp(self, split: str) -> str:
-        return ""  # another editor is refused
 
     def wanted(self, run: RunFolder, split: str, part: int) -> list[str]:
         return [row["id"] for row in run.plan(split, part)]
@@ -104,8 +102,5 @@ def _checked(image: Any, size: tuple[int, int]) -> Image.Image:
         raise image
     if not isinstance(image, Image.Image):
         raise EditError(f"it returned {type(image).__name__}, not an image")
-    image.load()
-    if 0 in image.size:
-        raise EditError(f"it returned an image of {image.width}x{image.height} pixels")
-    image = image if image.mode == "RGB" else as_rgb(image)
+    image = to_rgb(image, "the edited image")
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)

@@ -31,27 +31,33 @@ def run_stage(run: RunFolder, stage: Stage, parts: Sequence[tuple[str, int]], re
         parts (`Sequence[tuple[str, int]]`): split and number of each.
         retry (`bool`, *optional*, defaults to `False`): make failed results again.
     """
-    if parts and stage.model is not None:
-        stage.model.load()
+    if parts:
+        stage.load()
     with ThreadPoolExecutor(1) as thread:
         writing = None
         for place in [*parts, None]:
-            made = _make(run, stage, *place, retry) if place else None
+            write = _make(run, stage, *place, retry) if place else None
             if writing:
                 yield writing.result()
-            writing = thread.submit(_write, run, stage, *made) if made else None
+            writing = thread.submit(write) if write else None
 
 
-def _make(run: RunFolder, stage: Stage, split: str, part: int, retry: bool) -> tuple[Made, Callable]:
+def make_part(run: RunFolder, stage: Stage, split: str, part: int, retry: bool) -> Made:
+    """Makes what is missing of one part. The model must be loaded."""
+    return _make(run, stage, split, part, retry)()
+
+
+def _make(run: RunFolder, stage: Stage, split: str, part: int, retry: bool) -> Callable[[], Made]:
+    """Does what the model is needed for; what is returned does the rest."""
     todo = missing(run, stage, split, part, retry)
-    made = Made(split, part, len(todo))
-    have = run.results(stage.folder, split, part, stamp=stage.stamp(split))
-    return made, stage.make(run, made, have, todo)
+    made, have = Made(split, part, len(todo)), run.results(stage.folder, split, part, stamp=stage.stamp(split))
+    finish = stage.make(run, made, have, todo)
 
+    def write() -> Made:
+        run.keep(stage.folder, split, part, *finish(), stamp=stage.stamp(split))
+        return made
 
-def _write(run: RunFolder, stage: Stage, made: Made, finish: Callable) -> Made:
-    run.keep(stage.folder, made.split, made.part, *finish(), stamp=stage.stamp(made.split))
-    return made
+    return write
 
 
 def unless_broken(parts: Iterator[Made]) -> Iterator[Made]:

@@ -74,7 +74,10 @@ def made_by(
 
 
 def _described(model: Any) -> dict[str, Any] | None:
-    return model and {"id": model.id, "revision": model.revision, "parameters": dict(model.parameters)}
+    if model is None:
+        return None
+    looks = {"from_images": True} if getattr(model, "from_images", False) else {}
+    return {"id": model.id, "revision": model.revision, "parameters": dict(model.parameters), **looks}
 
 
 def stages_of(run: RunFolder, models: dict[str, Any], source: Callable[[str], Source]) -> list[Stage]:

@@ -2,8 +2,6 @@
 
 import contextlib
 import errno
-import gc
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -22,7 +20,7 @@ from .models import USES, made_by, open_model, open_source, stages_of
 from .paraphrasers.protocol import Paraphraser
 from .select import note_deleted, select, selected
 from .settings import STAGES, Settings
-from .stage import Made, Stage, missing
+from .stage import Stage, missing
 from .store import Store
 from .tally import Tally
 
@@ -109,36 +107,41 @@ def synthesize(
         raise ValueError(
             f"out={store.place!r}: several processes share a local folder; elsewhere engine 'ray' does it"
         )
+    models = {USES[name]: open_model(USES[name], settings, own) for name in stages if name in USES}
+    who = made_by(models, settings, read_record(store), own)
+    has_dtype = EDIT in stages and "dtype" in who.get("editor", {}).get("parameters", {})
+    if engine == "ray" and gpus and has_dtype and "dtype" not in settings.editor_options:
+        raise ValueError(
+            "dtype is missing: the workers may have other devices than this process, so name the editor's"
+        )
     with _room(store), _locked(store, f".process-{rank}", wait=False):
         with _locked(store, ".lock"):
             record = read_record(store)
             settings = extended(settings, record if has_begun(store) else None)
-            models = {USES[name]: open_model(USES[name], settings, own) for name in stages if name in USES}
-            who = made_by(models, settings, record, own)
-            has_dtype = EDIT in stages and "dtype" in who.get("editor", {}).get("parameters", {})
-            if engine == "ray" and gpus and has_dtype and "dtype" not in settings.editor_options:
-                raise ValueError(
-                    "dtype is missing: the workers may have other devices than this process, so name the editor's"
-                )
             source = cache(partial(open_source, settings))
             note_deleted(store, settings.splits)
             run = claim(store, record, settings, who, source if {PLAN, EDIT} & set(stages) else None)
             _check_captions(run, models.get("filters", ()))
         steps = stages_of(run, models, source)
         _check_order(run, steps, stages)
-        seconds = images = 0
+        steps = [step for step in steps if step.kind in stages]
+        seconds, images, complete = 0, 0, True
         for step in steps:
-            if step.kind in stages:
-                todo, counts = _todo(run, step, rank, world, retry_failed)
-                if engine == "ray":
-                    made = run_stage_on_ray(run, step, todo, workers, gpus, retry_failed)
-                else:
-                    made = run_stage(run, step, todo, retry_failed)
-                for part in _shown(step, unless_broken(made), counts, rank, world):
+            todo, done, total = _todo(run, step, rank, world, retry_failed)
+            complete = complete and done == total
+            if not todo:
+                continue
+            if engine == "ray":
+                made = run_stage_on_ray(run, step, todo, workers, gpus, retry_failed)
+            else:
+                made = run_stage(run, step, todo, retry_failed)
+            what = f"{step.folder} ({rank + 1} of {world} processes)" if world > 1 else step.folder
+            with tqdm(desc=what, unit=" rows", initial=done, total=total, disable=rank > 0) as bar:
+                for part in unless_broken(made):
+                    bar.update(part.rows)
                     seconds, images = seconds + part.seconds, images + part.edited
-                step.model = None
-                _free_memory()
-        summary = Summary(missing=_missing(run, [step for step in steps if step.kind in stages]))
+            step.free()
+        summary = Summary(missing={} if complete else _missing(run, steps))
         summary.images_per_second = images / seconds if seconds else None
         if SELECT in stages and not summary.missing:
             with _locked(store, ".lock"):
@@ -175,12 +178,6 @@ def _room(store: Store) -> Iterator[None]:
         raise OSError(f"{store.place}: {error.strerror}. Make room; the same command continues") from error
 
 
-def _free_memory() -> None:
-    gc.collect()
-    if "torch" in sys.modules:
-        sys.modules["torch"].cuda.empty_cache()
-
-
 def _missing(run: RunFolder, steps: Sequence[Stage]) -> dict[str, int]:
     """How many results there are yet to be made, by stage."""
     counts = {step.folder: sum(len(missing(run, step, *place)) for place in run.parts) for step in steps}
@@ -208,28 +205,15 @@ def _check_captions(run: RunFolder, filters: Sequence[Filter]) -> None:
             )
 
 
-def _todo(
-    run: RunFolder, step: Stage, rank: int, world: int, retry: bool
-) -> tuple[list[tuple[str, int]], tuple[int, int]]:
+def _todo(run: RunFolder, step: Stage, rank: int, world: int, retry: bool) -> tuple[list[tuple[str, int]], int, int]:
     """
-    The parts in which this process has something to make, and how many results are there of how many. Whose a part is,
-    is a matter of its number, whoever looks first.
+    The parts in which this process has something to make, how many results are there, and how many there will be at
+    most. Whose a part is, is a matter of its number, whoever looks first.
     """
     counts = [len(missing(run, step, *place, retry)) for place in run.parts]
-    total = sum(one["sources" if step.kind == CAPTION else "rows"] for one in run.record["planned"].values())
+    total = sum(one["rows"] for one in run.record["planned"].values())
     todo = [place for number, place in enumerate(run.parts) if counts[number] and number % world == rank]
     if todo:
         with _locked(run.store, ".lock"):
             run.store.remove(SUMMARY)  # the rows are to be selected again
-    return todo, (total - sum(counts), total)
-
-
-def _shown(step: Stage, made: Iterator[Made], counts: tuple[int, int], rank: int, world: int) -> Iterator[Made]:
-    """Shows how it goes."""
-    what = f"{step.folder} ({rank + 1} of {world} processes)" if world > 1 else step.folder
-    with tqdm(
-        desc=what, unit=" rows", initial=counts[0], total=counts[1], disable=rank > 0 or counts[0] == counts[1]
-    ) as bar:
-        for part in made:
-            bar.update(part.rows)
-            yield part
+    return todo, total - sum(counts), total

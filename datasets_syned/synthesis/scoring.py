@@ -14,10 +14,10 @@ from .filters.candidate import Candidate
 from .filters.protocol import Filter, Score
 from .folder import EDIT, SCORE, RunFolder
 from .images import opened
-from .stage import Made, Results, answers, edited_ids, reason
+from .stage import Made, Results, Stage, answers, edited_ids, reason
 
 
-class Scoring:
+class Scoring(Stage):
     """Measures the edited pairs with one filter. The source's own pairs are not for it to judge."""
 
     kind = SCORE

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from ..common.paths_in_text import without_paths
 from ..common.row import FEATURES
 from ..common.run_record import SHEET, SUMMARY
-from .captioning import caption_stamp
+from .captioning import caption_key, caption_stamp
 from .contact_sheet import contact_sheet
 from .filters import Filter, judge
 from .folder import CAPTION, DATA, EDIT, PLAN, ROWS_TOGETHER, SCORE, SELECT, RunFolder
@@ -121,9 +121,9 @@ def _select_split(run: RunFolder, split: str, filters: Sequence[Filter], deleted
             begin, verdicts = 0, []
             for part in range(run.record["planned"][split]["parts"]):
                 planned, edited = run.plan(split, part), run.table(EDIT, split, part)
-                captions = _captions(run, split, part)
+                captions = _captions(run, split, part, planned)
                 found = list(_verdicts(run, split, part, planned, edited, captions, filters, deleted))
-                _count(tally, planned, found, captions, run.settings.splits[split].paraphrases)
+                _count(tally, found, captions, run.settings.splits[split].paraphrases)
                 rows = list(enumerate(zip(planned, found, strict=True), begin))
                 for place, (_, verdict) in rows:
                     verdict["file"] = names[place // each]
@@ -147,11 +147,14 @@ def _select_split(run: RunFolder, split: str, filters: Sequence[Filter], deleted
     return tally
 
 
-def _captions(run: RunFolder, split: str, part: int) -> dict[str, dict]:
+def _captions(run: RunFolder, split: str, part: int, planned: Sequence[dict]) -> dict[str, dict]:
+    """What was made of the captions of each row, by its id."""
     count = run.settings.splits[split].paraphrases
     if not count:
         return {}
-    return run.results(CAPTION, split, part, stamp=caption_stamp(run.record["made_by"]["paraphraser"], count))
+    who = run.record["made_by"]["paraphraser"]
+    found, key = run.results(CAPTION, split, part, stamp=caption_stamp(who, count)), caption_key(who)
+    return {row["id"]: found[row[key]] for row in planned if row[key] in found}
 
 
 def _verdicts(
@@ -169,10 +172,10 @@ def _verdicts(
     parameters, scores = run.record["made_by"]["filters"], {}
     for one in filters if run.settings.splits[split].variants else ():
         scores[one.name] = run.results(f"{SCORE}/{one.name}", split, part, stamp=score_stamp(parameters[one.name]))
-    for name, variants in groupby(planned, key=itemgetter("source_id")):
+    for _, variants in groupby(planned, key=itemgetter("source_id")):
         rows, measured = list(variants), {}
-        unsaid = captions.get(name, {}).get("error")
         for row in rows:
+            unsaid = captions.get(row["id"], {}).get("error")
             by, error = failed[row["id"]]["by"], failed[row["id"]]["error"]
             for judge_name, found in scores.items() if error is None else ():
                 if error is None and (error := found[row["id"]]["error"]) is not None:
@@ -196,9 +199,7 @@ def _verdicts(
             yield {**own, "status": status, "by": by, "reason": why, "scores": named}
 
 
-def _count(
-    tally: Tally, planned: Sequence[dict], verdicts: Sequence[dict], captions: Mapping[str, dict], asked: int
-) -> None:
+def _count(tally: Tally, verdicts: Sequence[dict], captions: Mapping[str, dict], asked: int) -> None:
     for verdict in verdicts:
         tally.rows += 1
         tally.kept += verdict["status"] == KEPT
@@ -207,8 +208,8 @@ def _count(
             tally.dropped[verdict["by"]] += 1
         elif verdict["status"] == FAILED:
             tally.fail(f"{verdict['by']}: {without_paths(verdict['reason'])}")
-    for name in dict.fromkeys(row["source_id"] for row in planned):
-        if (said := captions.get(name)) and said["error"] is None:
+    for said in {one["id"]: one for one in captions.values()}.values():
+        if said["error"] is None:
             tally.paraphrases.update(asked=asked, kept=len(said["captions"]), attempts=said["attempts"])
             tally.rejected.update(one["rule"] for one in said["rejected"])
 
@@ -239,9 +240,7 @@ def _rows(
         "id": [row["id"] for row, _ in kept],
         "before": images("before", [first[row["source_id"]] for row, _ in kept]),
         "after": images("after", [place[row["id"]] for row, _ in kept]),
-        "captions": [
-            [row["instruction"], *captions.get(row["source_id"], {"captions": ()})["captions"]] for row, _ in kept
-        ],
+        "captions": [[row["instruction"], *captions.get(row["id"], {"captions": ()})["captions"]] for row, _ in kept],
         "category": [row["category"] for row, _ in kept],
         "changed": [True] * len(kept),
         "provenance": [made(row, verdict) for row, verdict in kept],

@@ -1,8 +1,10 @@
 """What the stages "edit", "score" and "caption" have in common: they make the missing results of a part."""
 
+import gc
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
@@ -35,33 +37,45 @@ class Made:
     worker: str = ""
 
 
-class Stage(Protocol):
+class Stage:
     """
     Makes the tables of one folder.
 
     Attributes:
         kind (`str`): its name.
         folder (`str`): where its tables are.
-        model: what it needs; loaded by `model.load()`.
+        model: what it needs, `None` if nothing.
     """
 
     kind: str
     folder: str
-    model: Any
+    model: Any = None
 
     def stamp(self, split: str) -> str:
         """What results depend on besides the stages before. Those with another stamp are made again."""
-        ...
+        return ""
 
     def wanted(self, run: RunFolder, split: str, part: int) -> list[str]:
         """Ids that can have a result by now."""
-        ...
+        raise NotImplementedError
 
     def make(
         self, run: RunFolder, made: Made, have: Results, todo: set[str]
     ) -> Callable[[], tuple[Iterable, pa.Schema]]:
         """Makes results for some ids. What is returned gives all rows of the table; it needs no model."""
-        ...
+        raise NotImplementedError
+
+    def load(self) -> None:
+        """Loads the model."""
+        if self.model is not None:
+            self.model.load()
+
+    def free(self) -> None:
+        """Lets go of the model, before the next one is loaded."""
+        self.model = None
+        gc.collect()
+        if "torch" in sys.modules:
+            sys.modules["torch"].cuda.empty_cache()
 
 
 def missing(run: RunFolder, stage: Stage, split: str, part: int, retry: bool = False) -> set[str]:

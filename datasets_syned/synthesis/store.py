@@ -58,7 +58,7 @@ class Store:
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """A Parquet file, or some of its columns."""
         with self.files.open(self.path(name), "rb") as file, pq.ParquetFile(file) as parquet:
-            return parquet.read(columns)
+            return parquet.read(columns, use_threads=False)
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[IO[bytes]]:

@@ -1,6 +1,5 @@
 """`load_dataset("syned", "syned")`: what a synthesis pipeline wrote, and Emu Edit's test split beside it."""
 
-import json
 import shutil
 from functools import partial
 
@@ -194,12 +193,6 @@ def test_files_and_rows_of_a_run_that_are_gone_are_told(run):
     for path in test:
         path.unlink()
     with pytest.raises(ValueError, match="the files of split 'test' are missing; this run is not finished: run the"):
-        load(run)
-    summary = json.loads((run / "summary.json").read_text())
-    del summary["splits"]["test"]
-    summary["splits"]["train"]["kept"] = 9
-    write(run / "summary.json", summary)
-    with pytest.raises(ValueError, match="split 'train' has 8 rows, and summary.json counts 9. Rows that were"):
         load(run)
     for broken in ("{", "[]", "{}", '{"splits": 1, "settings": 1, "made_by": 1, "planned": 1}'):
         write(run / "summary.json", broken)

@@ -44,7 +44,7 @@ def workers(folder: str) -> list[int]:
             name, environment = ((process / file).read_bytes() for file in ("cmdline", "environ"))
         except (OSError, NotADirectoryError):
             continue
-        if b"ray::MapWorker" in name and f"RAY_TMPDIR={folder}".encode() in environment.split(b"\0"):
+        if b"ray::StageWorker" in name and f"RAY_TMPDIR={folder}".encode() in environment.split(b"\0"):
             found.append(int(process.name))
     return found
 
@@ -102,11 +102,11 @@ def test_workers_that_cannot(tmp_path, editor, gpus):
         assert said.startswith("syned: error: gpus=1: Ray finds 0 GPUs here")
     elif editor == "procedural":
         assert said.startswith(
-            "syned: error: the editor failed with all rows of 3 parts, so this stops here (editor: "
+            "syned: error: the editor failed with all rows of 3 parts, so this stops here (the image "
         )
         assert 3 <= len(list((out / "edit").glob("[!.]*"))) < 40
     else:
-        assert said.startswith(f"syned: error: a worker failed (editor '{editor}': cannot be loaded: ")
+        assert said.startswith("syned: error: a worker failed (editor 'ip2p' cannot be loaded: ")
 
 
 def test_takes_no_objects(tmp_path):
