@@ -10,7 +10,7 @@ from .images import opened
 from .paraphrasers.protocol import Paraphraser
 from .seeds import seed_of
 from .settings import Settings
-from .stage import Made, Results, Stage, answers, edited_ids, reason
+from .stage import Made, Results, Stage, answers, changed_rows, reason
 
 PARAPHRASE = "paraphrase"  # in place of a variant, in a seed
 
@@ -40,8 +40,8 @@ class Captioning(Stage):
         return caption_stamp(self.made_by, self.counts[split])
 
     def wanted(self, run: RunFolder, split: str, part: int) -> list[str]:
-        done = edited_ids(run, split, part) if self.counts[split] else set()
-        return list(dict.fromkeys(row[self.key] for row in run.plan(split, part) if row["id"] in done))
+        rows = changed_rows(run, split, part) if self.counts[split] else ()
+        return list(dict.fromkeys(row[self.key] for row in rows))
 
     def make(self, run: RunFolder, made: Made, have: Results, todo: set[str]):
         """See [`Stage.make`]."""

@@ -10,10 +10,10 @@ import pyarrow as pa
 from PIL import Image
 
 from ..common.images import to_rgb
-from ..common.row import FEATURES
+from ..common.row import FEATURES, NO_CHANGE
 from .editors.protocol import EditError, Editor
 from .folder import EDIT, RunFolder
-from .images import encoded, opened
+from .images import encoded, moved, opened
 from .sources import Source, SourceError
 from .stage import Made, Results, Stage, answers, reason
 
@@ -52,7 +52,9 @@ class Editing(Stage):
             try:
                 if name not in befores:
                     befores[name] = opened(stored[name] or source.read(row["source_index"]))
-                if row["variant"] is None:
+                if row["category"] == NO_CHANGE:
+                    afters[row["id"]] = moved(befores[name][0], row["seed"])
+                elif row["variant"] is None:
                     afters[row["id"]] = opened(source.read(row["source_index"], edited=True))[1]
                 else:
                     edited.append(row)

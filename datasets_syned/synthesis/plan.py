@@ -47,7 +47,7 @@ def planned_rows(row: SourceRow, variants: int, seed: int) -> list[dict]:
     own = {"source_index": row.index, "source_id": row.id, "instruction": row.instruction, "category": row.category}
     own |= {"before_caption": before, "after_caption": after}
     if not variants:
-        return [{"id": row.id, "variant": None, "seed": None, **own}]
+        return [{"id": row.id, "variant": None, "seed": seed_of(seed, row.id, 0), **own}]
     return [{"id": f"{row.id}-{k}", "variant": k, "seed": seed_of(seed, row.id, k), **own} for k in range(variants)]
 
 

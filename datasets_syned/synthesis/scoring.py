@@ -14,7 +14,7 @@ from .filters.candidate import Candidate
 from .filters.protocol import Filter, Score
 from .folder import EDIT, SCORE, RunFolder
 from .images import opened
-from .stage import Made, Results, Stage, answers, edited_ids, reason
+from .stage import Made, Results, Stage, answers, changed_rows, reason
 
 
 class Scoring(Stage):
@@ -29,8 +29,7 @@ class Scoring(Stage):
         return score_stamp(self.parameters)
 
     def wanted(self, run: RunFolder, split: str, part: int) -> list[str]:
-        done = edited_ids(run, split, part)
-        return [row["id"] for row in run.plan(split, part) if row["variant"] is not None and row["id"] in done]
+        return [row["id"] for row in changed_rows(run, split, part) if row["variant"] is not None]
 
     def make(self, run: RunFolder, made: Made, have: Results, todo: set[str]):
         """See [`Stage.make`]. A source with a new variant is measured as a whole: variants may be compared."""

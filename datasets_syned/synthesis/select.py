@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..common.paths_in_text import without_paths
-from ..common.row import FEATURES
+from ..common.row import FEATURES, NO_CHANGE
 from ..common.run_record import SHEET, SUMMARY
 from .captioning import caption_key, caption_stamp
 from .contact_sheet import contact_sheet
@@ -113,7 +113,7 @@ def shard_names(run: RunFolder, split: str) -> list[str]:
 
 def _select_split(run: RunFolder, split: str, filters: Sequence[Filter], deleted: set[str]) -> Tally:
     store, tally, names, each = run.store, Tally(), shard_names(run, split), run.settings.rows_per_shard
-    provenance = _provenance(run, split)
+    provenance, asked = _provenance(run, split), run.settings.splits[split].paraphrases
     with store.writing(f"{SELECT}/{split}.parquet") as file, pq.ParquetWriter(file, VERDICTS) as writer:
 
         def pieces() -> Iterator[tuple[int, pa.Table]]:
@@ -123,13 +123,13 @@ def _select_split(run: RunFolder, split: str, filters: Sequence[Filter], deleted
                 planned, edited = run.plan(split, part), run.table(EDIT, split, part)
                 captions = _captions(run, split, part, planned)
                 found = list(_verdicts(run, split, part, planned, edited, captions, filters, deleted))
-                _count(tally, found, captions, run.settings.splits[split].paraphrases)
+                _count(tally, found, captions, asked)
                 rows = list(enumerate(zip(planned, found, strict=True), begin))
                 for place, (_, verdict) in rows:
                     verdict["file"] = names[place // each]
                 for number, some in groupby(rows, key=lambda row: row[0] // each):
                     kept = [(row, verdict) for _, (row, verdict) in some if verdict["status"] == KEPT]
-                    yield number, _rows(kept, planned, edited, captions, provenance)
+                    yield number, _rows(kept, planned, edited, captions, provenance, asked)
                 begin += len(planned)
                 verdicts += found
                 if len(verdicts) >= VERDICTS_TOGETHER or begin == run.record["planned"][split]["rows"]:
@@ -177,13 +177,13 @@ def _verdicts(
         for row in rows:
             unsaid = captions.get(row["id"], {}).get("error")
             by, error = failed[row["id"]]["by"], failed[row["id"]]["error"]
-            for judge_name, found in scores.items() if error is None else ():
+            for judge_name, found in scores.items() if error is None and row["category"] != NO_CHANGE else ():
                 if error is None and (error := found[row["id"]]["error"]) is not None:
                     by = judge_name
             if error is None and unsaid is not None:
                 by, error = "paraphraser", unsaid
             failed[row["id"]] = by, error
-            if error is None and row["variant"] is not None:
+            if error is None and row["variant"] is not None and row["category"] != NO_CHANGE:
                 measured[row["variant"]] = {name: found[row["id"]]["score"] for name, found in scores.items()}
         judged = judge(filters, measured)
         for row in rows:
@@ -203,7 +203,8 @@ def _count(tally: Tally, verdicts: Sequence[dict], captions: Mapping[str, dict],
     for verdict in verdicts:
         tally.rows += 1
         tally.kept += verdict["status"] == KEPT
-        tally.edited += verdict["variant"] is not None and verdict["by"] not in ("source", "editor")
+        made = verdict["variant"] is not None and verdict["category"] != NO_CHANGE
+        tally.edited += made and verdict["by"] not in ("source", "editor")
         if verdict["status"] == DROPPED:
             tally.dropped[verdict["by"]] += 1
         elif verdict["status"] == FAILED:
@@ -220,6 +221,7 @@ def _rows(
     edited: pa.Table,
     captions: Mapping[str, dict],
     provenance: Mapping[str, Any],
+    asked: int,
 ) -> pa.Table:
     """Rows of the result; the images are not copied through Python."""
     place = {name: number for number, name in enumerate(edited["id"].to_pylist())}
@@ -234,15 +236,23 @@ def _rows(
 
     def made(row: Mapping[str, Any], verdict: Mapping[str, Any]) -> dict[str, Any] | None:
         own = {"seed": row["seed"], "instruction": row["instruction"], "scores": verdict["scores"]}
+        if row["category"] == NO_CHANGE:
+            how = [{"name": "unchanged", "value": "saved anew and moved"}]
+            return {**dict.fromkeys(provenance), **own, "settings": how, "versions": []}
         return None if row["variant"] is None else {**provenance, **own, "versions": versions[place[row["id"]]]}
+
+    def said(row: Mapping[str, Any]) -> list[str]:
+        if row["category"] == NO_CHANGE:
+            return no_change_captions(row["source_id"], 1 + asked)
+        return [row["instruction"], *captions.get(row["id"], {"captions": ()})["captions"]]
 
     columns = {
         "id": [row["id"] for row, _ in kept],
         "before": images("before", [first[row["source_id"]] for row, _ in kept]),
         "after": images("after", [place[row["id"]] for row, _ in kept]),
-        "captions": [[row["instruction"], *captions.get(row["id"], {"captions": ()})["captions"]] for row, _ in kept],
+        "captions": [said(row) for row, _ in kept],
         "category": [row["category"] for row, _ in kept],
-        "changed": [True] * len(kept),
+        "changed": [row["category"] != NO_CHANGE for row, _ in kept],
         "provenance": [made(row, verdict) for row, verdict in kept],
     }
     schema = FEATURES.arrow_schema

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..common.paths_in_text import OBJECT
+from ..common.row import NO_CHANGE
 from .editors.protocol import EditError
 from .folder import EDIT, RunFolder
 from .sources import SourceError
@@ -85,10 +86,11 @@ def missing(run: RunFolder, stage: Stage, split: str, part: int, retry: bool = F
     return set(stage.wanted(run, split, part)) - done
 
 
-def edited_ids(run: RunFolder, split: str, part: int) -> set[str]:
-    """Ids of the rows that have both images."""
+def changed_rows(run: RunFolder, split: str, part: int) -> list[dict]:
+    """The planned rows that have both images, but for unchanged pairs."""
     rows = run.results(EDIT, split, part, columns=["id", "error"])
-    return {name for name, row in rows.items() if row["error"] is None}
+    there = {name for name, row in rows.items() if row["error"] is None}
+    return [row for row in run.plan(split, part) if row["id"] in there and row["category"] != NO_CHANGE]
 
 
 def answers(ask: Callable[[Sequence], Sequence], groups: Sequence[Sequence]) -> list:

@@ -116,7 +116,7 @@ def test_takes_no_objects(tmp_path):
 
 def test_the_editor_s_dtype_is_named(tmp_path):
     save_instruct_pix2pix(tmp_path / "ip2p")
-    with pytest.raises(ValueError, match="dtype is missing: the workers may have other devices than this process"):
+    with pytest.raises(ValueError, match="dtype is missing: workers may have other devices than this process"):
         synthesize(settings(editor=str(tmp_path / "ip2p")), tmp_path / "run", engine="ray", gpus=1)
 
 

@@ -21,7 +21,7 @@ from datasets_syned.synthesis.seeds import seed_of
 from datasets_syned.synthesis.stage import Made
 from datasets_syned.synthesis.summary_text import summary_text
 from tests.support import layouts
-from tests.support.synthesis_runs import FILTERS, content, left_out, rows, settings
+from tests.support.synthesis_runs import FILTERS, SMALL, content, left_out, rows, settings
 
 
 class Plain:
@@ -410,3 +410,26 @@ def test_what_is_not_upright_rgb_becomes_so(tmp_path):
     before = [Image.open(io.BytesIO(row["before"]["bytes"])) for row in rows(tmp_path / "run")]
     assert [(image.mode, image.size) for image in before] == [("RGB", (10, 6)), ("RGB", (6, 10))]
     assert (np.asarray(before[0]) == 255).all(), "what is transparent is white"
+
+
+@pytest.mark.parametrize("variants", [0, 2])
+def test_unchanged_pairs(tmp_path, variants):
+    source = {**SMALL, "unchanged": 0.5}
+    if not variants:
+        pairs = [(k, f"Add {k}.", "add") for k in range(3)]
+        root = layouts.emu_edit(tmp_path / "ee", {"validation": pairs, "test": pairs}, layouts.png((9, 99, 200)))
+        source = {"path": "syned", "name": "emu_edit", "split": "test", "data_dir": str(root), "unchanged": 0.5}
+        source["cache_dir"] = str(tmp_path / "cache")
+    split = SplitSettings(source, variants=variants, paraphrases=1, limit=6)
+    models = {"editor": "plain"} if variants else {}
+    editor = Plain()
+    wanted = Settings({"train": split}, paraphraser="rewording", filters=FILTERS, **models)
+    (tally,) = synthesize(wanted, tmp_path / "run", editor=editor, paraphraser=Rewording()).splits.values()
+    same = [row for row in rows(tmp_path / "run") if not row["changed"]]
+    assert len(same) == 3 * max(1, variants) and tally.edited == sum(editor.calls) == 3 * variants
+    for row in same:
+        assert row["category"] == "none" and len(row["captions"]) == 2 and row["provenance"]["editor"] is None
+        before, after = (np.asarray(Image.open(io.BytesIO(row[side]["bytes"]))) for side in ("before", "after"))
+        assert before.shape == after.shape and np.abs(before[4:-4].astype(int) - after[4:-4]).mean() < 20
+    data = load_dataset("syned", "synthetic", data_dir=str(tmp_path / "run"), cache_dir=str(tmp_path / "cache"))
+    assert validate(data) == len(rows(tmp_path / "run"))
