@@ -20,9 +20,11 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from datasets_syned.synthesis import Settings, SplitSettings, engine_local, finish, parts, run, synthesize
+from datasets_syned.synthesis import Settings, SplitSettings, editing, run, scoring, select, synthesize
 from datasets_syned.synthesis.editors.diffusers_editor import DiffusersEditor
+from datasets_syned.synthesis.folder import RunFolder
 from datasets_syned.synthesis.seeds import seed_of
+from datasets_syned.synthesis.sources import DatasetSource
 
 PIPELINE = diffusers.StableDiffusionInstructPix2PixPipeline
 GUIDANCE = {"guidance_scale": 7.5, "image_guidance_scale": 1.5}
@@ -31,21 +33,22 @@ CALLS = "pipeline"
 TIMED = (
     (PIPELINE, "__call__", CALLS),
     (DiffusersEditor, "edit", "around the pipeline"),
-    (parts.PartMaker, "_read", "source files"),
+    (DatasetSource, "read", "source files"),
+    (editing, "opened", "source files"),
     (Future, "result", "waiting for the last part"),
-    (parts, "encoded", "image files"),
-    (parts.PartMaker, "_filter", "filters"),
-    (parts, "part_file", "parts"),
-    (engine_local, "_write", "parts"),
-    (finish, "put_together", "shards"),
-    (run, "open_maker", "opening"),
+    (editing, "encoded", "image files"),
+    (scoring.Scoring, "make", "filters"),
+    (RunFolder, "table", "tables"),
+    (RunFolder, "plan", "tables"),
+    (RunFolder, "keep", "tables"),
+    (run, "select", "selection"),
+    (run, "open_model", "opening"),
     (run, "claim", "plan"),
     (DiffusersEditor, "load", "weights"),
-    (finish, "contact_sheet", "contact sheet"),
-    (run, "finish", "lists and card"),
+    (select, "contact_sheet", "contact sheet"),
 )
 # In a run, whatever its length; the waiting, as long as editing a part takes longer than encoding it.
-ONCE = {"opening", "plan", "weights", "waiting for the last part", "contact sheet", "lists and card"}
+ONCE = {"opening", "plan", "weights", "waiting for the last part", "contact sheet"}
 FILTERS = ["changed_area", "near_duplicates"]
 SECONDS = (1.0, 3.0, 10.0)  # seconds that a pipeline may take for an image
 RUNS = (800, 28_720)  # images: of the quick start, and of Syned
@@ -117,7 +120,7 @@ class Sides:
         source = {"path": str(self.sources), "split": "train", "cache_dir": f"{folder}/cache"}
         split = SplitSettings(source, variants=args.variants, limit=limit)
         models = {"editor": str(self.pipeline), "editor_options": options, "filters": filters}
-        settings = Settings({"train": split}, **models, rows_per_part=args.variants)
+        settings = Settings({"train": split}, **models, sources_per_part=1)
         watch = Stopwatch()
         with contextlib.ExitStack() as stack:
             for owner, attribute, name in TIMED:

@@ -13,15 +13,18 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import pyarrow.parquet as pq
 from PIL import Image, ImageOps
 
 VARIANTS, SIZE = 8, (48, 32)  # width and height of the images
 SIDE = 64  # of the image files
 PART, SHARD, SMALL_SHARD = 64, 1024, 64  # rows
+LIMITS = (0.001, 0.002)  # of a filter, before and after it is changed
 DONE = 0.95  # of a run that is continued
 CASES = {"scenes": ("scenes", SHARD), "scenes, small shards": ("scenes", SMALL_SHARD), "files": ("files", SHARD)}
 # Allocators of threads keep what was freed, by chance up to 60 MiB; this one gives it back, so that peaks compare.
 ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}
+SECONDS = 10.0  # that a changed limit may take, of 10,000 rows
 BAR = 0.05  # by which a run of many rows may take more memory: what is not the rows' doing differs, too
 INSTRUCTIONS = ("turn the sky into a sunset", "add a boat", "make it snow", "paint the door blue")
 
@@ -79,7 +82,7 @@ def synthesize_here(connection, source: dict, out: str, shard: int, inverting: b
 
     datasets.disable_progress_bars()
     split = SplitSettings(source, variants=VARIANTS)
-    settings = Settings({"train": split}, editor="procedural", rows_per_part=PART, rows_per_shard=shard)
+    settings = Settings({"train": split}, editor="procedural", rows_per_shard=shard)
     connection.send(status("VmRSS"))
     with contextlib.suppress(KeyboardInterrupt):
         synthesize(settings, out, editor=Inverting(stop) if inverting else None)
@@ -147,7 +150,7 @@ def first_part(source: dict, out: Path) -> dict[str, float]:
     Seconds from a process's start until it is about to call `synthesize`, and until it has added a part to a run; and
     those of the processor until then.
     """
-    parts = out / "parts"
+    parts = out / "edit"
 
     def there() -> set[str]:
         return {name for name in os.listdir(parts) if not name.startswith(".")} if parts.is_dir() else set()
@@ -193,3 +196,33 @@ def report_resume(found: dict[tuple[str, int], dict[str, dict[str, float]]]) -> 
             for name, one in runs.items()
         ]
         print(f"  {kind:7} {count * VARIANTS:>8,} rows  {', '.join(said)}")
+
+
+def measure_selection(count: int) -> dict[str, float]:
+    """Seconds that another limit of a filter takes on a finished run, and those of copying its files by pyarrow."""
+    from datasets_syned.synthesis import Settings, SplitSettings, synthesize
+
+    with tempfile.TemporaryDirectory() as folder:
+        split, found = SplitSettings(sources_in(Path(folder), count)["files"], variants=VARIANTS), {}
+        for name, limit in zip(("made", "selected"), LIMITS, strict=True):
+            limits = {"changed_area": {"min": limit, "max": 1.0}}
+            editor, begin = Inverting(None if name == "made" else 0), time.perf_counter()
+            kept = synthesize(
+                Settings({"train": split}, editor="inverting", filters=limits), f"{folder}/run", editor=editor
+            )
+            found[name] = time.perf_counter() - begin
+        files, begin = sorted(Path(folder, "run", "data").iterdir()), time.perf_counter()
+        for file in files:
+            pq.write_table(pq.read_table(file), f"{folder}/{file.name}")
+        found |= {"copied": time.perf_counter() - begin, "rows": kept.splits["train"].kept}
+        return found | {"bytes": sum(file.stat().st_size for file in files)}
+
+
+def report_selection(found: dict[str, float]) -> bool:
+    """Prints what [`measure_selection`] found; returns whether the bar is missed."""
+    print(
+        f"select: another limit on a finished run of {found['rows']:,} rows ({found['bytes'] / 2**20:.0f} MiB): "
+        f"{found['selected']:.1f} s, and nothing is edited; bar {SECONDS:g} s. Copying the files by pyarrow: "
+        f"{found['copied']:.1f} s. The run: {found['made']:.1f} s"
+    )
+    return found["selected"] > SECONDS

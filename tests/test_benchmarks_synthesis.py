@@ -14,8 +14,10 @@ from benchmarks.synthesis_runs import (
     CASES,
     measure_memory,
     measure_resume,
+    measure_selection,
     report_memory,
     report_resume,
+    report_selection,
     save_sources,
 )
 
@@ -69,9 +71,9 @@ def test_what_is_timed_is_there(overhead):
     found, elsewhere, _ = overhead
     everything = {
         "rest", "opening", "plan", "weights", CALLS, "around the pipeline", "source files", "filters",
-        "waiting for the last part", "shards", "contact sheet", "lists and card",
+        "waiting for the last part", "tables", "selection", "contact sheet",
     }  # fmt: skip
-    assert set(found["ours"][0]) == set(found["ours_filtered"][0]) == everything
+    assert set(found["ours_filtered"][0]) == everything and set(found["ours"][0]) == everything - {"filters"}
     assert elsewhere["ours"][0] > 0 and elsewhere["peer"] == [0]
     assert set(found["peer"][0]) == {"rest", "weights", CALLS, "source files", "image files"}
     for blocks in found.values():
@@ -120,6 +122,13 @@ def test_memory_that_grows_misses_the_bar():
         return {"scenes": [{"before": 80.0, "peak": 100.0}, {"before": 80.0, "peak": to}]}
 
     assert report_memory(grown(106.0), (1, 20)) and not report_memory(grown(104.0), (1, 20))
+
+
+def test_selection(capsys):
+    found = measure_selection(2)
+    assert found["rows"] == 16 and all(found[name] > 0 for name in ("made", "selected", "copied"))
+    assert not report_selection(found) and report_selection({**found, "selected": 11.0})
+    assert "another limit on a finished run of 16 rows" in capsys.readouterr().out
 
 
 @pytest.mark.slow

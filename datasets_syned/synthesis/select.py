@@ -19,6 +19,7 @@ from .filters import Filter, judge
 from .folder import CAPTION, DATA, EDIT, PLAN, ROWS_TOGETHER, SCORE, SELECT, RunFolder
 from .run_card import CARD, run_card
 from .scoring import score_stamp
+from .sources import no_change_captions
 from .store import Store
 from .tally import DROPPED, FAILED, KEPT, Tally
 

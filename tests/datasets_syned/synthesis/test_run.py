@@ -225,7 +225,7 @@ class TestFailures:
         summary = synthesize(wanted, tmp_path / "run", editor=Plain())
         assert [row["id"] for row in rows(tmp_path / "run")] == ["0-0", "0-1", "2-0", "2-1"]
         assert summary.failed == 2 and next(iter(summary.splits["train"].failed)).startswith(
-            "source: the image cannot be decoded: "
+            "source: the image is damaged or cut off: "
         )
         said = left_out(tmp_path / "run")
         assert [(row["id"], row["status"], row["by"]) for row in said] == [
@@ -430,6 +430,6 @@ def test_unchanged_pairs(tmp_path, variants):
     for row in same:
         assert row["category"] == "none" and len(row["captions"]) == 2 and row["provenance"]["editor"] is None
         before, after = (np.asarray(Image.open(io.BytesIO(row[side]["bytes"]))) for side in ("before", "after"))
-        assert before.shape == after.shape and np.abs(before[4:-4].astype(int) - after[4:-4]).mean() < 20
+        assert before.shape == after.shape and np.abs(before.astype(int) - after).mean() < 40
     data = load_dataset("syned", "synthetic", data_dir=str(tmp_path / "run"), cache_dir=str(tmp_path / "cache"))
     assert validate(data) == len(rows(tmp_path / "run"))
