@@ -36,7 +36,9 @@ def contact_sheet(run: RunFolder, split: str, tally: Tally) -> bytes:
     Returns:
         `bytes`: a PNG file.
     """
-    lines = [(heading, [_tile(*cell) for cell in cells]) for heading, cells in _sources(run, split)]
+    lines = [
+        (heading, [_tile(*cell, before=cells[0][0]) for cell in cells]) for heading, cells in _sources(run, split)
+    ]
     heights = [TOP + max(tile.height for tile in tiles) + 2 * GAP for _, tiles in lines]
     width = 2 * MARGIN - GAP + max(len(tiles) for _, tiles in lines) * (TILE + GAP)
     y = MARGIN + 3 * TEXT
@@ -78,17 +80,14 @@ def _sources(run: RunFolder, split: str) -> Iterator[tuple[str, list[tuple]]]:
             yield f"{rows[0]['source_id']}   {rows[0]['instruction']}", [before, *cells]
 
 
-def _tile(content: bytes | None, verdict: Mapping[str, Any]) -> Image.Image:
+def _tile(content: bytes | None, verdict: Mapping[str, Any], before: bytes | None) -> Image.Image:
     """An image in small, and below it what became of it."""
     status, said = verdict["status"], verdict["status"]
     mark = MARKS.get(status)
-    image = Image.new("RGB", (TILE, TILE // 2), LINE)
-    if content:
-        image, _ = opened(content)
-        scale = TILE / max(image.size)  # of a very long image a line is left
-        image = image.resize([max(1, round(side * scale)) for side in image.size])
-    else:
-        ImageDraw.Draw(image).text((GAP, TILE // 4 - TEXT), "no image", SOFT, ImageFont.load_default(TEXT))
+    image = _small(content or before)
+    if not content:
+        image = Image.new("RGB", image.size, LINE)
+        ImageDraw.Draw(image).text((GAP, image.height // 2 - TEXT), "no image", SOFT, ImageFont.load_default(TEXT))
     width, height = image.size
     tile = Image.new("RGB", (TILE, height + GAP // 2 + LINES * TEXT), PAPER)
     draw = ImageDraw.Draw(tile)
@@ -103,3 +102,11 @@ def _tile(content: bytes | None, verdict: Mapping[str, Any]) -> Image.Image:
     said = "\n".join(textwrap.wrap(said, TILE * 2 // TEXT, max_lines=LINES, placeholder=" …"))
     draw.text((0, height + GAP // 2), said, mark or SOFT, ImageFont.load_default(TEXT - 3))
     return tile
+
+
+def _small(content: bytes | None) -> Image.Image:
+    if not content:
+        return Image.new("RGB", (TILE, TILE // 2))
+    image, _ = opened(content)
+    scale = TILE / max(image.size)  # of a very long image a line is left
+    return image.resize([max(1, round(side * scale)) for side in image.size])

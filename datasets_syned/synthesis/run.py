@@ -111,9 +111,7 @@ def synthesize(
     who = made_by(models, settings, read_record(store), own)
     has_dtype = EDIT in stages and "dtype" in who.get("editor", {}).get("parameters", {})
     if engine == "ray" and gpus and has_dtype and "dtype" not in settings.editor_options:
-        raise ValueError(
-            "dtype is missing: the workers may have other devices than this process, so name the editor's"
-        )
+        raise ValueError("dtype is missing: workers may have other devices than this process, so name the editor's")
     with _room(store), _locked(store, f".process-{rank}", wait=False):
         with _locked(store, ".lock"):
             record = read_record(store)
