@@ -516,7 +516,7 @@ from datasets_syned.synthesis.editors import load_editor
 assert not {"torch", "diffusers"} & set(sys.modules)
 from huggingface_hub import HfApi, constants
 from PIL import Image
-for name, folder in (("ann/tiny", sys.argv[1]), ("ann/pickles", sys.argv[2])):
+for name, folder in (("ann/tiny", sys.argv[1]), ("ann/pickles", sys.argv[2]), ("ann/style", sys.argv[3])):
     HfApi().create_repo(name)
     print(">", HfApi().upload_folder(repo_id=name, folder_path=folder).oid)
 def told(name, **options):
@@ -531,6 +531,10 @@ commit = told("ann/tiny")
 told("ann/pickles")
 told("ann/none")
 told("no/such/folder")
+for lora in ("ann/style", "ann/style/pytorch_lora_weights.safetensors"):
+    editor = load_editor("ann/tiny", resolution=64, steps=1, lora=lora)
+    print(">", editor.parameters["lora"], editor.parameters["lora_revision"])
+editor.load()
 constants.HF_HUB_OFFLINE = True  # as of the environment
 told("ann/tiny")
 told("ann/tiny", revision=commit)
@@ -538,14 +542,15 @@ told("ann/none")
 """
 
 
-def test_models_of_the_hub(folders, tmp_path):
+@pytest.mark.slow
+def test_models_of_the_hub(folders, lora, tmp_path):
     pickles = save_instruct_pix2pix(tmp_path / "pickles", safe_serialization=False)
     with HubServer() as hub:
-        done = run(FROM_THE_HUB, hub.env(tmp_path, "ann-write"), folders["pix2pix"], pickles)
-    tiny, with_pickles, *told = [line[2:] for line in done.stdout.splitlines() if line.startswith(">")]
-    assert told[:2] == told[6:8] == told[8:10] == [f"ann/tiny {tiny}", "(8, 8)"]
+        done = run(FROM_THE_HUB, hub.env(tmp_path, "ann-write"), folders["pix2pix"], pickles, lora)
+    tiny, with_pickles, style, *told = [line[2:] for line in done.stdout.splitlines() if line.startswith(">")]
+    assert told[:2] == told[8:10] == told[10:12] == [f"ann/tiny {tiny}", "(8, 8)"]
     assert told[2] == f"ann/pickles {with_pickles}" and "safetensors" in told[3]
     nothing = "editor 'ann/none': 'ann/none' is not a folder, and the Hub does not give it: "
-    assert told[4].startswith(nothing) and told[10].startswith(nothing)
+    assert told[4].startswith(nothing) and told[12].startswith(nothing)
     assert told[5].startswith("editor 'no/such/folder': 'no/such/folder' is not a folder, and the Hub does not give")
-    assert len(told) == 11
+    assert told[6] == told[7] == f"ann/style {style}" and len(told) == 13
