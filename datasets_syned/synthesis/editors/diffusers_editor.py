@@ -156,8 +156,8 @@ class DiffusersEditor:
 
         source = self._call.source(Image.linear_gradient("L").convert("RGB"))
         call = self._call.arguments([source], ["make it red"], [torch.Generator().manual_seed(0)])
-        if "num_inference_steps" in call:
-            call["num_inference_steps"] = min(TRIAL_STEPS, call["num_inference_steps"])
+        if steps := self._call.parameters["steps"]:
+            call["num_inference_steps"] = min(TRIAL_STEPS, steps)
         try:
             results_of(pipe(**call), [source.size])
         except Exception as error:

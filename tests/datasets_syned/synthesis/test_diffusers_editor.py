@@ -401,6 +401,8 @@ def test_a_pipeline_that_is_not_known_to_edit(painter, tmp_path):
     words = "'.*painter': StableDiffusionImg2ImgPipeline is not known to edit images by instructions; known are Stable"
     with pytest.raises(ValueError, match=words):
         DiffusersEditor(str(tmp_path / "painter"))
+    editor = DiffusersEditor(str(tmp_path / "painter"), resolution=64, force=True)
+    assert editor.parameters["steps"] == 50 and len(editor.load().scheduler.timesteps) <= 2  # of the trial
     editor = DiffusersEditor(str(tmp_path / "painter"), resolution=64, steps=4, force=True)
     first, again, other = editor.edit([ONE, ONE, TWO], [WORDS[0]] * 3, [1, 1, 2])
     assert difference(first, again) == 0 and difference(first, other) > 10
