@@ -173,7 +173,6 @@ class _Split:
                 )
             if source in other.sources.first:
                 findings.show("leaked_sources", row, f"as {other.name} row {other.sources.first[source]}")
-
         if looks is not None and not known:
             if (first := self.looks.find(looks)) is not None:
                 findings.add("near_duplicates", row, f"looks like row {first}")

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -45,9 +45,9 @@ KINDS = {
     "duplicate_pairs": Kind(
         "Pairs that repeat in a split", "The same pixels in both images. They count twice in a score.", "rows"
     ),
-    "identical": Kind("Changes of nothing", "The row claims a change, both images have the same pixels.", "rows"),
+    "identical": Kind("Changes of nothing", "The row claims a change, but both images have the same pixels.", "rows"),
     "denied": Kind(
-        "Changes that are denied", "The row claims a change, all its captions say that there is none.", "rows"
+        "Changes that are denied", "The row claims a change, but all its captions say that there is none.", "rows"
     ),
     "contradiction": Kind(
         "Changed or not", "An unchanged pair has category 'none', and only such a pair; here the two disagree.", "rows"
@@ -191,10 +191,7 @@ class Findings:
         """All kinds, those that were not found as well, in the order of [`KINDS`]."""
         return {
             name: {
-                "title": kind.title,
-                "about": kind.about,
-                "unit": kind.unit,
-                "problem": kind.problem,
+                **asdict(kind),
                 "count": sum(self.counts[name].values()),
                 "by_split": dict(self.counts[name]),
                 "samples": self.samples[name],

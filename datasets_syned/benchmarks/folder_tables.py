@@ -19,7 +19,7 @@ from ..common.image_cells import parquet_columns
 from ..common.pairs import Pair
 from ..common.row import FEATURES
 from ..common.splits import split_named
-from .base import BenchmarkFilesError, read_json
+from .base import BenchmarkFilesError, logger, read_json
 from .levir_cc import sentences
 from .records import Record, as_records, read_lines, short
 
@@ -131,6 +131,8 @@ def read_table(path: Path, named: Mapping[str, str]) -> list[Row]:
         )
     if not by_name:
         columns.pop("name", None)
+    if "provenance" in header:
+        logger.warning(f"{path}: the column 'provenance' is left out; it is filled by `syned synthesize` alone")
     further = [name for name in header if name and name not in {*columns.values(), *FEATURES, "__index_level_0__"}]
     rows = []
     for record in records:
@@ -178,7 +180,7 @@ def _csv(path: Path) -> Iterable[Record]:
                         'quote in it is written "in quotes", and a quote within as ""'
                     )
     except UnicodeDecodeError as error:
-        raise BenchmarkFilesError(f"{path} is no UTF-8 text: {error}") from error
+        raise BenchmarkFilesError(f"{path} is not UTF-8 text: {error}") from error
     except csv.Error as error:
         what = f'{error}; a quote within a quoted cell is written as ""'
         raise BenchmarkFilesError(f"{path}, line {line}: is not CSV: {what}") from error

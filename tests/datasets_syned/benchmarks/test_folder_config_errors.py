@@ -81,7 +81,7 @@ def test_what_is_wrong_in_a_row_is_named(root, record, message):
         ("p.csv", "before,before,after,captions\n", "p.csv, line 1: column 'before' is there twice"),
         ("p.csv", "", "p.csv has no rows"),
         ("p.csv", "before,after,captions\n", "p.csv has no rows"),
-        ("p.csv", "before,after,captions\nä".encode("utf-16"), "p.csv is no UTF-8 text"),
+        ("p.csv", "before,after,captions\nä".encode("utf-16"), "p.csv is not UTF-8 text"),
         (
             "p.csv",
             "name,caption\na,b\n",
