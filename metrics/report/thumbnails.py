@@ -1,7 +1,6 @@
 """Small images inside a page."""
 
 import base64
-from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -9,18 +8,6 @@ import numpy as np
 
 LONGEST = 256  # pixels of the longer side
 QUALITY = 86
-FORMATS = (
-    "BMP",
-    "GIF",
-    "JPEG",
-    "JPEG2000",
-    "PNG",
-    "PPM",
-    "TIFF",
-    "WEBP",
-    "AVIF",  # last: Pillow 11.0 does not know it, and would stop there
-)  # Pillow's others may start programs
-MAX_PIXELS = 50_000_000
 
 
 def data_uri(image: Any) -> tuple[str, int, int]:
@@ -28,24 +15,19 @@ def data_uri(image: Any) -> tuple[str, int, int]:
     An image as a small JPEG; transparent parts are white.
 
     Args:
-        image (`PIL.Image.Image`, `str`, `os.PathLike` or `dict`): an image, its path, or `{"bytes", "path"}` as
-            `datasets.Image(decode=False)` gives it.
+        image (`PIL.Image.Image`): files are opened elsewhere, with limits on what opening them may cost.
 
     Returns:
         `tuple[str, int, int]`: a data URI, width and height in pixels.
 
     Raises:
-        ValueError: it has too many pixels.
-        Exception: it is damaged, or not in one of `FORMATS`; Pillow's decoders raise nearly anything.
+        TypeError: it is not an image of Pillow.
+        Exception: it is damaged; Pillow's decoders raise nearly anything.
     """
     from PIL import Image, ImageOps
 
-    if isinstance(image, Mapping):
-        image = BytesIO(image["bytes"]) if image.get("bytes") else image["path"]
     if not isinstance(image, Image.Image):
-        image = Image.open(image, formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise ValueError(f"it has more than {MAX_PIXELS // 10**6} megapixels")
+        raise TypeError(f"it is a {type(image).__name__}, and not a PIL.Image.Image")
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # more than 8 bits
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))

@@ -19,8 +19,8 @@ def write_report(folder: str | os.PathLike, report: Mapping[str, Any], rows: Any
         report (`dict`): of [`build_report`]. With the key `seeds` (of [`summarize_seeds`]), report.md has their
             section. `pairs` go into the gallery, not into report.json.
         rows (*optional*): the pairs in the report's order: anything with `rows[i]` a dict that has `before` and
-            `after` (an image of Pillow, a path, or `{"bytes", "path"}`), such as a `datasets.Dataset`. Without them,
-            or with `gallery=0`, there is no gallery.html, and one of an earlier report is removed.
+            `after` (`PIL.Image.Image`), such as a `datasets.Dataset`. Without them, or with `gallery=0`, there is no
+            gallery.html, and one of an earlier report is removed.
         gallery (`int`, *optional*, defaults to 200): how many pairs the gallery shows at most: half of them those of
             the lowest CIDEr, half those of the highest.
 

@@ -118,9 +118,20 @@ if __name__ == "__main__":
         row = {"id": "it", "captions": ["x"], "after": noise()}
         report(where, lambda path: collator([{**row, "before": {"bytes": None, "path": path}}]))
     elif how == "audit":
-        from datasets_syned.audit.findings import Picture
+        from datasets_syned.audit.pictures import Picture
+        from datasets_syned.common.images import ImageError
 
-        report(where, lambda path: Picture({"bytes": None, "path": path}, [where]).checked())
+        def audit(path):
+            picture = Picture({"bytes": None, "path": path}, [where])
+            if picture.thumbnail() is None:
+                raise ImageError(path, picture.problem)
+
+        report(where, audit)
+    elif how == "source":
+        from datasets_syned.common.images import read_file
+        from datasets_syned.synthesis.images import opened
+
+        report(where, lambda path: opened(read_file(path)))
     else:
         from modeling_blip2idc.loading.load import load_idc
         from modeling_blip2idc.pipeline_blip2idc import ImageDifferenceCaptioningPipeline
