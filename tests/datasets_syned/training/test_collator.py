@@ -11,6 +11,7 @@ from PIL import Image
 from datasets_syned import FEATURES, BlurJPEG, IDCCollator
 from datasets_syned.scenes.chunks import SceneSettings
 from tests.support.hostile_runs import outcomes
+from tests.support.image_bytes import png
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +170,13 @@ def test_a_truncated_file_is_named(rows, tiny_processor):
     for augment in (None, BlurJPEG()):
         with pytest.raises(ValueError, match="row id='train-000001'"):
             IDCCollator(tiny_processor, augment=augment)([rows[0], bad])
+
+
+@pytest.mark.parametrize("augment", [None, BlurJPEG()])
+def test_an_image_too_large_for_pillow_is_named(rows, tiny_processor, augment):
+    large = {"bytes": png(14_000, 14_000, kind=0, depth=1), "path": "large.png"}
+    with pytest.raises(ValueError, match=r"row id='train-000001'.*large.png.* exceeds limit of 178956970 pixels"):
+        IDCCollator(tiny_processor, augment=augment)([{**rows[1], "before": large}])
 
 
 @pytest.mark.parametrize("augment", [None, BlurJPEG()])
