@@ -26,13 +26,16 @@ def grey(high, kind):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="limits a process as Linux does")
-def test_each_hostile_file_is_one_clear_error(hostile):
-    came = outcomes("to_rgb", *hostile)
+@pytest.mark.parametrize(
+    "how", ["to_rgb", *(pytest.param(how, marks=pytest.mark.slow) for how in ("audit", "collator"))]
+)
+def test_each_hostile_file_is_one_clear_error(hostile, how):
+    came = outcomes(how, *hostile)
     assert set(came) >= set(FILES)
     for name, outcome in came.items():
         some_are_read = name.startswith(("changed_", "cut_")) or name == "sparse_ppm"
         assert outcome.startswith("ImageError from ") or some_are_read and outcome == "read", (name, outcome)
-        assert outcome == "read" or f"{name}.png " in outcome and len(outcome) < 400, outcome
+        assert outcome == "read" or f"{name}.png" in outcome and len(outcome) < 400, outcome
 
 
 @pytest.mark.parametrize("format", [*FORMATS, "WEBP"])
