@@ -16,12 +16,16 @@ FAILED = 1  # exit status: all is done that could be, but rows failed
 AGAIN = "the same command continues where it was"
 # Options that are settings by their own names.
 SETTINGS = ("seed", "image_format", "sources_per_part", "rows_per_shard")
-OF_SPLITS = ("source", "split", "source_split", "variants", "paraphrases", "limit", "balance")
+OF_SPLITS = (
+    "source", "split", "source_split", "instructions", "per_image", "unchanged", "variants", "paraphrases", "limit",
+    "balance",
+)  # fmt: skip
 # Options that an editor takes by the same names.
 OF_EDITOR = (
     "steps", "guidance", "image_guidance", "resolution", "dtype", "offload", "compile", "lora", "lora_scale",
     "quantization", "force", "failure_rate",
 )  # fmt: skip
+OF_PARAPHRASER = ("rules", "from_images", "gguf_file", "base_url", "provider", "api_key_env")
 OF_FILTERS = ("clip_model", "dino_model")
 OF_EVERY_MODEL = ("device",)
 
@@ -53,6 +57,11 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
         "--data_dir", action="append", default=[], metavar="FOLDER", help="of a benchmark: [NAME=]FOLDER"
     )
     what.add_argument("--columns", action="append", default=[], metavar="WHAT=NAME", help="such as instruction=text")
+    what.add_argument(
+        "--instructions", metavar="NAME", help="for a folder of images: lists of words, or a file of them"
+    )
+    what.add_argument("--per_image", type=int, metavar="N", help="instructions of each image, from words (default: 1)")
+    what.add_argument("--unchanged", type=float, metavar="SHARE", help="of rows in which nothing changes (default: 0)")
     what.add_argument("--variants", type=int, metavar="N", help="edits of each image (default: 8; 0: none)")
     what.add_argument("--paraphrases", type=int, metavar="N", help="further captions of each pair (default: 0)")
     what.add_argument("--limit", type=int, metavar="N", help="take N images of the source")
@@ -77,6 +86,12 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
     models.add_argument("--failure_rate", type=float, help=f"of the editor {PROCEDURAL}")
     models.add_argument("--paraphraser", metavar="ID", help="a chat model on the Hub or in a folder")
     models.add_argument("--paraphraser_revision", metavar="REVISION", help="branch, tag or commit of it")
+    models.add_argument("--gguf_file", metavar="NAME", help="of it that holds its weights")
+    models.add_argument("--base_url", metavar="URL", help="of a server that runs it, such as http://localhost:8000/v1")
+    models.add_argument("--provider", metavar="NAME", help="an inference provider of the Hub that runs it, or auto")
+    models.add_argument("--api_key_env", metavar="NAME", help="environment variable that holds the server's key")
+    models.add_argument("--from_images", action="store_true", default=None, help="it sees both images of a pair")
+    models.add_argument("--rules", choices=("none", "format", "strict"), help="for what it says (default: format)")
     models.add_argument("--clip_model", metavar="ID", help="of the filters (default: CLIP ViT-L/14, a preset's own)")
     models.add_argument("--dino_model", metavar="ID", help="of the filters (default: DINOv2, a preset's own)")
     models.add_argument("--dtype", help="of the editor: float32, float16, bfloat16")
@@ -129,7 +144,8 @@ def _settings(args: argparse.Namespace) -> Settings:
     own = {name: getattr(args, name) for name in OF_EDITOR} | {"batch_size": args.batch_size}
     given["editor_options"] = _given(own | every | {"revision": args.editor_revision, "variant": args.editor_variant})
     given["filter_options"] = _given(every | {name: getattr(args, name) for name in OF_FILTERS})
-    given["paraphraser_options"] = _given(every | {"revision": args.paraphraser_revision})
+    said = {name: getattr(args, name) for name in OF_PARAPHRASER} | {"revision": args.paraphraser_revision}
+    given["paraphraser_options"] = _given(said | ({} if args.base_url or args.provider else every))
     if (args.editor or recipe.get(SECTION, recipe).get("editor")) == PROCEDURAL:
         given["editor_options"].pop("device", None)  # it has none
     if args.columns:

@@ -17,6 +17,7 @@ BALANCES = ("category",)
 STAGES = ("plan", "edit", "score", "caption", "select")
 VARIANTS = 8  # of the paper
 MODELS = ("editor", "paraphraser")
+OF_SOURCE = ("columns", "instructions", "per_image", "unchanged")
 OPTIONS = ("editor_options", "paraphraser_options", "filter_options")
 OF_FILTERS = ("clip_model", "dino_model", "device")
 
@@ -126,7 +127,8 @@ def settings_from(recipe: Mapping[str, Any], given: Mapping[str, Any], roots: Se
         recipe (`dict`): fields of [`Settings`], perhaps under "synthesis"; empty for none.
         given (`dict`): fields of [`Settings`] and, for all splits, of [`SplitSettings`]. Options of models and
             filters are added to those of the recipe. Without a recipe: the name of a `source`, the
-            `split` to make ("train" by default), and `source_split` where that of the source has another name.
+            `split` to make ("train" by default), `source_split` where that of the source has another name, and what
+            [`load_source`] takes of `OF_SOURCE`.
         roots (`Sequence[str]`): folders of benchmarks, as [`place_spec`] takes them.
 
     Raises:
@@ -155,9 +157,9 @@ def settings_from(recipe: Mapping[str, Any], given: Mapping[str, Any], roots: Se
     if "source" in own:
         split = given.get("split", "train")
         source = _named(own["source"], given.get("source_split", split))
-        splits = {split: {**own, "source": source | ({"columns": given["columns"]} if "columns" in given else {})}}
+        splits = {split: {**own, "source": source | {name: given[name] for name in OF_SOURCE if name in given}}}
     else:
-        if useless := [name for name in ("split", "source_split", "columns") if name in given]:
+        if useless := [name for name in ("split", "source_split", *OF_SOURCE) if name in given]:
             raise ValueError(f"{useless[0]}={given[useless[0]]!r} goes with a source; the recipe has its own")
         splits = {name: {**_split(name, split), **own} for name, split in splits.items()}
     values["splits"] = {name: _read_split(name, split, roots) for name, split in splits.items()}
