@@ -93,6 +93,13 @@ class BenchmarkConfig(datasets.BuilderConfig):
             )
         return root
 
+    def missing(self, files: str, *folders: Path) -> BenchmarkFilesError:
+        """The error that files are not there."""
+        where = " and ".join(map(str, folders))
+        return BenchmarkFilesError(
+            f"config {self.name!r}: {files} missing in {where}. {self.TITLE} can be had from {self.sources}."
+        )
+
     @property
     def sources(self) -> str:
         """Where the files can be had, in words."""
@@ -284,10 +291,7 @@ def first_folder(root: Path, names: Iterable[str], files: Iterable[str], config:
     folder = next((root / name for name in names if (root / name / files[0]).is_file()), root)
     missing = [name for name in files if not (folder / name).is_file()]
     if missing:
-        raise BenchmarkFilesError(
-            f"config {config.name!r}: {', '.join(missing)} missing in {folder}. {config.TITLE} can be had from "
-            f"{config.sources}."
-        )
+        raise config.missing(", ".join(missing), folder)
     return folder
 
 

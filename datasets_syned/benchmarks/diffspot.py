@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..common.image_cells import read_columns
 from ..common.row import NO_CHANGE
-from .base import BenchmarkFilesError, HubConfig, Plan, shards
+from .base import HubConfig, Plan, shards
 from .records import Record
 
 COLUMNS = ("id", "difficulty", "task_type", "mutation_dicts_json", "ground_truth_diff")
@@ -49,10 +49,7 @@ class DiffSpotConfig(HubConfig):
     def read(self, root: Path) -> Plan:
         files = shards(root, "test")
         if not files:
-            raise BenchmarkFilesError(
-                f"config {self.name!r}: test-*.parquet missing in {root} and {root / 'data'}. {self.TITLE} can be had "
-                f"from {self.sources}."
-            )
+            raise self.missing("test-*.parquet", root, root / "data")
         plan, pairs = Plan({}, [], parquet=files), []
         for file in files:
             for number, row in enumerate(read_columns(file, COLUMNS, IMAGES)):

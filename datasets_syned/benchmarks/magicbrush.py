@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..common.image_cells import read_columns
-from .base import BenchmarkFilesError, HubConfig, Plan, shards
+from .base import HubConfig, Plan, shards
 from .records import Record
 
 FILES = {"train": "train", "validation": "dev", "test": "test"}
@@ -52,10 +52,7 @@ class MagicBrushConfig(HubConfig):
     def read(self, root: Path) -> Plan:
         files = {split: shards(root, prefix) for split, prefix in FILES.items()}
         if missing := [f"{FILES[split]}-*.parquet" for split in ("train", "validation") if not files[split]]:
-            raise BenchmarkFilesError(
-                f"config {self.name!r}: {', '.join(missing)} missing in {root} and {root / 'data'}. {self.TITLE} can "
-                f"be had from {self.sources}."
-            )
+            raise self.missing(", ".join(missing), root, root / "data")
         plan = Plan({}, [])
         columns = "source_img", "target_img"
         for split, shard in files.items():

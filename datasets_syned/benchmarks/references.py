@@ -45,7 +45,7 @@ def read_paraphrases(path: Path) -> dict[str, list[str]]:
     Reads paraphrases by index; the space behind each index is taken away.
 
     Raises:
-        BenchmarkFilesError: the file is no JSON object of lists of strings, or has an index twice.
+        BenchmarkFilesError: the file is not a JSON object of lists of strings, or has an index twice.
     """
     record = read_object(path)
     for key in record.values:

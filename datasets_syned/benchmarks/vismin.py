@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..common.image_cells import Cell, read_columns
 from ..common.pairs import Pair
-from .base import BenchmarkFilesError, HubConfig, Plan
+from .base import HubConfig, Plan
 from .records import Record
 
 COLUMNS = ("image_id", "source_image_id", "category")
@@ -49,10 +49,7 @@ class VisMinConfig(HubConfig):
     def read(self, root: Path) -> Plan:
         files = sorted((root / "data" / "train").glob("*.arrow")) or sorted((root / "train").glob("*.arrow"))
         if not files:
-            raise BenchmarkFilesError(
-                f"config {self.name!r}: data/train/*.arrow missing in {root}. {self.TITLE} can be had from "
-                f"{self.sources}."
-            )
+            raise self.missing("data/train/*.arrow", root)
         rows = [
             (Record(f"{file}, row {number}", row), Cell(file, number, "image"))
             for file in files

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..common.pairs import Pair
-from .base import BenchmarkFilesError, HubConfig, Plan
+from .base import HubConfig, Plan
 from .records import read_lines
 
 FILES = {"validation": "data/val.jsonl", "test": "data/test.jsonl"}
@@ -45,10 +45,7 @@ class VLMSubtleBenchConfig(HubConfig):
     def read(self, root: Path) -> Plan:
         there = {split: root / name for split, name in FILES.items() if (root / name).is_file()}
         if not there:
-            raise BenchmarkFilesError(
-                f"config {self.name!r}: {', '.join(FILES.values())} missing in {root}. {self.TITLE} can be had from "
-                f"{self.sources}."
-            )
+            raise self.missing(", ".join(FILES.values()), root)
         plan = Plan({}, list(there.values()))
         for split, path in there.items():
             pairs = []

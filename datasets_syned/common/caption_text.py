@@ -1,4 +1,4 @@
-"""What a caption says that is no difference: nothing at all, a language model's remarks, a quotation."""
+"""What captions say in place of a difference: that nothing changed, a language model's remarks, a quotation."""
 
 import re
 
