@@ -192,51 +192,40 @@ class _Folders:
     """Pairs of folders with files of equal names, as they are asked for."""
 
     def __init__(self, root: Path, named: dict[str, str]):
-        self.root, self.names, self.seen = root, (tuple(named.get(side, side) for side in FOLDERS[0]), FOLDERS[1]), {}
+        self.root, self.names = root, (tuple(named.get(side, side) for side in FOLDERS[0]), FOLDERS[1])
+        self.listed, self.asked = {}, {}  # by folder: its files by their path without extension; what was asked for
 
     def find(self, row: Row, table: Path) -> tuple[Path, Path]:
         """The two images of a row that has a name."""
         images, split = self.root / "images", row.word("split")
         places = [table.parent, self.root, images, *([images / split, self.root / split] if split else [])]
-        for place in places:
-            for names in self.names:
-                sides = tuple(place / name for name in names)
-                if sides not in self.seen and all(map(Path.is_dir, sides)):
-                    self.seen[sides] = tuple(map(_Images, sides))
-                if sides in self.seen:
-                    before, after = self.seen[sides]
-                    return before.find(row), after.find(row)
+        for sides in ([place / name for name in names] for place in places for names in self.names):
+            if all(map(os.path.isdir, sides)):
+                self.asked.setdefault(tuple(sides), set()).add(_stem(os.path.normpath(row.word("name") or "")))
+                return tuple(self._file(row, side) for side in sides)
         row.fail("name", f"has no images: there are no folders {' and '.join(self.names[0])}, nor A and B")
+
+    def _file(self, row: Row, folder: Path) -> Path:
+        """The file of a row's name, with this extension or another; where it should be, if there is none."""
+        exact = row.image("name", folder, folder)
+        found = self._files(folder).get(_stem(exact.relative_to(folder).as_posix()), [exact])
+        found = [exact] if exact in found else found
+        if len(found) > 1:
+            names = " or ".join(path.name for path in found)
+            row.fail("name", f"may be {names} in {folder}; write the extension, or keep one of them")
+        return found[0]
+
+    def _files(self, folder: Path) -> dict[str, list[Path]]:
+        if folder not in self.listed:
+            files = self.listed[folder] = {}
+            for path in _visible(folder):
+                if path.name.lower().endswith(IMAGES):
+                    files.setdefault(_stem(path.relative_to(folder).as_posix()), []).append(path)
+        return self.listed[folder]
 
     def unsaid(self) -> int:
         """How many pairs of images there are that no row asked for."""
-        return sum(len((set(a.files) & set(b.files)) - a.asked) for a, b in self.seen.values())
-
-
-class _Images:
-    """The image files of a folder, by their path without extension."""
-
-    def __init__(self, folder: Path):
-        self.folder, self.asked = folder, set()
-
-    @cached_property
-    def files(self) -> dict[str, list[Path]]:
-        files = {}
-        for path in _visible(self.folder):
-            if path.name.lower().endswith(IMAGES):
-                files.setdefault(_stem(path.relative_to(self.folder).as_posix()), []).append(path)
-        return files
-
-    def find(self, row: Row) -> Path:
-        """The file of a row's name, with this extension or another; where it should be, if there is none."""
-        exact = row.image("name", self.folder, self.folder)
-        stem = _stem(exact.relative_to(self.folder).as_posix())
-        self.asked.add(stem)
-        found = [exact] if os.path.isfile(exact) else self.files.get(stem, [exact])
-        if len(found) > 1:
-            names = " or ".join(path.name for path in found)
-            row.fail("name", f"may be {names} in {self.folder}; write the extension, or keep one of them")
-        return found[0]
+        return sum(len((set(self._files(a)) & set(self._files(b))) - said) for (a, b), said in self.asked.items())
 
 
 @dataclass
