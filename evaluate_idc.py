@@ -71,7 +71,7 @@ def read_benchmark(args, images):
     config = replace(Syned.builder_configs[name], data_dir=args.data_dir, **args.options)
     try:
         if images and config.on_error == "skip":
-            config.check_images()
+            config.check_images(cells=True)
         plan = config.plan if images else config.read(config.root)  # the former looks whether every image is there
     except BrokenImageError as error:
         raise ValueError(f"{error}" + ("\n--gallery 0 needs no images." if args.predictions else "")) from error

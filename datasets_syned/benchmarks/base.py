@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import datasets
 
-from ..common.image_cells import BenchmarkFilesError, BrokenImageError, Cell
+from ..common.image_cells import BenchmarkFilesError, BrokenImageError, Cell, Cells
 from ..common.images import ImageError, damage, is_inside, printable, read_file, wrong_file
 from ..common.pairs import Pair
 from ..common.row import FEATURES
@@ -138,7 +138,7 @@ class BenchmarkConfig(datasets.BuilderConfig):
         self._without(plan, wrong)
         return plan
 
-    def _without(self, plan: Plan, wrong: dict[Path, str]) -> None:
+    def _without(self, plan: Plan, wrong: dict[Path | Cell, str]) -> None:
         """Refuses wrong images, or leaves out their pairs."""
         if not wrong:
             return
@@ -160,22 +160,30 @@ class BenchmarkConfig(datasets.BuilderConfig):
         if not any(plan.pairs.values()):
             raise BenchmarkFilesError(f"{message}\nNo pair is left. {self.TITLE} can be had from {self.sources}.")
 
-    def check_images(self) -> None:
+    def check_images(self, cells: bool = False) -> None:
         """
         Reads every image file, and refuses broken ones. With `on_error="skip"` it makes sure that each can be decoded,
         and leaves out the pairs of those that cannot.
-        """
 
-        def look(path):
+        Args:
+            cells (`bool`, *optional*, defaults to `False`): also the images in Parquet files, which are looked at
+                anyway while rows are built.
+        """
+        reader = Cells()
+
+        def look(image):
             try:
-                return damage(read_file(path), thorough=self.on_error == "skip")
+                content = read_file(image) if isinstance(image, Path) else reader.read(image)[0]
+                return damage(content, thorough=self.on_error == "skip")
             except ImageError as error:
                 return error.what
 
-        images = _images(self.plan)
+        files = _images(self.plan)
+        inside = _images(self.plan, Cell) if cells else {}
         with ThreadPoolExecutor() as pool:
-            found = zip(images, pool.map(look, images), strict=True)
-            self._without(self.plan, {path: what for path, what in found if what})
+            found = zip((*files, *inside), (*pool.map(look, files), *map(look, inside)), strict=True)
+            self._without(self.plan, {image: what for image, what in found if what})
+        reader.close()
 
     def create_config_id(self, config_kwargs: dict, custom_features: datasets.Features | None = None) -> str:
         # Names the cache folder by the content of the annotation files and the state of every image file, so that an
@@ -255,10 +263,10 @@ class HubConfig(BenchmarkConfig):
         plan.pairs[split] = list(pairs)
 
 
-def _images(plan: Plan) -> dict[Path, None]:
-    """Every image file of a plan, once, in order."""
+def _images(plan: Plan, kind: type = Path) -> dict[Path | Cell, None]:
+    """Every image of a plan that is a file, or a cell, once, in order."""
     images = (image for pairs in plan.pairs.values() for pair in pairs for image in pair.images)
-    return dict.fromkeys(image for image in images if isinstance(image, Path))
+    return dict.fromkeys(image for image in images if isinstance(image, kind))
 
 
 def shards(root: Path, prefix: str) -> list[Path]:

@@ -112,7 +112,7 @@ def open_image(content: bytes | memoryview, name: str) -> Image.Image:
         file = CountedFile(content)
         check_before_opening(file.content)
         try:
-            image = Image.open(file, formats=FORMATS + tuple(one for one in PLUGINS if one in Image.OPEN))
+            image = Image.open(file, formats=(*(one for one in PLUGINS if one in Image.OPEN), *FORMATS))
         except UnidentifiedImageError as error:
             head = bytes(content[:8])
             raise ImageError(

@@ -26,7 +26,7 @@ def opened(content: bytes) -> tuple[Image.Image, bytes]:
     """
     try:
         image = open_image(content, "the image")
-        rgb = to_rgb(image, "the image")
+        rgb = to_rgb(image, "the image", by_range=True)
     except ImageError as error:
         raise SourceError(str(error)) from error
     same = rgb is image and image.format in KEPT_AS_THEY_ARE and damage(content) is None

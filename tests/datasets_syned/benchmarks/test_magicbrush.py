@@ -140,6 +140,18 @@ def test_a_broken_cell_is_skipped(root, processes, monkeypatch, caplog):
     assert "1 images are broken; their pairs are left out:" in caplog.text and "(id '8-3') is empty" in caplog.text
 
 
+def test_broken_cells_are_known_before_pairs_are_scored(root):
+    """As `evaluate_idc.py` reads them, which builds nothing."""
+    file = sorted((root / "data").glob("train-*"))[1]
+    flipped = bytearray(png(7, (300, 200)))
+    flipped[-30] ^= 0xFF
+    replace(file, 1, "target_img", bytes(flipped))
+    config = MagicBrushConfig(data_dir=str(root), on_error="skip")
+    config.check_images(cells=True)
+    assert config.plan.dropped["train"] == {"image broken": 1}
+    assert "8-3" not in [pair.id for pair in config.plan.pairs["train"]]
+
+
 def test_a_split_with_nothing_left(root):
     for path in (root / "data").glob("dev-*"):
         for row in range(pq.read_metadata(path).num_rows):

@@ -46,12 +46,12 @@ class Giving(ProceduralEditor):
 
 
 class TestImages:
-    def test_16_bits_are_not_cut_off(self):
-        ramp = np.linspace(0, 65535, 256, dtype=np.uint16).reshape(1, 256)
+    @pytest.mark.parametrize("white", [4095, 65535])  # cameras write 12 bits into files of 16
+    def test_16_bits_are_scaled_by_their_range(self, white):
+        ramp = np.linspace(0, white, 256, dtype=np.uint16).reshape(1, 256)
         image, file = opened(png(Image.fromarray(ramp)))
-        assert (
-            np.asarray(image)[0, :, 0] == (ramp[0].astype(int) * 255 + 32767) // 65535
-        ).all() and image.mode == "RGB"
+        assert image.mode == "RGB"
+        assert (np.asarray(image)[0, :, 0] == np.rint(ramp[0] * (255 / white))).all()
         assert Image.open(io.BytesIO(file)).mode == "RGB"
 
     def test_numbers_without_a_white(self):
