@@ -10,8 +10,7 @@ import pyarrow as pa
 from PIL import Image
 
 from .filters.band import DIGITS
-from .filters.candidate import Candidate
-from .filters.protocol import Filter, Score
+from .filters.protocol import Candidate, Filter, Score
 from .folder import EDIT, SCORE, RunFolder
 from .images import opened
 from .stage import Made, Results, Stage, answers, changed_rows, reason

@@ -5,25 +5,36 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .changed_area import ChangedArea
-from .clip_direction import ClipDirection
-from .clip_image_text import ClipImageText
-from .dino_similarity import DinoSimilarity
-from .encoder_filter import EncoderFilter
 from .encoders import ClipEncoder, DinoEncoder, Encoder
-from .image_similarity import ClipImageSimilarity
 from .judging import judge
+from .model_filters import ClipDirection, ClipImageSimilarity, ClipImageText, DinoSimilarity, EncoderFilter
 from .near_duplicates import NearDuplicates
-from .presets import PRESETS
 from .protocol import Filter, Verdict
 
 FILTERS = (ClipImageText, ClipDirection, ClipImageSimilarity, DinoSimilarity, ChangedArea, NearDuplicates)
-ENCODERS = {
-    ClipImageText.name: ClipEncoder,
-    ClipDirection.name: ClipEncoder,
-    ClipImageSimilarity.name: ClipEncoder,
-    DinoSimilarity.name: DinoEncoder,
-}
+OF_ENCODERS = {"revision": None, "device": None, "batch_size": 64}  # besides the model
 LAST = NearDuplicates.name  # what another filter drops must not drop its duplicates
+# The thresholds of the literature.
+PRESETS = {
+    # dataset_creation/generate_img_dataset.py of https://github.com/timothybrooks/instruct-pix2pix, the defaults of
+    # --clip-threshold, --clip-dir-threshold, --clip-img-threshold; metrics/clip_similarity.py: CLIP ViT-L/14. There
+    # it then takes the 4 of 100 samples with the best direction, which no filter of single rows does.
+    "instruct_pix2pix": {
+        "clip_image_text": {"min": 0.2, "model": "openai/clip-vit-large-patch14"},
+        "clip_direction": {"min": 0.2, "model": "openai/clip-vit-large-patch14"},
+        "image_similarity": {"min": 0.7, "model": "openai/clip-vit-large-patch14"},
+    },
+    # data_generation/data_generation.py of https://github.com/HaozheZhao/UltraEdit, the defaults of the options
+    # (--clip-threshold, --clip-dir-threshold, --clip-img-threshold, --dinov2-sim-threshold); the script beside it for
+    # SDXL-Turbo sets .22, .75, .4 for the last three. metrics/clip_similarity.py: CLIP ViT-L/14 and DINOv2 ViT-L/14
+    # with registers, the latter on 518 pixels that are not normalised; here as its own image processor does it.
+    "ultra_edit": {
+        "clip_image_text": {"min": 0.2, "model": "openai/clip-vit-large-patch14"},
+        "clip_direction": {"min": 0.2, "model": "openai/clip-vit-large-patch14"},
+        "image_similarity": {"min": 0.8, "model": "openai/clip-vit-large-patch14"},
+        "dino_similarity": {"min": 0.3, "model": "facebook/dinov2-with-registers-large"},
+    },
+}
 
 __all__ = ["FILTERS", "PRESETS", "Filter", "Verdict", "describe", "judge", "load_filters"]
 
@@ -67,31 +78,28 @@ def load_filters(
     encoders: dict[tuple, Encoder] = {}
     made = []
     for name in sorted(own, key=lambda name: name == LAST):
-        cls, kind = _class_of(name), ENCODERS.get(name)
-        options = dict(preset.get(name, {}))
-        if kind is not None:
-            options |= {"model": models[kind]} if models[kind] else {}
+        cls, options = _class_of(name), dict(preset.get(name, {}))
+        if issubclass(cls, EncoderFilter):
+            options |= {"model": models[cls.kind]} if models[cls.kind] else {}
             options |= {"device": device} if device else {}
         options |= own[name] or {}
-        if kind is not None:
-            options = _share_encoder(cls, kind, options, encoders)
+        if issubclass(cls, EncoderFilter):
+            options = _share_encoder(cls, options, encoders)
         made.append(cls(**options))
     return made
 
 
 def _share_encoder(
-    cls: type[EncoderFilter], kind: type[Encoder], options: dict[str, Any], encoders: dict[tuple, Encoder]
+    cls: type[EncoderFilter], options: dict[str, Any], encoders: dict[tuple, Encoder]
 ) -> dict[str, Any]:
     """Options with an encoder in place of its arguments."""
-    defaults = inspect.signature(cls).parameters
-    names = ("model", "revision", "device", "batch_size")
-    key = (kind, *(options.get(name, defaults[name].default) for name in names))
+    how = {name: options.pop(name, default) for name, default in {"model": cls.model, **OF_ENCODERS}.items()}
+    key = (cls.kind, *how.values())
     try:
-        encoder = encoders[key] if key in encoders else kind(*key[1:])
+        encoders[key] = encoders.get(key) or cls.kind(**how)
     except ValueError as error:
-        raise ValueError(f"filters: {cls.name}: {error}") from None
-    encoders[key] = encoder
-    return {name: value for name, value in options.items() if name not in names} | {"encoder": encoder}
+        raise ValueError(f"filters: {cls.name}: {error}") from error
+    return {**options, "encoder": encoders[key]}
 
 
 def _entries(spec: Any) -> Iterator[tuple[str, Any]]:
@@ -125,7 +133,9 @@ def _options(name: str, said: Any) -> dict[str, Any]:
     """Arguments of a filter."""
     if name in PRESETS:
         raise ValueError(f"filters: the preset {name!r} takes no options; name it in a list, and filters beside it")
-    accepted = [option for option in inspect.signature(_class_of(name)).parameters if option != "encoder"]
+    cls = _class_of(name)
+    accepted = [option for option in inspect.signature(cls).parameters if option != "options"]
+    accepted += ["model", *OF_ENCODERS] if issubclass(cls, EncoderFilter) else []
     if isinstance(said, Mapping):
         options = dict(said)
     elif said is None:

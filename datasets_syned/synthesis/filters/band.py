@@ -5,8 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .candidate import Candidate
-from .protocol import Score, Verdict
+from .protocol import Candidate, Score, Verdict
 
 DIGITS = 6  # of a score; other batch sizes change less than that in float32
 

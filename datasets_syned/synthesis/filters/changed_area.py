@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .band import BandFilter
-from .candidate import Candidate
 from .lab import changed_share, small_size, to_lab
+from .protocol import Candidate
 
 THRESHOLD = 8.0
 

@@ -1,6 +1,5 @@
 """The models that filters look at images and texts with. Each is loaded when it is first needed."""
 
-import os
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -11,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..pretrained.devices import pick_device
-from ..pretrained.revisions import folder_digest
+from ..pretrained.revisions import find_folder, first_line, folder_digest
 
 
 class Encoder:
@@ -34,50 +33,41 @@ class Encoder:
     def __init__(self, model: str, revision: str | None = None, device: str | None = None, batch_size: int = 64):
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size={batch_size!r} must be a whole number from 1")
-        self.model_name, self.device, self.batch_size = str(model), device, batch_size
-        self.is_local = os.path.isdir(self.model_name)
-        if self.is_local and revision is not None:
-            raise ValueError(f"revision={revision!r}: model={model!r} is a local folder; it has no revisions")
-        self.wanted_revision = revision
+        self.model_name, self.wanted_revision = str(model), revision
+        self.device, self.batch_size = device, batch_size
         self._images: dict[int, tuple[weakref.ref, np.ndarray]] = {}
+        if self.is_local and revision is not None:
+            raise ValueError(
+                f"revision={revision!r}: model={self.model_name!r} is a local folder; it has no revisions"
+            )
+
+    @property
+    def is_local(self) -> bool:
+        return Path(self.model_name).expanduser().is_dir()
+
+    @cached_property
+    def folder(self) -> Path:
+        """Of the model's configuration. Raises `ValueError` if it cannot be had."""
+        return find_folder(self.model_name, self.wanted_revision, ["config.json"])
 
     @property
     def id(self) -> str:
         """The Hub id, or the name of the folder: never a path."""
-        return Path(self.model_name).resolve().name if self.is_local else self.model_name
+        return self.folder.name if self.is_local else self.model_name
 
     @cached_property
     def revision(self) -> str:
-        """
-        The commit on the Hub, or "sha256:" and 16 digits of a digest of the folder's files. Fetches no weights.
+        """The commit on the Hub, or a digest of the folder's files. Fetches no weights."""
+        return folder_digest(self.folder) if self.is_local else self.folder.name
 
-        Raises:
-            ValueError: there is no such folder, and the Hub does not give a model of that name.
-        """
-        if self.is_local:
-            return folder_digest(Path(self.model_name))
-        from huggingface_hub import hf_hub_download
-
-        try:
-            config = hf_hub_download(self.model_name, "config.json", revision=self.wanted_revision)
-        except (OSError, ValueError) as error:
-            raise self._not_loaded(error) from error
-        return Path(config).parent.name  # .../snapshots/<commit>/config.json
-
-    def _not_loaded(self, error: Exception) -> ValueError:
-        where = "the folder" if self.is_local else "no such folder, and from the Hub"
-        at = f" (revision {self.wanted_revision!r})" if self.wanted_revision else ""
-        why = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
-        return ValueError(f"model={self.model_name!r}{at} cannot be loaded: {where}: {why}")
-
-    def _load(self, auto: Any, **options) -> Any:
+    def _load(self, auto: Any, **options: Any) -> Any:
         from safetensors import SafetensorError
 
-        where = {} if self.is_local else {"revision": self.revision}
+        where = {} if self.is_local else {"revision": self.folder.name}
         try:
-            return auto.from_pretrained(self.model_name, **where, **options)
+            return auto.from_pretrained(self.folder if self.is_local else self.model_name, **where, **options)
         except (OSError, ValueError, SafetensorError) as error:
-            raise self._not_loaded(error) from error
+            raise ValueError(f"model={self.model_name!r} cannot be loaded: {first_line(error)}") from error
 
     @cached_property
     def model(self) -> Any:

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from .candidate import Candidate
 from .changed_area import THRESHOLD, ThresholdFilter
 from .lab import changed_share, small_size, to_lab
+from .protocol import Candidate
 
 
 class NearDuplicates(ThresholdFilter):

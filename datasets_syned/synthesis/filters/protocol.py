@@ -1,12 +1,35 @@
-"""What the pipeline expects of a filter."""
+"""What the pipeline expects of a filter, and what it gives it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .candidate import Candidate
+from PIL import Image
 
 Score = float | list[float]
 Verdict = bool | tuple[bool, str]  # `True`, or `(False, why)`
+
+
+@dataclass
+class Candidate:
+    """
+    What filters look at.
+
+    Args:
+        source_id (`str`): of the source image; the variants of one source have it in common.
+        variant (`int`): which of them it is.
+        before, after (`PIL.Image.Image`): RGB, each of its own size.
+        instruction (`str`): what the editor was told.
+        captions (`tuple[str, str]`, *optional*): what the source says of the image before and after the change, as
+            descriptions of the whole image, if it does.
+    """
+
+    source_id: str
+    variant: int
+    before: Image.Image
+    after: Image.Image
+    instruction: str
+    captions: tuple[str, str] | None = None
 
 
 class Filter(Protocol):

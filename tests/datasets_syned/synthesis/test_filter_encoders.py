@@ -14,11 +14,13 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPModel
 
 from datasets_syned.synthesis.filters import describe, load_filters
-from datasets_syned.synthesis.filters.clip_direction import ClipDirection
-from datasets_syned.synthesis.filters.clip_image_text import ClipImageText
-from datasets_syned.synthesis.filters.dino_similarity import DinoSimilarity
 from datasets_syned.synthesis.filters.encoders import ClipEncoder, DinoEncoder
-from datasets_syned.synthesis.filters.image_similarity import ClipImageSimilarity
+from datasets_syned.synthesis.filters.model_filters import (
+    ClipDirection,
+    ClipImageSimilarity,
+    ClipImageText,
+    DinoSimilarity,
+)
 from tests.support.candidates import VARIANTS, keep, keep_batch, scene, variants
 from tests.support.source_tree import ROOT
 from tests.support.tiny_encoders import save_clip
@@ -160,11 +162,11 @@ def test_what_cannot_be_loaded(tmp_path, clip_dir, dino_dir):
         keep(DinoSimilarity(model=str(clip_dir)), scene(0))
     with pytest.raises(ValueError, match="cannot be loaded"):
         keep(ClipImageText(model=str(tmp_path)), scene(0))
-    with pytest.raises(ValueError, match="cannot be loaded: no such folder, and from the Hub: "):
+    with pytest.raises(ValueError, match="is not a folder, and the Hub does not give it: "):
         describe([ClipImageText(model=str(tmp_path / "missing" / "folder"))])
     broken = save_clip(tmp_path / "broken")
     (broken / "model.safetensors").write_bytes((clip_dir / "model.safetensors").read_bytes()[:1000])
-    with pytest.raises(ValueError, match="cannot be loaded: the folder: "):
+    with pytest.raises(ValueError, match="cannot be loaded: "):
         keep(ClipImageText(model=str(broken)), scene(0))
     whole = load_file(clip_dir / "model.safetensors")
     part = {name: tensor for name, tensor in whole.items() if not name.startswith("text_projection")}
@@ -175,7 +177,7 @@ def test_what_cannot_be_loaded(tmp_path, clip_dir, dino_dir):
     unsafe = save_clip(tmp_path / "unsafe")
     torch.save(CLIPModel.from_pretrained(unsafe).state_dict(), unsafe / "pytorch_model.bin")
     (unsafe / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match="cannot be loaded: the folder: .*safetensors"):
+    with pytest.raises(ValueError, match="cannot be loaded: .*safetensors"):
         keep(ClipImageText(model=str(unsafe)), scene(0))
 
 
@@ -185,7 +187,7 @@ import sys
 from datasets_syned.synthesis.filters import describe, load_filters
 assert not {"torch", "transformers", "diffusers"} & set(sys.modules), "loaded on import"
 from PIL import Image
-from datasets_syned.synthesis.filters.candidate import Candidate
+from datasets_syned.synthesis.filters.protocol import Candidate
 filters = load_filters({"image_similarity": 0.5}, clip_model="tiny/clip")
 assert describe(filters) == {"image_similarity": {"min": 0.5, "model": "tiny/clip", "revision": "%s"}}
 image = Image.new("RGB", (40, 30), "red")
@@ -217,8 +219,7 @@ def test_models_of_the_hub_by_name(tmp_path, clip_dir):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    print(done.stdout)
     assert len(lines) == 3, done.stdout
-    names = ("model='tiny/missing'", "model='not a name'", "model='tiny/clip' (revision 'v2')")
-    for line, name in zip(lines, names, strict=True):
-        assert line.startswith(f"{name} cannot be loaded: no such folder, and from the Hub: "), line
+    at = " at revision v2"
+    for line, name in zip(lines, ("'tiny/missing'", "'not a name'", "'tiny/clip'"), strict=True):
+        assert line.startswith(f"{name} is not a folder, and the Hub does not give it{at if 'clip' in name else ''}: ")

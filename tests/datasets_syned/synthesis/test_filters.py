@@ -7,14 +7,16 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BitImageProcessorPil, CLIPImageProcessorPil, CLIPModel, Dinov2Model
 
-from datasets_syned.synthesis.filters.candidate import Candidate
 from datasets_syned.synthesis.filters.changed_area import ChangedArea
-from datasets_syned.synthesis.filters.clip_direction import ClipDirection
-from datasets_syned.synthesis.filters.clip_image_text import ClipImageText
-from datasets_syned.synthesis.filters.dino_similarity import DinoSimilarity
 from datasets_syned.synthesis.filters.encoders import DinoEncoder
-from datasets_syned.synthesis.filters.image_similarity import ClipImageSimilarity
+from datasets_syned.synthesis.filters.model_filters import (
+    ClipDirection,
+    ClipImageSimilarity,
+    ClipImageText,
+    DinoSimilarity,
+)
 from datasets_syned.synthesis.filters.near_duplicates import NearDuplicates
+from datasets_syned.synthesis.filters.protocol import Candidate
 from tests.support.candidates import keep, keep_batch, scene, solid
 
 CLIP_FILTERS = (ClipImageText, ClipDirection, ClipImageSimilarity)
