@@ -44,7 +44,7 @@ SENTENCES = re.compile(r"(?<=\w{2})[.!?]+[\"'”’)]*\s+(?=\S)|\s[–—-]\s|;\
 UNREADABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]")
 # Words that nothing ends with.
 OPEN_END = re.compile(
-    r"(?:\b(?:an?|the|and|or|of|with|its|their|your|very|into|such|as|is|are|for|by)|[,;:–—(-])\W*$", re.IGNORECASE
+    r"\b(?:an?|the|and|or|of|with|its|their|your|very|into|such|as|is|are|for|by)\W*$", re.IGNORECASE
 )
 EXCHANGING = re.compile(r"\b(?:replac|swap|substitut|exchang)\w*", re.IGNORECASE)  # one goes, another comes
 FURTHER = re.compile(r"\b(?:and|plus|while|featuring|including|alongside|filled|surrounded)\b", re.IGNORECASE)
@@ -108,9 +108,13 @@ def has_other_characters(it: Text) -> bool:
 
 
 def is_cut_off(it: Text) -> bool:
-    last = it.instruction.rstrip(" .").rpartition(" ")[2].lower()
-    dangling = OPEN_END.search(it.text) and it.text.rstrip(" .").rpartition(" ")[2].lower() != last
-    return not it.complete or bool(dangling) or is_quoted(it.text) or it.text.count("(") > it.text.count(")")
+    open_mark = it.text.endswith((",", ";", ":", "–", "—", "-", "(")) or it.text.count("(") > it.text.count(")")
+    return not it.complete or open_mark or is_quoted(it.text)
+
+
+def has_an_open_end(it: Text) -> bool:
+    one, other = (text.rstrip(" .").rpartition(" ")[2].lower() for text in (it.text, it.instruction))
+    return bool(OPEN_END.search(it.text)) and one != other
 
 
 def has_several_sentences(it: Text) -> bool:
@@ -185,7 +189,7 @@ FORMAT: Rules = {
     "about the request": (lambda it: it.news(ABOUT_REQUEST), "it speaks of the sentence that was asked for"),
     "cut off": (
         is_cut_off,
-        "it has no end: the answer reached its limit, a quote is open, the last word needs another",
+        "it has no end: the answer reached its limit, a quote or a bracket is open",
     ),
     "a single word": (
         lambda it: it.text.isascii() and len(it.text.split()) == 1 < len(it.instruction.split()),
@@ -198,6 +202,7 @@ FORMAT: Rules = {
 STRICT: Rules = {
     "about a text": (lambda it: it.news(ABOUT_TEXT), "it speaks of a text, not of an edit"),
     "characters": (has_other_characters, "emoji, markup or another script, that the instruction does not have"),
+    "open end": (has_an_open_end, "the last word needs another"),
     "several sentences": (has_several_sentences, "a paraphrase and more: an explanation, an alternative, a story"),
     "too long": (is_too_long, f"more than {LONGEST[0]:g} times the words of the instruction and {LONGEST[1]}"),
     "too short": (is_too_short, f"less than {SHORTEST:g} of the words of the instruction"),

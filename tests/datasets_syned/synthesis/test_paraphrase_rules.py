@@ -63,7 +63,7 @@ BAD = [
     ("characters", "Add a dog", "Put a dog in 🐶"),
     ("characters", "Add a dog", "添加 a dog"),
     ("characters", "Add a dog", "<b>Put a dog in"),
-    ("cut off", "Add a dog to the lawn", "Put a dog on the"),
+    ("open end", "Add a dog to the lawn", "Put a dog on the"),
     ("cut off", "Add a dog to the lawn", '"Put a dog on the lawn'),
     ("cut off", "Add a dog to the lawn", "Put a dog on the lawn,"),
     ("cut off", "Add a dog to the lawn", "Put a dog (brown"),
@@ -119,6 +119,7 @@ GOOD_FORMAT = [
     ("Change the roof from tin to tiles", "The roof is now tiled"),
     ("Add plan b) to the board", "Write plan b) on the board"),
     ("Make the T - shirt of the man red", "Turn the T - shirt of the man red"),
+    ("Mach das Auto rot", "Male das Auto rot an"),
     ("Ajoute un chien sur la pelouse", "Mets un chien sur l'herbe"),
     ("在草地上加一只狗", "把一只狗放在草坪上"),
 ]
@@ -134,7 +135,7 @@ REJECTED = {
         "boilerplate": 12,
         "asks for a text": 37,
         "about the request": 74,
-        "cut off": 531,
+        "cut off": 527,
         "a single word": 2,
         "same": 208,
         "repeated": 4,
@@ -146,8 +147,9 @@ REJECTED = {
         "asks for a text": 37,
         "about a text": 135,
         "characters": 16,
+        "open end": 4,
         "about the request": 74,
-        "cut off": 531,
+        "cut off": 527,
         "a single word": 2,
         "several sentences": 172,
         "too long": 65,
@@ -166,7 +168,7 @@ REJECTED = {
     "none": {"empty": 2},
 }
 # Texts that are taken, and rows of the 2,022 that keep all four.
-ACCEPTED = {"none": (8029, 1982), "format": (7126, 1506), "strict": (3308, 274)}
+ACCEPTED = {"none": (8029, 1982), "format": (7130, 1508), "strict": (3308, 274)}
 
 
 @pytest.mark.parametrize(("instruction", "text"), GOOD)
