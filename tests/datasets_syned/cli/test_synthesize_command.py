@@ -144,3 +144,17 @@ def test_rows_that_fail_are_told_by_the_exit_status(tmp_path, capsys):
     assert status == 1 and "train: 0 of 2 rows kept" in printed.out
     assert "failed: 2 rows: editor: the image does not say which scene it shows" in printed.out
     assert "select/*.parquet names each row; --retry_failed makes them again" in printed.out
+
+
+def test_a_run_is_extended_by_its_folder_alone(tmp_path, capsys):
+    """Without a source the settings are those of the run; what is given goes in their place."""
+    out = tmp_path / "run"
+    words = ["--source", "scenes", "--editor", "procedural", "--failure_rate", 0, "--variants", 2, "--limit", 2]
+    assert synthesize(*words, "--out", out)[0] == 0
+    status, printed = synthesize("--variants", 3, "--limit", 3, "--out", out, capsys=capsys)
+    assert status == 0 and "train: 9 of 9 rows kept" in printed.out and "editor: " in printed.out
+    assert synthesize("--filter", "changed_area=0.9:1", "--stage", "score", "--out", out, capsys=capsys)[0] == 0
+    status, printed = synthesize("--filter", "changed_area=0.9:1", "--stage", "select", "--out", out, capsys=capsys)
+    assert status == 0 and "train: 0 of 9 rows kept" in printed.out and "editor: " not in printed.out
+    status, printed = synthesize("--seed", 1, "--out", out, capsys=capsys)
+    assert status == 1 and "the images in this folder were made with seed 0, not 1" in printed.err
