@@ -89,7 +89,10 @@ class Lora:
         is_file = name.endswith(".safetensors")
         model, _, self._file = name.rpartition("/") if is_file else (name, "", LORA_FILE)
         local, self._scale = Path(model).expanduser().is_dir(), scale
-        self._folder = find_folder(model, revision, [self._file])
+        try:
+            self._folder = find_folder(model, revision, [self._file])
+        except ValueError as error:
+            raise ValueError(f"lora={name!r}: {error}") from error
         path = self._folder / self._file
         if not path.is_file():
             raise ValueError(f"lora={name!r} has no {self._file}; name the file, such as {name}/file.safetensors")

@@ -48,7 +48,10 @@ class Encoder:
     @cached_property
     def folder(self) -> Path:
         """Of the model's configuration. Raises `ValueError` if it cannot be had."""
-        return find_folder(self.model_name, self.wanted_revision, ["config.json"])
+        try:
+            return find_folder(self.model_name, self.wanted_revision, ["config.json"])
+        except ValueError as error:
+            raise ValueError(f"model={self.model_name!r} cannot be loaded: {error}") from error
 
     @property
     def id(self) -> str:

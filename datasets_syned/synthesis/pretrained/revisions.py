@@ -27,7 +27,7 @@ def find_folder(model: str, revision: str | None, files: Sequence[str]) -> Path:
     except (OSError, ValueError) as error:  # those of the connection and of a name that cannot be one among them
         at = f" at revision {revision}" if revision else ""
         raise ValueError(
-            f"{model!r} is not a folder, and the Hub does not give it{at}: {type(error).__name__}: {first_line(error)}"
+            f"there is no such folder, and the Hub does not give it{at}: {type(error).__name__}: {first_line(error)}"
         ) from error
 
 

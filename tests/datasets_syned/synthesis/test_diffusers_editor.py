@@ -363,6 +363,8 @@ def test_options_of_the_command(folders, lora, tmp_path, capsys):
 def test_lora_weights_of_another_model(folders, lora, tmp_path):
     with pytest.raises(ValueError, match="has no pytorch_lora_weights.safetensors; name the file"):
         DiffusersEditor(str(folders["pix2pix"]), lora=str(tmp_path))
+    with pytest.raises(ValueError, match="lora='no/such/style': there is no such folder"):
+        DiffusersEditor(str(folders["pix2pix"]), lora="no/such/style")
     save_file({"mmdit.to_q.lora_A.weight": torch.zeros(2, 16)}, tmp_path / "pytorch_lora_weights.safetensors")
     with pytest.raises(ValueError, match="'tiny-pix2pix' cannot be loaded: "):
         DiffusersEditor(str(folders["pix2pix"]), lora=str(tmp_path), **SMALL).load()
@@ -552,7 +554,7 @@ def test_models_of_the_hub(folders, lora, tmp_path):
     tiny, with_pickles, style, *told = [line[2:] for line in done.stdout.splitlines() if line.startswith(">")]
     assert told[:2] == told[8:10] == told[10:12] == [f"ann/tiny {tiny}", "(8, 8)"]
     assert told[2] == f"ann/pickles {with_pickles}" and "safetensors" in told[3]
-    nothing = "editor 'ann/none': 'ann/none' is not a folder, and the Hub does not give it: "
+    nothing = "editor 'ann/none': there is no such folder, and the Hub does not give it: "
     assert told[4].startswith(nothing) and told[12].startswith(nothing)
-    assert told[5].startswith("editor 'no/such/folder': 'no/such/folder' is not a folder, and the Hub does not give")
+    assert told[5].startswith("editor 'no/such/folder': there is no such folder, and the Hub does not give")
     assert told[6] == told[7] == f"ann/style {style}" and len(told) == 13
