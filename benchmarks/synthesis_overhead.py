@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
+from datasets_syned.common.seeds import seed_of
 from datasets_syned.synthesis import Settings, SplitSettings, editing, run, scoring, select, synthesize
 from datasets_syned.synthesis.editors.diffusers_editor import DiffusersEditor
 from datasets_syned.synthesis.folder import RunFolder
-from datasets_syned.synthesis.seeds import seed_of
 from datasets_syned.synthesis.sources import DatasetSource
 
 PIPELINE = diffusers.StableDiffusionInstructPix2PixPipeline

@@ -5,10 +5,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from ..common.seeds import seed_of
 from .folder import CAPTION, EDIT, RunFolder
 from .images import opened
 from .paraphrasers.protocol import Paraphraser
-from .seeds import seed_of
 from .settings import Settings
 from .stage import Made, Results, Stage, answers, changed_rows, reason
 

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Mapping
 
+from ..common.seeds import seed_of
 from .editors import EditError, load_editor
 from .images import opened
 from .plan import plan_parts
-from .seeds import seed_of
 from .settings import Settings, SplitSettings
 from .sources import SceneSource, Source, load_source
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..common.images import ImageError, load_image, read_file, to_rgb
+from ..common.seeds import seed_of
 from .paraphrasers.asking import AskedModel
-from .seeds import seed_of
 from .sources.images import image_files
 
 IMAGES_AT_ONCE = 16

@@ -5,7 +5,7 @@ from itertools import islice, zip_longest
 
 import pyarrow as pa
 
-from .seeds import seed_of
+from ..common.seeds import seed_of
 from .settings import Settings
 from .sources import Source, SourceRow
 

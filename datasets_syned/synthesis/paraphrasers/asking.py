@@ -5,10 +5,10 @@ from typing import Any
 
 from PIL import Image
 
+from ...common.seeds import seed_of
 from .prompts import DESCRIBE, REQUEST, SUGGEST, SYSTEM, Request, read_answer
 from .protocol import Paraphrases
 from .rules import RULE_SETS, judge
-from .sampling import seed_of
 
 PER_TEXT = 64  # tokens at most, by default: about 45 words
 
@@ -140,7 +140,7 @@ class AskedModel:
         most = self.max_new_tokens or PER_TEXT * count
         open_ones = [i for i, request in enumerate(requests) if count and request and self._has_room(request, most)]
         for attempt in range(self.attempts):
-            rows = [(requests[i], seed_of(instructions[i], seeds[i], attempt)) for i in open_ones]
+            rows = [(requests[i], seed_of(seeds[i], instructions[i], attempt)) for i in open_ones]
             for i, answer in zip(open_ones, self._ask(rows, most), strict=True):
                 if isinstance(answer, Exception):
                     found[i] = answer

@@ -1,14 +1,7 @@
 """Sampling in which a row of a batch is a function of its own seed."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
-
-
-def seed_of(instruction: str, seed: int, attempt: int) -> int:
-    """A seed of 63 bits for one attempt at one instruction."""
-    digest = hashlib.sha256(f"{seed}\0{attempt}\0{instruction}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
 
 
 class GumbelSampling:

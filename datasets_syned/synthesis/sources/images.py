@@ -1,6 +1,5 @@
 """A folder of images without instructions, and unchanged pairs of any source."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Any
 
 from ...common.images import ImageError, read_file
 from ...common.row import NO_CHANGE
+from ...common.seeds import BITS, seed_of
 from ...common.splits import split_named
 from .protocol import Source, SourceError, SourceRow
 from .templates import Templates
@@ -139,7 +139,7 @@ class WithUnchanged:
         def every() -> Iterator[SourceRow]:
             for row in self.source.rows():
                 yield row
-                if _chance(self.seed, row.id) < self.chance:
+                if seed_of(self.seed, row.id, "unchanged") < self.chance * 2**BITS:
                     caption = no_change_captions(row.id, 1)[0]
                     yield SourceRow(row.index, f"{row.id}#same", caption, NO_CHANGE)
 
@@ -152,9 +152,5 @@ class WithUnchanged:
 
 def no_change_captions(row_id: str, count: int) -> list[str]:
     """Up to `count` captions of an unchanged row, in an order that depends on its id."""
-    turn = int(_chance("captions", row_id.removesuffix("#same")) * len(NO_CHANGE_CAPTIONS))
+    turn = seed_of(0, row_id.removesuffix("#same"), "captions") % len(NO_CHANGE_CAPTIONS)
     return list((NO_CHANGE_CAPTIONS[turn:] + NO_CHANGE_CAPTIONS[:turn])[:count])
-
-
-def _chance(seed: Any, name: str) -> float:
-    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:6], "big") / 2**48

@@ -144,18 +144,16 @@ def test_seeds_and_attempts_differ(noise):
 
 def test_captions_are_written_from_both_images(tmp_path):
     writer = load_paraphraser(
-        str(save_random_vision_model(tmp_path / "eyes")), from_images=True, max_new_tokens=8, attempts=1, batch_size=2
+        str(save_random_vision_model(tmp_path / "eyes")), from_images=True, max_new_tokens=24, attempts=1, batch_size=3
     )
     before, after, other = (Image.new("RGB", (40, 30), color) for color in ("red", "blue", "green"))
-    given = [(before, after), (before, other), (after, before)], [DOG, DOG, CAR], 2, [0, 0, 1]
-    found = writer.describe(*given)
+    pairs = [(before, after)] * 4 + [(before, other)] * 4
+    found = writer.describe(pairs, [DOG] * 8, 2, [*range(4), *range(4)])
     assert all(each.kept + each.rejected and each.attempts == 1 for each in found)
-    assert found[0] != found[1], "the second image makes no difference"
-    assert [
-        writer.describe(*([part[i]] if isinstance(part, list) else part for part in given))[0] for i in range(3)
-    ] == found
+    assert found[:4] != found[4:], "the second image makes no difference"
+    assert [writer.describe([pairs[i]], [DOG], 2, [i % 4])[0] for i in range(3, 6)] == found[3:6]
     assert writer.from_images and "second image" in writer.parameters["request"]
-    assert writer.suggest([before], 2, [0]) != writer.suggest([other], 2, [0])
+    assert writer.suggest([before] * 4, 2, range(4)) != writer.suggest([other] * 4, 2, range(4))
 
 
 def test_nothing_to_do(paraphraser):

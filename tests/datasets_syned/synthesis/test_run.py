@@ -12,12 +12,12 @@ from PIL import Image
 
 import datasets_syned  # noqa: F401 (registers "syned")
 from datasets_syned.common.row import validate
+from datasets_syned.common.seeds import seed_of
 from datasets_syned.synthesis import Settings, SplitSettings, synthesize
 from datasets_syned.synthesis.editors import EditError
 from datasets_syned.synthesis.editors.procedural import ProceduralEditor
 from datasets_syned.synthesis.engine_local import EditorBrokenError, unless_broken
 from datasets_syned.synthesis.paraphrasers.protocol import Paraphrases
-from datasets_syned.synthesis.seeds import seed_of
 from datasets_syned.synthesis.stage import Made
 from datasets_syned.synthesis.summary_text import summary_text
 from tests.support import layouts
