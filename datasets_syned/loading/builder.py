@@ -37,7 +37,10 @@ def fingerprint(config: str | None = None) -> str:
     if scenes:
         files += [here / "scenes" / f"{name}.py" for name in MAKES_SCENES]
     if benchmarks:
-        files += [here / "common" / f"{name}.py" for name in ("caption_text", "image_cells", "pairs")]
+        files += [
+            here / "common" / f"{name}.py"
+            for name in ("caption_text", "image_cells", "image_limits", "images", "pairs")
+        ]
         files += sorted((here / "benchmarks").rglob("*.py"))
     digest = hashlib.sha256()
     for file in files:

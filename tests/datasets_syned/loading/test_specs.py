@@ -93,7 +93,7 @@ class TestPlace:
         [
             (["a", "b"], "data_dir: 'a' and 'b' for the same data; name them as name=folder"),
             (["spot_the_diff=a", "spot_the_diff=b"], "data_dir: 'a' and 'b' for the same data"),
-            (["spot_the_dif=a"], "data_dir 'spot_the_dif=a': no such benchmark; there are clevr_change, clevr_dc, "),
+            (["spot_the_dif=a"], "data_dir 'spot_the_dif=a': no such benchmark; there are birds_to_words, "),
             (["scenes=a"], "data_dir 'scenes=a': no such benchmark"),
             (["spot_the_diff="], "data_dir 'spot_the_diff=': no folder is named"),
             ([""], "data_dir '': no folder is named"),
