@@ -22,11 +22,7 @@ EXITS = "Exit status: 0 done, 1 something failed (also one pair of many), 2 wron
 HERE = Path(__file__).parent
 # in the wheel, or else in the repository
 RECIPES = next((path for path in (HERE / "modeling_blip2idc" / "recipes", HERE / "recipes") if path.is_dir()), HERE)
-NO_ROOM = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-)  # the disk is full, or a quota or a limit is reached
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, or a quota or a limit is reached
 
 TRAIN_HELP = """\
 usage: {program} RECIPE [--option value ...]
@@ -124,14 +120,9 @@ def syned(argv: list[str] | None = None) -> int:
 
 def run(work, needed) -> int:
     """
-    Does a command's work and returns its exit status. What goes wrong is one line; what only a programmer understands
-    keeps its traceback.
-
-    Args:
-        work (`Callable`):
-            Does everything; may return another exit status than 0.
-        needed (`tuple[str, ...]`):
-            Libraries of the extra `train` without which it cannot begin.
+    Does a command's work, which may return another exit status than 0, and returns the exit status. What goes wrong is
+    one line; what only a programmer understands keeps its traceback. `needed` are libraries of the extra `train`
+    without which it cannot begin.
     """
     prepare()
     if missing := [name for name in needed if find_spec(name) is None]:

@@ -231,13 +231,13 @@ def preflight(model_args, data_args, training_args):
     for args in runs(training_args):
         claim_run(args.output_dir, settings | {"seed": args.seed, "world_size": training_args.world_size}, finished)
     if training_args.push_to_hub:
-        hub = (training_args.hub_token, training_args.hub_private_repo, training_args.hub_revision)
-        claim_repo(repo_name(training_args), *hub)
+        claim_repo(*hub_target(training_args))
 
 
-def repo_name(training_args):
-    """Of the repository that the result is published in."""
-    return training_args.hub_model_id or Path(training_args.output_dir).resolve().name
+def hub_target(training_args):
+    """Where the result is published: name of the repository, token, whether it is private, branch."""
+    name = training_args.hub_model_id or Path(training_args.output_dir).resolve().name
+    return name, training_args.hub_token, training_args.hub_private_repo, training_args.hub_revision
 
 
 def runs(training_args):

@@ -48,7 +48,7 @@ from modeling_blip2idc.training.checkpoints import RunLog, last_checkpoint
 from modeling_blip2idc.training.dry_run import describe, dry_run
 from modeling_blip2idc.training.run_folder import about_run, release_run
 from modeling_blip2idc.training.trainer import IDCTrainer
-from train_arguments import preflight, repo_name, runs
+from train_arguments import hub_target, preflight, runs
 
 METRIC = Path(__file__).parent / "metrics" / "cider"
 
@@ -103,9 +103,9 @@ def make_train_data(args, training_args, parts, processor, config):
             num_proc=args.num_proc,
         )
         return rows, dense_supervision.LessonCollator(processor)
-    augment = BlurJPEG() if args.augment else None
     options = {"max_length": args.max_length, "folders": image_folders(args)}
-    collator = IDCCollator(processor, seed=training_args.seed, augment=augment, **options)
+    options["augment"] = BlurJPEG() if args.augment else None
+    collator = IDCCollator(processor, seed=training_args.seed, **options)
     rows = training_data.concatenate(parts, training_args.seed, args.shuffle_buffer)
     if training_args.train_sampling_strategy == "group_by_length":
         rows = training_data.with_lengths(rows, lambda captions: processor.tokenizer(captions)["input_ids"])
@@ -126,13 +126,12 @@ def make_trainer(model_args, data_args, training_args, parts, eval_rows):
     if training_args.early_stopping_patience is not None:
         callbacks.append(EarlyStoppingCallback(training_args.early_stopping_patience))
     metric = evaluate.load(str(METRIC))
+    plain = IDCCollator(processor, max_length=data_args.max_length, folders=image_folders(data_args))
     return IDCTrainer(
         model,
         training_args,
         data_collator=collator,
-        eval_collator=IDCCollator(
-            processor, max_length=data_args.max_length, folders=image_folders(data_args)
-        ).for_evaluation(),
+        eval_collator=plain.for_evaluation(),
         train_dataset=train_rows,
         eval_dataset=eval_rows,
         processing_class=processor,
@@ -147,7 +146,8 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
     """One run: trains, saves, scores what was saved, writes report and card. Returns the report."""
     commit = commit_of(model_args.model, model_args.revision)
     trainer = make_trainer(model_args, data_args, training_args, parts, eval_rows)
-    precision = precision_of(trainer)
+    autocast = {"bf16": "bfloat16", "fp16": "float16"}.get(trainer.accelerator.mixed_precision)
+    precision = {"dtype": str(trainer.model.dtype).removeprefix("torch."), "autocast": autocast}
     trainable = {part: n for part, n in count_trainable(trainer.model).items() if n}
     if trainer.is_world_process_zero():
         print("trainable parameters:", ", ".join(f"{part} {n:,}" for part, n in trainable.items()), flush=True)
@@ -222,28 +222,20 @@ def save(trainer, args, out, commit):
     trainer.accelerator.wait_for_everyone()
 
 
-def precision_of(trainer):
-    """In which dtypes the weights below an adapter are, and autocast computes, in training and in every evaluation."""
-    autocast = {"bf16": "bfloat16", "fp16": "float16"}.get(trainer.accelerator.mixed_precision)
-    return {"dtype": str(trainer.model.dtype).removeprefix("torch."), "autocast": autocast}
-
-
 def score(trainer, out, rows, dtype):
     """
-    Captions rows with what was written, read back as anybody would, but in the precision in which the run was
-    validated: `dtype` for the weights (four bits, if it was trained over those), and the Trainer's autocast. Returns
-    the scorer that holds the captions.
+    Captions rows with what was written, read back as anybody would, but in the precision of validation: `dtype` for
+    the weights (four bits, if it was trained over those), and the Trainer's autocast. Returns the scorer.
     """
     options = {"dtype": dtype}
     if (quantization := getattr(trainer.model.config, "quantization_config", None)) is not None:
         options |= {"quantization_config": quantization, "device_map": {"": trainer.args.device}}
     model = load_idc(out, **options)[0]
     trainer.model = trainer.model_wrapped = model if "device_map" in options else model.to(trainer.args.device)
-    trainer.compute_metrics = scorer = Scorer(
-        rows, trainer.processing_class.post_process_captions, evaluate.load(str(METRIC))
-    )
+    metric = evaluate.load(str(METRIC))
+    trainer.compute_metrics = Scorer(rows, trainer.processing_class.post_process_captions, metric)
     trainer.predict(rows)
-    return scorer
+    return trainer.compute_metrics
 
 
 def main(model_args, data_args, training_args):
@@ -276,8 +268,7 @@ def main(model_args, data_args, training_args):
         if training_args.seeds:
             report = combine(reports, model_args, folder, training_args.greater_is_better)
         if training_args.push_to_hub:
-            hub = (training_args.hub_token, training_args.hub_private_repo, training_args.hub_revision)
-            done = push(folder / "final", repo_name(training_args), *hub, message="Trained model")
+            done = push(folder / "final", *hub_target(training_args), message="Trained model")
             print("published as", done.repo, *done.notes, flush=True)
         if training_args.embed:
             shutil.copytree(folder / "final", EMBEDDED, dirs_exist_ok=True)

@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from modeling_blip2idc import Blip2IDCForConditionalGeneration, Blip2IDCProcessor
 from tests.support.hostile_runs import write_all, write_special
+from tests.support.hub_server import HubServer
 from tests.support.source_tree import ROOT
 from tests.support.tiny_blip2 import tiny_instructblip, tiny_pair
 from tests.support.training_runs import lora_recipe, scenes_in, toy_recipe
@@ -126,6 +127,13 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def hub():
+    """A Hub on localhost; what a test module publishes there is its own."""
+    with HubServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

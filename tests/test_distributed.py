@@ -51,24 +51,10 @@ PARTS = {
 def start(file, runs):
     """The processes of `torchrun`, working at a list of runs."""
     file.write_text(json.dumps(runs))
-    words = [
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-        "tests/support/distributed_run.py",
-        file,
-    ]
+    words = "-m torch.distributed.run --standalone --nproc_per_node 2 tests/support/distributed_run.py".split()
     env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, *map(str, words)],
-        cwd=ROOT,
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    options = {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen([sys.executable, *words, str(file)], cwd=ROOT, env=env, **options)
 
 
 def finish(process, seconds=240):

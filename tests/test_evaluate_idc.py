@@ -8,14 +8,9 @@ import subprocess
 import sys
 import time
 
-import datasets
 import pytest
-from transformers import Seq2SeqTrainingArguments
 
-from datasets_syned import IDCCollator
 from metrics.report import read_predictions
-from modeling_blip2idc import load_idc
-from modeling_blip2idc.training.trainer import IDCTrainer
 from tests.support import layouts
 from tests.support.evaluation import RECORDS, quiet_place, run
 from tests.support.source_tree import ROOT
@@ -50,21 +45,6 @@ def test_the_embedded_model(whole):
     assert report["scenes"]["by_category"].keys() == report["by_category"].keys()
     assert (out / "gallery.html").read_text().count("<article") == 12
     assert "## Scenes" in (out / "report.md").read_text(encoding="utf-8")
-
-
-def test_captions_are_those_of_the_trainer(whole, tmp_path):
-    out, report = whole
-    rows = datasets.load_dataset("syned", "scenes", split="test", **{**SCENES, "train": 0, "validation": 0})
-    model, processor = load_idc()
-    args = Seq2SeqTrainingArguments(
-        tmp_path, predict_with_generate=True, remove_unused_columns=False, per_device_eval_batch_size=5,
-        use_cpu=True, disable_tqdm=True, report_to="none",
-    )  # fmt: skip
-    trainer = IDCTrainer(
-        model, args, data_collator=IDCCollator(processor).for_evaluation(), processing_class=processor
-    )
-    said = processor.post_process_captions(trainer.predict(rows).predictions)
-    assert said == [pair["caption"] for pair in report["pairs"]]
 
 
 def test_killed_and_continued(whole, tmp_path):

@@ -1,9 +1,6 @@
-"""Loading while the Hub fails: all of a file, a model or a data set, or an error; a second try has it."""
+"""Loading while the Hub fails: all of a model or a data set, or an error; a second try has it."""
 
-import hashlib
-import itertools
 import json
-import random
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,14 +11,8 @@ import pytest
 
 from modeling_blip2idc.loading.examples import EXAMPLES
 from tests.support.hub_client import FAULTS, PUBLISH, Client
-from tests.support.hub_server import HubServer, run
+from tests.support.hub_server import run
 from tests.support.tiny_blip2 import tiny_pair
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with HubServer() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -29,68 +20,6 @@ def publish(hub, tmp_path_factory):
     client = Client(hub, tmp_path_factory.mktemp("home"), PUBLISH)
     yield client
     client.close()
-
-
-# What loads a file or a folder, and what says how it went.
-LOAD = """
-import hashlib, json, sys, time
-from pathlib import Path
-from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-waits = []
-time.sleep = waits.append
-for line in sys.stdin:
-    waits.clear()
-    name, cache = json.loads(line)
-    try:
-        if name:
-            files = [Path(hf_hub_download("ann/loaded", name, cache_dir=cache))]
-        else:
-            files = sorted(Path(snapshot_download("ann/loaded", cache_dir=cache, max_workers=1)).iterdir())
-        out = {"done": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}}
-    except Exception as error:
-        out = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps({**out, "waits": waits}), flush=True)
-"""
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json", None], ids=["large", "small", "folder"])
-def test_loading_a_file(hub, publish, tmp_path, name):
-    """The whole file, or an error and no file; a second try has it."""
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"for": name}))
-    (folder / "model.safetensors").write_bytes(random.Random(str(name)).randbytes(20_000))
-    publish(folder=folder, repo="ann/loaded")
-    whole = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
-    whole[".gitattributes"] = hub.repo("model", "ann/loaded").at().files[".gitattributes"].sha256
-    whole = {path: digest for path, digest in whole.items() if name in (None, path)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", LOAD], env=hub.env(tmp_path), cwd=tmp_path, stdin=-1, stdout=-1, stderr=-3, text=True
-    )
-
-    def load(cache):
-        print(json.dumps([name, str(cache)]), file=process.stdin, flush=True)
-        return json.loads(process.stdout.readline())
-
-    faults = {**FAULTS, "cut each time": {"cut": "body", "times": 99}}
-    ends = {}
-    for number, (method, (fault, how)) in enumerate(itertools.product(("HEAD", "GET"), faults.items())):
-        cache = tmp_path / f"cache-{number}"
-        hub.fail(f"^{method} /ann/loaded/resolve/", **how)
-        out = load(cache)
-        hub.faults.clear()
-        ends[method, fault] = out
-        if "done" in out:
-            assert out["done"] == whole, (method, fault)
-        else:
-            assert load(cache)["done"] == whole, (method, fault)
-        incomplete = [path for path in cache.rglob("*.incomplete")]
-        assert not incomplete, (method, fault)
-    process.stdin.close()
-    process.stdout.close()
-    process.wait(30)
-    for fault in ("429 once", "cut in the request", "cut before the answer", "cut in the answer", "slow"):
-        assert "done" in ends["GET", fault], fault
 
 
 LOST = """

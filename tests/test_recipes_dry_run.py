@@ -57,31 +57,17 @@ def emu_edit(root):
 
 
 def syned(root):
-    rows = [
-        {
-            "id": f"train-{i}",
-            "before": layouts.image(layouts.png(layouts.color_of(i, "before"))),
-            "after": layouts.image(layouts.png(layouts.color_of(i, "after"))),
-            "captions": [f"add dog {i}"],
-            "category": "add",
-            "changed": True,
-            "provenance": None,
-        }
-        for i in range(6)
-    ]
+    rows = []
+    for i in range(6):
+        images = {side: layouts.image(layouts.png(layouts.color_of(i, side))) for side in ("before", "after")}
+        rows.append({"id": f"train-{i}", "captions": [f"add dog {i}"], "category": "add", "changed": True, **images})
+        rows[-1]["provenance"] = None
     layouts.parquet(root, "train", rows, datasets_syned.FEATURES, files=1)
     return root
 
 
-BENCHMARKS = {
-    "spot_the_diff": std,
-    "image_editing_request": ier,
-    "clevr_change": clevr,
-    "clevr_dc": dc,
-    "emu_edit": emu_edit,
-    "syned": syned,
-    "folder": write_pairs,
-}
+BENCHMARKS = {"spot_the_diff": std, "image_editing_request": ier, "clevr_change": clevr, "clevr_dc": dc}
+BENCHMARKS |= {"emu_edit": emu_edit, "syned": syned, "folder": write_pairs}
 
 
 def fewer(specs):

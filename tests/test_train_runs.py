@@ -44,16 +44,12 @@ class TestSeeds:
 
     def test_the_best_by_its_evaluation_is_kept(self, seeds):
         folder, report = seeds
+        logs = {seed: lines_of(folder / f"seed-{seed}" / "metrics.jsonl") for seed in (1, 2)}
         reached = {
-            seed: [
-                line["eval_cider"]
-                for line in lines_of(folder / f"seed-{seed}" / "metrics.jsonl")
-                if "eval_cider" in line
-            ]
-            for seed in (1, 2)
+            seed: [line["eval_cider"] for line in log if "eval_cider" in line][-1] for seed, log in logs.items()
         }
-        best = max(reached, key=lambda seed: reached[seed][-1])
-        assert report["about"]["seed"] == best and report["about"]["evaluation"] == reached[best][-1]
+        best = max(reached, key=reached.get)
+        assert report["about"]["seed"] == best and report["about"]["evaluation"] == reached[best]
         for name in ("adapter_model.safetensors", "curves.png"):
             kept = (folder / "final" / name).read_bytes()
             assert kept == (folder / f"seed-{best}" / "final" / name).read_bytes()
@@ -211,17 +207,8 @@ class TestPublishing:
                 return done.stdout.strip().splitlines()[-1]
 
             commit = run("-c", upload, tiny_model_dir, "ann/base")
-            words = [
-                "--model",
-                "ann/base",
-                "--max_steps",
-                1,
-                "--eval_strategy",
-                "no",
-                "--output_dir",
-                tmp_path / "run",
-            ]
-            run("train_trainer.py", recipes / "lora.yaml", *words)
+            words = "--model ann/base --max_steps 1 --eval_strategy no --output_dir".split()
+            run("train_trainer.py", recipes / "lora.yaml", *words, tmp_path / "run")
             adapter = tmp_path / "run" / "final"
             assert json.loads((adapter / "adapter_config.json").read_text())["revision"] == commit
 

@@ -14,18 +14,8 @@ INK, SOFT, PAPER, GOOD = (27, 31, 36), (92, 101, 112), (255, 255, 255), (23, 114
 
 def contact_sheet(rows: Sequence[dict], columns: int = 2, width: int = 288) -> Image.Image:
     """
-    Draws pairs side by side with the caption below each.
-
-    Args:
-        rows (`Sequence[dict]`):
-            Pairs as from [`~loading.examples.caption_examples`]; `score` and `category` may be missing.
-        columns (`int`, *optional*, defaults to 2):
-            Pairs beside each other.
-        width (`int`, *optional*, defaults to 288):
-            Of each image, pixels; the height follows from the first image, and others get margins.
-
-    Returns:
-        `PIL.Image.Image`: RGB.
+    Draws pairs as of [`~loading.examples.caption_examples`], `columns` beside each other, with the caption below each.
+    Images are `width` pixels wide, and as high as the first one; others get margins. Returns a `PIL.Image.Image`.
     """
     images = [[load_image(row[side], side) for side in ("before", "after")] for row in rows]
     height = round(width * images[0][0].height / images[0][0].width)
@@ -55,19 +45,9 @@ def contact_sheet(rows: Sequence[dict], columns: int = 2, width: int = 288) -> I
 
 def first_of_each(rows: Any, captions: Sequence[str], most: int = 8) -> list[dict]:
     """
-    Pairs for [`contact_sheet`] that nobody picked: the first of each category, in the order of the data; without
-    categories, or where these are fewer than three, the first ones.
-
-    Args:
-        rows (`datasets.Dataset`):
-            With `before`, `after`, `captions` (the references) and maybe `category`.
-        captions (`Sequence[str]`):
-            What the model says of each.
-        most (`int`, *optional*, defaults to 8):
-            How many at most.
-
-    Returns:
-        `list[dict]`: with `generated_text` and `exact_reference`.
+    Rows (at most `most`, of a `datasets.Dataset`) for [`contact_sheet`] that nobody picked, with their captions: the
+    first of each category, in the order of the data; without categories, or where these are fewer than three, the
+    first ones.
     """
     from ..pipeline_blip2idc import normalize_caption
 

@@ -80,7 +80,6 @@ def import_adapter(
                 f"The base model {str(base)!r} cannot be read, of which the configuration and the tokenizer are "
                 f"needed: give base, a folder, or go online. ({str(error).strip().splitlines()[0]})"
             ) from error
-        base_config = model.config
         weights, file = read_adapter(folder, model), weights_file(folder)
         converted = convert(weights, dtype)
         # copies: safetensors has no shared memory
@@ -88,10 +87,14 @@ def import_adapter(
         config.inference_mode = True
         config.save_pretrained(str(partial))
         name_base(partial, base, revision)
-        processor = _processor(folder, processor_class, base, revision)
+        if (folder / "processor_config.json").is_file():
+            processor = processor_class.from_pretrained(folder)
+        else:
+            processor = processor_class.from_pretrained(base, revision=revision or "main")
+            processor.stop_token = processor.tokenizer.eos_token
         processor.save_pretrained(partial)
         remove_code(partial)
-        _generation_config(folder, base_config, processor).save_pretrained(partial)
+        _generation_config(folder, model.config, processor).save_pretrained(partial)
         names = [name.split(".")[2] for name in weights if ".lora_A." in name]
         towers = {"vit": "vision_model", "qformer": "qformer", "language": "language_model"}
         with file.open("rb") as stream:
@@ -106,9 +109,7 @@ def import_adapter(
             "rank": config.r,
             "lora_alpha": config.lora_alpha,
             "lora_dropout": config.lora_dropout,
-            "targets": config.target_modules
-            if isinstance(config.target_modules, str)
-            else sorted(config.target_modules),
+            "targets": [targets] if isinstance(targets := config.target_modules, str) else sorted(targets),
             "modules": {tower: names.count(part) for tower, part in towers.items()},
             "parameters": sum(tensor.numel() for tensor in weights.values()),
             "dtypes": (dtype_names(weights), dtype_names(converted)),
@@ -133,20 +134,10 @@ def read_adapter_config(folder: Path):
 
 def read_adapter(folder: Path, base) -> dict[str, torch.Tensor]:
     """
-    Reads the weights of an adapter: all that its configuration asks for on its base, and no others.
-
-    Args:
-        folder (`pathlib.Path`):
-            Of the adapter. Of a pickle only tensors are read.
-        base (`PreTrainedModel`):
-            As [`empty_model`] makes it; gets the layers of the adapter.
-
-    Returns:
-        `dict[str, torch.Tensor]`: by name, on the CPU.
-
-    Raises:
-        `OSError`: a file is missing. `ValueError`: a file is damaged, the adapter does not fit the base, or weights
-            are not finite.
+    Reads the weights of an adapter by name, all that its configuration asks for on its base, and no others; of a
+    pickle only tensors. The base, as [`empty_model`] makes it, gets the layers of the adapter. Raises an `OSError` for
+    a missing file, and a `ValueError` for one that is damaged, or does not fit the base, or has weights that are not
+    finite.
     """
     from peft.utils import load_peft_weights
 
@@ -184,17 +175,8 @@ def weights_file(folder: Path) -> Path:
 
 def convert(weights: dict[str, torch.Tensor], dtype: str | None) -> dict[str, torch.Tensor]:
     """
-    The weights of an adapter in the dtype in which they are kept.
-
-    Args:
-        weights (`dict[str, torch.Tensor]`):
-            By name.
-        dtype (`str`, *optional*):
-            Such as `"float16"`, or `"keep"`. By default weights of 16 bits stay as they are, and others are rounded to
-            bfloat16.
-
-    Raises:
-        `ValueError`: a value is too large for the dtype.
+    The weights of an adapter, by name, in the dtype in which they are kept: `dtype`, their own for "keep", or by
+    default their own of 16 bits, and else bfloat16. Raises a `ValueError` for a value that is too large for the dtype.
     """
     converted = {}
     for name, tensor in weights.items():
@@ -207,19 +189,9 @@ def convert(weights: dict[str, torch.Tensor], dtype: str | None) -> dict[str, to
 
 def empty_model(base: str | os.PathLike, revision: str | None = None, token: str | None = None):
     """
-    A base model without memory for its weights, of which only the configuration is read.
-
-    Args:
-        base (`str` or `os.PathLike`):
-            Folder or Hub id.
-        revision (`str`, *optional*), token (`str`, *optional*):
-            On the Hub.
-
-    Returns:
-        `tuple`: one of our models on the device "meta", and the class of its processor.
-
-    Raises:
-        `OSError`: there is no such model. `ValueError`: it is neither BLIP-2 nor InstructBLIP.
+    One of our models on the device "meta", of which only the configuration of `base` (folder or Hub id) is read, and
+    the class of its processor. Raises an `OSError` where there is no such model, and a `ValueError` for one of another
+    kind.
     """
     where = {"revision": revision or "main", "token": token}
     model_type = PreTrainedConfig.get_config_dict(base, **where)[0].get("model_type")
@@ -251,14 +223,6 @@ def _base(folder: Path, config, base, revision: str | None) -> tuple[str | os.Pa
         return base, None
     revision = revision or (RELEASED_REVISION if str(base) == RELEASED_BASE else None)
     return base, commit_of(base, revision) or revision
-
-
-def _processor(folder: Path, processor_class: type, base, revision: str | None):
-    if (folder / "processor_config.json").is_file():
-        return processor_class.from_pretrained(folder)
-    processor = processor_class.from_pretrained(base, revision=revision or "main")
-    processor.stop_token = processor.tokenizer.eos_token
-    return processor
 
 
 def _generation_config(folder: Path, base_config, processor) -> GenerationConfig:

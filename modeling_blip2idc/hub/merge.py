@@ -92,21 +92,10 @@ def merge(
 
 def load_merged(model_id: str | os.PathLike, dtype: torch.dtype | None = None, **kwargs):
     """
-    Loads a model, an adapter merged into its base.
-
-    Args:
-        model_id (`str` or `os.PathLike`), kwargs:
-            As for [`load_idc`].
-        dtype (`torch.dtype`, *optional*):
-            Of the weights, by default that of the base. The merge itself is computed in float32.
-
-    Returns:
-        `tuple`: the model, of our class; its processor; and the name of the base, `None` without an adapter.
-
-    Raises:
-        `OSError`: as [`load_idc`] does.
-        `ValueError`: as [`load_idc`] does; the adapter cannot be merged; weights are not finite; the logits of one
-            fixed input are others than before the merge.
+    Loads a model as [`load_idc`] does, an adapter merged into its base in float32. Returns the model, of our class, in
+    `dtype` (by default that of the base); its processor; and the name of the base, `None` without an adapter. Raises a
+    `ValueError` if it cannot be merged, weights are not finite, or the logits of one fixed input are others than
+    before.
     """
     model, processor = load_idc(model_id, **kwargs)
     base, dtype = None, dtype or model.dtype
@@ -127,16 +116,8 @@ def load_merged(model_id: str | os.PathLike, dtype: torch.dtype | None = None, *
 @torch.no_grad()
 def probe_logits(model, processor) -> torch.Tensor:
     """
-    Logits of one fixed input: a pair of noise images, and tokens from all over the vocabulary.
-
-    Args:
-        model (`PreTrainedModel` or `PeftModel`):
-            One of ours, or a stock one. It is widened to float32.
-        processor ([`Blip2IDCProcessor`] or [`InstructBlipIDCProcessor`]):
-            Its processor.
-
-    Returns:
-        `torch.Tensor` of shape `(1, sequence_length, vocab_size)`
+    Logits, of shape `(1, sequence_length, vocab_size)`, of one fixed input: a pair of noise images, and tokens from
+    all over the vocabulary. The model, ours or a stock one, is widened to float32.
     """
     model.to(torch.promote_types(model.dtype, torch.float32))
     rng = np.random.default_rng(0)
@@ -154,20 +135,7 @@ def probe_logits(model, processor) -> torch.Tensor:
 
 
 def check_logits(expected: torch.Tensor, model, processor, what: str) -> None:
-    """
-    Refuses a model with other logits than the one that it was made from.
-
-    Args:
-        expected (`torch.Tensor`):
-            [`probe_logits`] of that one.
-        model, processor:
-            As for [`probe_logits`].
-        what (`str`):
-            What the message calls the model.
-
-    Raises:
-        `ValueError`: the logits differ by more than rounding explains.
-    """
+    """Raises a `ValueError` if the logits of a model differ from the expected ones by more than rounding explains."""
     gap = ((probe_logits(model, processor) - expected).abs().max() / expected.std()).item()
     if not gap <= TOLERANCE:
         raise ValueError(

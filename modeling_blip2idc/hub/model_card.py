@@ -48,26 +48,13 @@ def write_card(
     rounded: str | None = None,
 ) -> None:
     """
-    Writes the `README.md` of a training run, with its scores in the header as well. It shows `examples.png` and
-    `curves.png` if the folder has them.
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            Of the model.
-        report (`dict`):
-            As `train_trainer.py` writes it: `about`, how the model was made, and, if it was scored, what
-            `metrics.report.build_report` returns, with `seeds` if there were several.
-        curves (`str` or `os.PathLike`, *optional*):
-            A picture of the run, which is copied beside the card.
-        name (`str`, *optional*):
-            Of the repository on the Hub.
-        merged (`bool`, *optional*, defaults to `False`):
-            Whether the folder has the whole model, though an adapter was trained.
-        rounded (`str`, *optional*):
-            The dtype that the weights were rounded to after they were scored.
-
-    Raises:
-        `ValueError`: a value in the report is missing or not as it should be.
+    Writes the `README.md` of a training run beside its model, with its scores in the header as well. It shows
+    `examples.png` and `curves.png` if the folder has them; `curves` is a picture that is copied there first. The
+    report is that of `train_trainer.py`: `about`, how the model was made, and, if it was scored, what
+    `metrics.report.build_report` returns, with `seeds` if there were several. `name` is that of the repository on the
+    Hub; `merged` says that the folder has the whole model, though an adapter was trained; `rounded` is the dtype that
+    the weights were rounded to after they were scored. Raises a `ValueError` if a value in the report is missing or
+    not as it should be.
     """
     folder = Path(folder)
     if curves is not None and Path(curves).is_file():
@@ -105,21 +92,9 @@ def write_card(
 
 def write_published_card(source: Path, out: Path, name: str, facts: Mapping[str, Any]) -> None:
     """
-    Writes the card of a folder that is published. A card that a person wrote is kept, but for the name of the
-    repository; another one is written anew, from `report.json` if there is one, or from the facts.
-
-    Args:
-        source (`pathlib.Path`):
-            The folder that is published.
-        out (`pathlib.Path`):
-            Where it is put together, pictures included.
-        name (`str`):
-            Of the repository.
-        facts (`dict`):
-            As [`prepare_upload`] returns them.
-
-    Raises:
-        `ValueError`: the header of the card or a value in `report.json` cannot be read.
+    Writes the card of the folder `source` into `out`. One that a person wrote is kept, but for the `name` of the
+    repository; another one is written anew, from `report.json` if there is one, or from the facts of
+    [`prepare_upload`]. Raises a `ValueError` if its header or `report.json` cannot be read.
     """
     text = _read(source / "README.md")
     if not is_generated(text):
@@ -146,16 +121,9 @@ def write_published_card(source: Path, out: Path, name: str, facts: Mapping[str,
 
 def write_imported_card(folder: Path, facts: Mapping[str, Any]) -> None:
     """
-    Writes the card of an imported adapter: what is known of it, and what is not.
-
-    Args:
-        folder (`pathlib.Path`):
-            Of the adapter.
-        facts (`dict`):
-            As [`import_adapter`] returns them.
+    Writes the card of an imported adapter from the facts of [`import_adapter`]: what is known of it, and what is not.
     """
-    targets = [facts["targets"]] if isinstance(facts["targets"], str) else facts["targets"]
-    targets = dict.fromkeys(re.sub(r"\.\d+\.", ".*.", target) for target in targets)  # a layer's number aside
+    targets = dict.fromkeys(re.sub(r"\.\d+\.", ".*.", target) for target in facts["targets"])  # layers' numbers aside
     data = _data(True, license="unknown", base_model=facts["base"] if facts["hub"] else None)
     released = RELEASED.get(facts["name"])
     title = f"An imported adapter: {facts['name']}"
@@ -165,19 +133,8 @@ def write_imported_card(folder: Path, facts: Mapping[str, Any]) -> None:
 
 def write_merged_card(folder: Path, model, processor, source: str, base: str | None) -> None:
     """
-    Writes the card of a stock model: which canvas it takes, and how it is used without this package.
-
-    Args:
-        folder (`pathlib.Path`):
-            Of the model.
-        model (`Blip2ForConditionalGeneration` or `InstructBlipForConditionalGeneration`):
-            The model.
-        processor ([`Blip2IDCProcessor`] or [`InstructBlipIDCProcessor`]):
-            The processor that made its canvas.
-        source (`str`):
-            Name of what it was made from.
-        base (`str`, *optional*):
-            Name of the base, if that was an adapter.
+    Writes the card of a stock model that was made from `source`, an adapter if there is a `base`: which canvas of our
+    `processor` it takes, and how it is used without this package.
     """
     data = ModelCardData(
         language="en",

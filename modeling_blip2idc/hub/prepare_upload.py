@@ -34,28 +34,13 @@ def prepare_upload(
     source: Path, out: Path, dtype: str | None = None, merge: bool = False, token: str | None = None
 ) -> dict[str, Any]:
     """
-    Writes a model or an adapter, and all that is needed to load it, into an empty folder.
-
-    Args:
-        source (`pathlib.Path`):
-            Folder of a model of ours, of plain BLIP-2 or InstructBLIP, which becomes one of ours, or of an adapter.
-        out (`pathlib.Path`):
-            The empty folder.
-        dtype (`str`, *optional*):
-            Of the weights, one of `DTYPES`. By default a model keeps its own; an adapter of 32 bits becomes bfloat16.
-        merge (`bool`, *optional*, defaults to `False`):
-            Whether an adapter is merged into its base.
-        token (`str`, *optional*):
-            For a base on the Hub, by default the one that is logged in.
-
-    Returns:
-        `dict`: what a card says. `adapter` (whether it is one), `parameters`, `dtype`, `rounded` (whether 32 bits
-        became 16). Of an adapter `kind`, `base` (`None`: the embedded model) and `revision`; of a model `model` (its
-        class) and `merged`.
-
-    Raises:
-        `OSError`, `ValueError`: the model, the adapter or its base cannot be loaded; a file of weights is damaged or a
-            pickle; nobody else could load the base; weights are not finite.
+    Writes the model or adapter in `source` (plain BLIP-2 and InstructBLIP become ours), and all that is needed to load
+    it, into the empty folder `out`. By default a model keeps its dtype, and an adapter of 32 bits becomes bfloat16;
+    with `merge` an adapter is merged into its base. Returns what a card says: `adapter` (whether it is one),
+    `parameters`, `dtype`, `rounded` (whether 32 bits became 16); of an adapter `kind`, `base` (`None`: the embedded
+    model) and `revision`; of a model `model` (its class) and `merged`. Raises an `OSError` or `ValueError` if the
+    model, the adapter or its base cannot be loaded, or nobody else could load the base; if a file of weights is
+    damaged or a pickle; or if weights are not finite.
     """
     if dtype not in (None, *DTYPES):
         raise ValueError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
@@ -74,15 +59,8 @@ def prepare_upload(
 
 def check_files(folder: Path) -> None:
     """
-    Refuses files of weights that are pickles, or that are shorter or longer than their header says; and configurations
-    that are damaged, of which most errors of transformers do not name the file.
-
-    Args:
-        folder (`pathlib.Path`):
-            Of a model or an adapter.
-
-    Raises:
-        `ValueError`: names the file.
+    Raises a `ValueError` that names the file, for weights that are a pickle, or shorter or longer than their header
+    says, and for configurations that are damaged, of which most errors of transformers do not name the file.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files and (pickles := sorted([*folder.glob("adapter_model*.bin"), *folder.glob("pytorch_model*.bin")])):

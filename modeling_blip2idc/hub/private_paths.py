@@ -21,19 +21,10 @@ def check_private_paths(
     folder: str | os.PathLike, places: Iterable[str | os.PathLike] = (), tokens: Iterable[str] = ()
 ) -> None:
     """
-    Refuses a folder that names a place of this machine, the machine, or a token.
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            What is to be published. All of every file is searched; of safetensors files the header, and of pictures
-            also the texts in them.
-        places (`Iterable[str]`, *optional*):
-            Folders, beside the home folder, the working folder, that of temporary files and that of Python.
-        tokens (`Iterable[str]`, *optional*):
-            Secrets.
-
-    Raises:
-        `ValueError`: names the file, and what is in it; of a token only that it is one. A picture is damaged.
+    Refuses a folder that names a place of this machine (the home folder, the working folder, that of temporary files,
+    that of Python, or one of `places`), the machine, or one of `tokens`. All of every file is searched; of safetensors
+    files the header, and of pictures also the texts in them. Raises a `ValueError` that names the file and what is in
+    it (of a token only that it is one), and one for a damaged picture.
     """
     folder = Path(folder)
     places = [Path.home(), Path.cwd(), tempfile.gettempdir(), sys.prefix, folder, *places]

@@ -34,14 +34,7 @@ REASONS = {
 
 
 class Pushed(NamedTuple):
-    """
-    What went up.
-
-    Args:
-        repo (`str`): full name of the repository.
-        files (`dict[str, int]`): bytes by name.
-        notes (`list[str]`): what a user should know.
-    """
+    """What went up: full name of the repository, bytes by name of file, and what a user should know."""
 
     repo: str
     files: dict[str, int]
@@ -141,18 +134,9 @@ def claim_repo(
 ) -> str:
     """
     Makes a repository and the branch, or finds that they exist and may be written to: what a run that is to be
-    published should know before it trains.
-
-    Args:
-        repo, token, private, revision, repo_type:
-            As for [`publish`].
-
-    Returns:
-        `str`: the repository's full name.
-
-    Raises:
-        `OSError`: the Hub refuses, or cannot be reached; says why in one line.
-        `ValueError`: a private repository is asked for, and there is a public one; `repo` is not a valid name.
+    published should know before it trains. Takes the arguments of [`publish`]; returns the repository's full name.
+    Raises an `OSError` that says in one line why the Hub refuses, or cannot be reached, and a `ValueError` if a
+    private repository is asked for, and there is a public one.
     """
     api = HfApi(token=token)
     of = {"repo_type": repo_type}
@@ -233,16 +217,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 @contextmanager
 def hub_errors(api: HfApi, repo: str) -> Iterator[None]:
-    """
-    Turns errors of the Hub and its client into one line.
-
-    Args:
-        api (`huggingface_hub.HfApi`): that is used.
-        repo (`str`): what is read or written.
-
-    Raises:
-        `OSError`: in their place.
-    """
+    """Turns errors of the Hub and its client, while `repo` is read or written, into an `OSError` of one line."""
     try:
         yield
     except Exception as error:

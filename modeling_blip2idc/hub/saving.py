@@ -46,20 +46,9 @@ def export_remote_code(model, processor, folder: str | os.PathLike, **kwargs) ->
 
 def save_compact(model, processor, folder: str | os.PathLike) -> None:
     """
-    Saves model and processor for use with this package: weights rounded to float16, none of our code.
-
-    `config.json` keeps the dtype float32, so that loading widens the weights again and computes in float32.
-
-    Args:
-        model ([`Blip2IDCForConditionalGeneration`]):
-            A full model.
-        processor ([`Blip2IDCProcessor`]):
-            Its processor.
-        folder (`str` or `os.PathLike`):
-            Is made if it is missing. Files of the same names are replaced.
-
-    Raises:
-        `ValueError`: a weight is not finite in float16, whose largest number is 65504.
+    Saves model and processor for use with this package: weights rounded to float16, none of our code. `config.json`
+    keeps the dtype float32, so that loading widens the weights again and computes in float32. Raises a `ValueError` if
+    a weight is not finite in float16, whose largest number is 65504.
     """
     weights = model.state_dict()
     rounded = {tensor.data_ptr(): tensor.half() for tensor in weights.values()}  # shared weights stay shared
@@ -73,14 +62,9 @@ def save_compact(model, processor, folder: str | os.PathLike) -> None:
 
 def remove_code(folder: str | os.PathLike) -> None:
     """
-    Removes the code of this package from a saved folder, and what names it in the configurations.
-
+    Removes the code of this package from a saved model or adapter, and what names it in the configurations.
     `model.save_pretrained` copies the code of the model but not that of the pipeline. With this package nothing of it
     is needed; `blip2idc push` and [`export_remote_code`] write all of it.
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            Of a model or an adapter.
     """
     for file in Path(folder).glob("*_blip2idc.py"):
         file.unlink()
@@ -95,19 +79,11 @@ def without_code(values: dict) -> dict:
 
 def name_base(folder: str | os.PathLike, base: str | os.PathLike, revision: str | None = None) -> None:
     """
-    Makes a saved adapter name its base so that other machines find it: a Hub id as it is and with its commit, the
-    embedded model by `EMBEDDED_NAME`, another folder by its path from the adapter's. Beside an adapter on a folder
-    goes the folder's `config.json`, which tells `pipeline` what kind of model it is. `auto_mapping` names the stock
-    class, which everybody has. A folder without an adapter stays as it is.
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            Of the adapter.
-        base (`str` or `os.PathLike`):
-            Hub id or folder of the base model.
-        revision (`str`, *optional*):
-            Commit of a base on the Hub that the adapter was trained on: tomorrow `main` may be another. By default
-            the one that the adapter names already.
+    Makes a saved adapter name its base so that other machines find it: a Hub id as it is and with its commit
+    (`revision`, by default the one that the adapter names already; tomorrow `main` may be another), the embedded model
+    by `EMBEDDED_NAME`, another folder by its path from the adapter's. Beside an adapter on a folder goes the folder's
+    `config.json`, which tells `pipeline` what kind of model it is. `auto_mapping` names the stock class, which
+    everybody has. A folder without an adapter stays as it is.
     """
     file = Path(folder) / "adapter_config.json"
     if not file.is_file():
@@ -136,17 +112,9 @@ def _write_json(file: Path, values: dict) -> None:
 def fresh_folder(out: str | os.PathLike) -> Iterator[Path]:
     """
     A new folder that is complete or not there: it gets its name when the block ends, and is removed when the block
-    fails. What a process that was killed has left is removed by the next one.
-
-    Args:
-        out (`str` or `os.PathLike`):
-            The name. There is no such folder yet, or it is empty.
-
-    Yields:
-        `pathlib.Path`: the folder until then. It is beside `out`, so that relative paths are the same from both.
-
-    Raises:
-        `FileExistsError`: there is a file of that name, or a folder that is not empty.
+    fails. Until then it is beside `out`, so that relative paths are the same from both. What a process that was killed
+    has left is removed by the next one. Raises a `FileExistsError` if there is a file of that name, or a folder that
+    is not empty.
     """
     out = Path(os.path.realpath(out))
     if out.is_file():
@@ -164,13 +132,8 @@ def fresh_folder(out: str | os.PathLike) -> Iterator[Path]:
 @contextmanager
 def temporary_folder(parent: str | os.PathLike, prefix: str, mode: int = 0o777) -> Iterator[Path]:
     """
-    A new folder that is removed when the block ends. Those of the same prefix whose process was killed go first: while
-    a process lives, it holds a lock on the file beside its folder.
-
-    Args:
-        parent (`str` or `os.PathLike`): the folder to make it in.
-        prefix (`str`): how its name begins.
-        mode (`int`, *optional*, defaults to 0o777): permissions, less the process's umask.
+    A new folder in `parent`, whose name begins with `prefix`, that is removed when the block ends. Those of the same
+    prefix whose process was killed go first: while a process lives, it holds a lock on the file beside its folder.
     """
     for left in Path(parent).glob(f"{glob.escape(prefix)}*.lock"):
         try:

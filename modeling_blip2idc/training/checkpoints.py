@@ -15,15 +15,8 @@ METRICS = "metrics.jsonl"
 
 def last_checkpoint(folder: str | os.PathLike) -> str | None:
     """
-    The newest checkpoint of a run that is whole. (`transformers.trainer_utils.get_last_checkpoint` also returns one
-    that was being written when the run was killed.)
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            `output_dir` of the run; may be missing.
-
-    Returns:
-        `str` or `None`: its folder; `None` when there is none.
+    The newest checkpoint of a run that is whole, or `None`. (`transformers.trainer_utils.get_last_checkpoint` also
+    returns one that was being written when the run was killed.)
     """
     numbers = (path.name.removeprefix("checkpoint-") for path in Path(folder).glob("checkpoint-*"))
     for number in sorted((int(number) for number in numbers if number.isdecimal()), reverse=True):
@@ -50,16 +43,8 @@ def _state(checkpoint):
 @contextmanager
 def reading(checkpoint: str | os.PathLike, *names: str) -> Iterator[None]:
     """
-    Names the file of a checkpoint that could not be read.
-
-    Args:
-        checkpoint (`str` or `os.PathLike`):
-            Its folder.
-        names (`str`):
-            Patterns of the files that are read within, in their order.
-
-    Raises:
-        `ValueError`: instead of whatever torch, peft or safetensors raise for a damaged file.
+    Raises a `ValueError` instead of whatever torch, peft or safetensors raise for a damaged file of a checkpoint. It
+    names the file, one of those of the patterns `names`, in the order in which they are read.
     """
     try:
         yield
@@ -84,14 +69,8 @@ def _is_readable(file):
 class RunLog(TrainerCallback):
     """
     Writes what the Trainer logs to `metrics.jsonl` in its output folder, and draws the curves anew after every
-    evaluation and at the end. A run that is continued from a checkpoint loses the lines from after it, and its
-    `train_loss` is the mean over all steps; it has none if not all steps were logged.
-
-    Args:
-        draw (`Callable`):
-            `draw(history, path)`: makes a picture of a Trainer's `log_history`.
-        picture (`str`, *optional*, defaults to `"curves.png"`):
-            Its name.
+    evaluation and at the end, by `draw(history, path)`. A run that is continued from a checkpoint loses the lines from
+    after it, and its `train_loss` is the mean over all steps; it has none if not all steps were logged.
     """
 
     def __init__(self, draw: Callable, picture: str = "curves.png"):

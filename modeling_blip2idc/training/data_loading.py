@@ -15,19 +15,10 @@ IGNORE = -100
 
 class CollatedBatches:
     """
-    Calls another collator and adds what the Trainer wants to know of a batch. It does so in the loader's process, as
-    the Trainer's own would have to wait for the accelerator.
-
-    - `caption_start` (`int`): the first position that has a label in any row; decoder-only models only.
-    - `row_ids` (`list[str]`): the column `id` of the rows, for messages; in training only.
-
-    Args:
-        collator (`Callable`):
-            Turns rows, of any type, into a batch.
-        decoder_only (`bool`):
-            Whether labels are positions of `input_ids`.
-        training (`bool`, *optional*, defaults to `False`):
-            Whether to add `row_ids`.
+    Calls another collator and adds what the Trainer wants to know of a batch, in the loader's process, as the
+    Trainer's own would have to wait for the accelerator: `caption_start` (`int`, for decoder-only models), the first
+    position that has a label in any row; and in training `row_ids` (`list[str]`), the column `id` of the rows, for
+    messages.
     """
 
     def __init__(self, collator: Callable, decoder_only: bool, training: bool = False):
@@ -36,8 +27,8 @@ class CollatedBatches:
 
     def skip_first(self, batches: int) -> None:
         """
-        Counts the first `batches` (`int`) of the next loader instead of collating them. A resumed stream can only be
-        read again up to where it was, but its images need not be decoded.
+        Counts the first batches of the next loader instead of collating them: a resumed stream can only be read again
+        up to where it was, but its images need not be decoded.
         """
         self.skip, self.seen = batches, 0
 
@@ -59,12 +50,9 @@ class CollatedBatches:
 class EndlessStream(IterableDataset):
     """
     Reads a stream again and again, so that a run is one pass over it: what a resumed run skips is then a number of
-    rows, wherever passes end and whichever process reads a row.
-
-    Args:
-        stream (`Iterable`):
-            Its rows get the column `epoch` (`int`, from 0) if they are mappings. Its `set_epoch`, if it has one, is
-            called before each pass: a `datasets.IterableDataset` shuffles by it.
+    rows, wherever passes end and whichever process reads a row. Rows get the column `epoch` (from 0) if they are
+    mappings. The stream's `set_epoch`, if it has one, is called before each pass: a `datasets.IterableDataset`
+    shuffles by it.
     """
 
     def __init__(self, stream: Iterable):
@@ -88,12 +76,6 @@ class SeededLengthGroups(LengthGroupedSampler):
     """
     `LengthGroupedSampler` whose order depends on the seed and the epoch alone. The stock class draws from the global
     generator, so that each process and each resumed run gets another order.
-
-    Args:
-        batch_size (`int`), lengths (`Sequence[float]`):
-            As for `LengthGroupedSampler`.
-        seed (`int`, *optional*, defaults to 0):
-            Of the order.
     """
 
     def __init__(self, batch_size: int, lengths: Sequence[float], seed: int = 0):
@@ -122,14 +104,8 @@ def prompts_of(
     input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor | None
 ) -> dict[str, torch.Tensor]:
     """
-    What generation gets of rows for training: each row up to its first label, moved to the right.
-
-    Args:
-        input_ids, attention_mask, labels (`torch.LongTensor` of shape `(rows, length)`):
-            Of a decoder-only model, padded on any side; without `labels` all that is not padding is prompt.
-
-    Returns:
-        `dict`: `input_ids` and `attention_mask`, as long as the longest prompt; 0 on padding.
+    What generation gets of rows for training of a decoder-only model, of shape `(rows, length)` and padded on any
+    side: each row up to its first label (without `labels` all that is not padding), moved to the right; 0 on padding.
     """
     keep = attention_mask.bool()
     if labels is not None:

@@ -37,22 +37,12 @@ def _now(device):
 
 def dry_run(make_trainer: Callable, args, eval_rows=None) -> dict[str, Any]:
     """
-    Takes two steps and generates the captions of one batch. Nothing that it writes stays.
-
-    Args:
-        make_trainer (`Callable`):
-            `make_trainer(args)` makes the [`IDCTrainer`], whose `processing_class` is a [`Blip2IDCProcessor`].
-        args (`Seq2SeqTrainingArguments`):
-            Those of the whole run.
-        eval_rows (`datasets.Dataset`, *optional*):
-            What the run would score; without it, or without `predict_with_generate`, nothing is generated.
-
-    Returns:
-        `dict`: `trainable_parameters`; `steps` of the whole run, `step_samples`, `seconds_per_step`,
-        `samples_per_second`, `training_seconds` (of the whole run); `image_size` (height and width of the canvas),
-        `tokens_per_sample`, `padding` (share of a batch's positions that hold nothing); `memory_bytes`, the peak of
-        the GPU or else of this process; and with rows `captions`, `references`, `captions_per_second`, `evaluations`
-        (of the whole run, the test included) and `evaluation_seconds` (of all of them, each of all rows).
+    Takes two steps with the [`IDCTrainer`] of `make_trainer(args)`, whose `args` are those of the whole run, and
+    generates the captions of one batch of `eval_rows` (a `datasets.Dataset`), unless these or `predict_with_generate`
+    are missing. Nothing that it writes stays. Returns the figures of [`describe`]: `steps`, `training_seconds`,
+    `evaluations` (with the test) and `evaluation_seconds` are those of the whole run; `image_size` is height and width
+    of the canvas, `padding` the share of a batch's positions that hold nothing, `memory_bytes` the peak of the GPU or
+    else of this process.
     """
     short = copy.copy(args)
     short.max_steps, short.early_stopping_patience, short.report_to = STEPS, None, []

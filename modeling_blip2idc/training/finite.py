@@ -8,15 +8,10 @@ from torch import distributed
 
 class FiniteSteps:
     """
-    Watches the losses of a step and the norm of its gradient.
-
-    The accelerator is asked once per step, for the norm that is logged anyway. A loss that is not finite can have a
-    finite gradient (a token of probability 0), so such a loss makes the gradient NaN. All processes share the
-    gradient: they stop at the same step and can tell each other which rows it was.
-
-    Args:
-        process_index (`int`, *optional*, defaults to 0), world_size (`int`, *optional*, defaults to 1):
-            Of the run.
+    Watches the losses of a step and the norm of its gradient. The accelerator is asked once per step, for the norm
+    that is logged anyway. A loss that is not finite can have a finite gradient (a token of probability 0), so such a
+    loss makes the gradient NaN. All processes share the gradient: they stop at the same step and can tell each other
+    which rows it was.
     """
 
     def __init__(self, process_index: int = 0, world_size: int = 1):
@@ -34,17 +29,10 @@ class FiniteSteps:
 
     def check_step(self, grad_norm: torch.Tensor | float, scaler: torch.amp.GradScaler | None = None) -> None:
         """
-        Ends a step before the weights change.
-
-        Args:
-            grad_norm (`torch.Tensor` or `float`):
-                Norm of the gradient that all processes share, without the scale of float16.
-            scaler (`torch.amp.GradScaler`, *optional*):
-                Of float16. It skips steps whose gradient overflows and lowers its scale. Below a scale of 1 the
-                gradient itself is not finite.
-
-        Raises:
-            `FloatingPointError`: names the rows whose loss is not finite, or else all rows of the step.
+        Ends a step before the weights change. If the norm of the gradient (without the scale of float16) is not
+        finite, raises a `FloatingPointError` that names the rows whose loss is not finite, or else all rows of the
+        step. The scaler of float16 skips a step whose gradient overflows and lowers its scale; below a scale of 1 the
+        gradient itself is not finite.
         """
         batches, self._micro_batches = self._micro_batches, []
         if math.isfinite(float(grad_norm)):

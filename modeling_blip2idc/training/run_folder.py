@@ -34,20 +34,11 @@ OF_TRAINING = ("learning_rate", "muon_lr", "weight_decay", "warmup_steps", "bf16
 
 def claim_run(folder: str | os.PathLike, settings: Mapping[str, Any], finished: bool = False) -> None:
     """
-    Takes a folder for a run, or recognizes it as that of the same run.
-
-    Args:
-        folder (`str` or `os.PathLike`):
-            `output_dir` of the run; made if it is missing.
-        settings (`dict`):
-            All arguments by name. Those that only say where, how fast or how loud (`FREE`) may differ from last time,
-            and so may those of a data set (`FREE_OF_DATA`); the number of workers may not where `train_data` stream.
-        finished (`bool`, *optional*, defaults to `False`):
-            Whether the run has taken all its steps ([`is_finished`]): then it may be given more of them.
-
-    Raises:
-        `ValueError`: if the folder is that of a run with other settings, which are named; or if it has checkpoints
-            and does not say of which run.
+    Takes a folder for a run with these arguments by name, or recognizes it as that of the same run. Those that only
+    say where, how fast or how loud (`FREE`) may differ from last time, and so may those of a data set
+    (`FREE_OF_DATA`); the number of workers may not where `train_data` stream. A `finished` run ([`is_finished`]) may
+    be given more steps. Raises a `ValueError` if the folder is that of a run with other settings, which are named; or
+    if it has checkpoints and does not say of which run.
     """
     file = Path(folder) / SETTINGS
     settings = json.loads(json.dumps(_kept(settings), default=str))
@@ -116,23 +107,11 @@ def about_run(
     base_commit: str | None = None,
 ) -> dict[str, Any]:
     """
-    What a reader of a report or a card has to know about a run, without places of this machine, as JSON can hold it.
-
-    Args:
-        model_args, data_args, training_args:
-            The arguments of `train_trainer.py`.
-        state (`TrainerState`):
-            Of the finished run.
-        trainable (`dict[str, int]`):
-            Trained parameters by part, as [`count_trainable`] counts them.
-        precision (`dict[str, str]`, *optional*):
-            `dtype` of the weights, and of `autocast`, in which the run was trained, validated and tested.
-        base_commit (`str`, *optional*):
-            Of the base on the Hub, as [`~loading.load.commit_of`] finds it.
-
-    Returns:
-        `dict`: names of run and base, arguments, `batch_size` (pairs a step), `steps`, `epochs`, `best_step` (of the
-        checkpoint that was kept, `None` for the last one), and its `evaluation`, by which checkpoints are compared.
+    What a reader of a report or a card has to know about a run, without places of this machine, as JSON can hold it:
+    names of run and base, arguments, `batch_size` (pairs a step), `steps`, `epochs`, `best_step` (of the checkpoint
+    that was kept, `None` for the last one), and its `evaluation`, by which checkpoints are compared. `trainable` is
+    what [`count_trainable`] counts; `precision` the `dtype` of the weights, and of `autocast`; `base_commit` that of
+    [`~loading.load.commit_of`].
     """
     lora = OF_LORA if model_args.scratch is None and model_args.tuning != "full" else ()
     metric, best = str(training_args.metric_for_best_model), training_args.load_best_model_at_end

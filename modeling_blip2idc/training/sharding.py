@@ -9,20 +9,10 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 def prepare_sharding(plugin, model) -> None:
     """
-    Prepares a model and accelerate's plugin before the model is sharded.
-
-    Each layer of each tower becomes a shard, unless the plugin names classes itself: the list of BLIP-2 in
-    transformers names classes that no captioner has. An embedding that T5's encoder and decoder share becomes one
-    module, because torch wants each weight in one shard.
-
-    Args:
-        plugin (`accelerate.FullyShardedDataParallelPlugin`):
-            Its `transformer_cls_names_to_wrap` is filled in where it is `None`.
-        model (`PreTrainedModel` or `PeftModel`):
-            With a `language_model`.
-
-    Raises:
-        `ValueError`: for FSDP version 1, under which a captioner cannot generate.
+    Prepares a model and accelerate's plugin before the model is sharded. Each layer of each tower becomes a shard,
+    unless the plugin names classes itself: the list of BLIP-2 in transformers names classes that no captioner has. An
+    embedding that T5's encoder and decoder share becomes one module, because torch wants each weight in one shard.
+    Raises a `ValueError` for FSDP version 1, under which a captioner cannot generate.
     """
     if plugin.fsdp_version != 2:
         raise ValueError("FSDP version 1 cannot generate captions: set fsdp_config to {'version': 2}")
@@ -34,14 +24,9 @@ def prepare_sharding(plugin, model) -> None:
 
 def save_sharded(model: FSDPModule, save: Callable[[dict], None]) -> None:
     """
-    Saves what an unsharded model would save. The frozen weights below an adapter are not collected.
-
-    Args:
-        model (`FSDPModule`):
-            On all processes.
-        save (`Callable`):
-            Gets the weights, whole and on the CPU, on the first process, and an empty dict on the others. Meanwhile
-            the model has its own class again: transformers saves the code of a model's class beside the weights.
+    Saves what an unsharded model would save; the frozen weights below an adapter are not collected. `save` gets the
+    weights, whole and on the CPU, on the first process, and an empty dict on the others. Meanwhile the model has its
+    own class again: transformers saves the code of a model's class beside the weights.
     """
     adapter = hasattr(model, "peft_config")
     options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=adapter)

@@ -27,29 +27,13 @@ def parse_recipe(
     bundled: str | os.PathLike | None = None,
 ) -> list[Any]:
     """
-    Arguments from `[recipe] [--name value ...]`. A mistake ends the program with one message and the status 2.
-
-    A recipe may take over the values of another one, whose path, from the recipe's folder, is its key `defaults`.
-
-    Args:
-        groups (`Sequence[type]`):
-            Dataclasses of arguments, as for `HfArgumentParser`.
-        argv (`Sequence[str]`):
-            The words of the command line, without the program's name.
-        check (`Callable`):
-            Called with an instance of each group; raises a `ValueError` for what does not go together.
-        as_json (`dict[str, str]`, *optional*):
-            Arguments that are JSON on the command line, and lists or dicts in a recipe, with an example of each. One
-            dict stands for a list of one.
-        sections (`Iterable[str]`, *optional*, defaults to `()`):
-            Keys of a recipe that are for other programs.
-        refused (`dict[str, str]`, *optional*):
-            Arguments of the groups that the program does not heed, and what to do instead.
-        bundled (`str` or `os.PathLike`, *optional*):
-            Folder of recipes that need no more than their name.
-
-    Returns:
-        `list`: an instance of each group.
+    Parses `[recipe] [--name value ...]` into an instance of each of `groups`, dataclasses as for `HfArgumentParser`. A
+    mistake ends the program with one message and the status 2; `check` is called with the instances, and raises a
+    `ValueError` for what does not go together. A recipe may take over the values of another one, whose path, from its
+    own folder, is its key `defaults`; one in the folder `bundled` needs no more than its name. Arguments in `as_json`
+    are JSON on the command line, and lists or dicts in a recipe; the value is an example, and one dict stands for a
+    list of one. `sections` are keys of a recipe that are for other programs; `refused` are arguments of the groups
+    that the program does not heed, and what to do instead.
     """
     options = {"usage": "%(prog)s RECIPE [--option value ...]", "allow_abbrev": False, "conflict_handler": "resolve"}
     parser = HfArgumentParser(tuple(groups), **options)

@@ -14,7 +14,6 @@ import datasets_syned  # noqa: F401  registers "syned"
 from metrics.cider import score
 from tests.fresh.outside import HERE, install, make_environment, outside
 from tests.support import layouts
-from tests.support.hub_server import HubServer
 from tests.support.source_tree import ROOT
 
 EXAMPLES = ROOT / "modeling_blip2idc" / "examples"
@@ -40,12 +39,6 @@ def plain(row):
 
 def pixels(image):
     return [list(image.size), image.mode, hashlib.sha256(image.tobytes()).hexdigest()]
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with HubServer() as server:
-        yield server
 
 
 def ours(hub, folder, *command):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metrics.cider import score
-from tests.support.hub_server import HubServer, run
+from tests.support.hub_server import run
 
 MODULE = Path(__file__).resolve().parents[2] / "metrics" / "cider"
 PREDICTIONS = ["the red ball is gone", "a cube was added", "nothing changed"]
@@ -26,12 +26,6 @@ metric = evaluate.load(name)
 print(json.dumps(metric.compute(predictions=predictions, references=references, scorers=["cider", "rouge_l"])))
 print(metric.tokenize("It's gone."))
 """
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with HubServer() as server:
-        yield server
 
 
 def push(hub, home, *arguments, token="ann-write"):

@@ -1,10 +1,7 @@
 """InstructBLIP: its processor against the stock one, what the Q-Former reads, its folders and pipeline."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,14 +11,11 @@ from tokenizers import normalizers, pre_tokenizers
 from transformers import AutoProcessor, InstructBlipForConditionalGeneration, InstructBlipProcessor, pipeline
 
 from modeling_blip2idc import (
-    ImageDifferenceCaptioningPipeline,
     InstructBlipIDCProcessor,
-    export_remote_code,
     load_idc,
     lora_config,
     make_canvas,
 )
-from tests.modeling_blip2idc.hub.test_saving import STRANGER
 from tests.support.pipelines import TASK
 from tests.support.tiny_blip2 import CAPTIONS, INSTRUCTION, QUERIES, random_pairs, tiny, tiny_instructblip
 
@@ -181,25 +175,3 @@ def test_the_pipeline(folder, tmp_path, adapter):
         assert [result["generated_text"] for result in results] == texts
         scores = pytest.approx(model.sequence_confidence(output).tolist(), rel=1e-5)
         assert [result["score"] for result in results] == scores
-
-
-def test_in_a_process_without_this_package(instructblip_dir, tmp_path):
-    model, processor = load_idc(instructblip_dir)
-    export_remote_code(model, processor, tmp_path / "exported")
-    (tmp_path / "stranger").mkdir()
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    env |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", STRANGER, str(tmp_path / "exported"), str(tmp_path / "again")],
-        cwd=tmp_path / "stranger", env=env, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.strip().splitlines()[-1])
-    pipe = ImageDifferenceCaptioningPipeline(model=model, processor=processor, device="cpu")
-    expected = pipe(random_pairs(3), max_new_tokens=6)
-    captions = [result[0]["generated_text"] for result in expected]
-    scores = pytest.approx([result[0]["score"] for result in expected], rel=1e-5)
-    assert found["loaded"] == found["saved again"] == [captions, scores]
-    assert [result[0]["generated_text"] for result in found[f"pipeline {TASK}"]] == captions
-    names = ["InstructBlipIDCForConditionalGeneration", "InstructBlipIDCProcessor", "transformers_modules"]
-    assert found["classes"] == names and found["model_type"] == "instructblipidc"

@@ -1,6 +1,7 @@
 """The routes of the Hub that the clients use, on a [`Store`]."""
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -52,14 +53,6 @@ class Call:
     def repo(self, write: bool = False) -> Repo:
         return self.store.repo(self.parts["kind"], self.parts["name"], self.token, write)
 
-    def page(self, items: list) -> Answer:
-        """A part of a listing, and where the next is."""
-        start = int(self.query.get("cursor", ["0"])[0])
-        stop = start + self.hub.page
-        query = "&".join(f"{name}={value[0]}" for name, value in self.query.items() if name != "cursor")
-        link = {"Link": f'<{self.hub.url}{self.path}?{query}&cursor={stop}>; rel="next"'} if stop < len(items) else {}
-        return Answer.json(items[start:stop], headers=link)
-
 
 def answer(hub, method: str, path: str, query: dict, headers, body: bytes, token: str | None) -> Answer:
     """Finds the route of a request and follows it."""
@@ -78,9 +71,9 @@ def route(method: str, path: str) -> Callable:
 
 @route("GET", "/api/whoami-v2")
 def whoami(call):
-    account, role = call.store.known(call.token)
+    account, role = call.store.account(call.token, needed=True)
     token = {"accessToken": {"displayName": "test", "role": role}}
-    return Answer.json({"type": "user", "name": account.name, "fullname": account.name, "orgs": [], "auth": token})
+    return Answer.json({"type": "user", "name": account, "fullname": account, "orgs": [], "auth": token})
 
 
 @route("POST", "/api/repos/create")
@@ -90,21 +83,6 @@ def create(call):
     repo, new = call.store.create(kind, data["name"], data.get("organization"), private, call.token, data.get("sdk"))
     there = {} if new else {"error": f"You already created this {kind} repo"}
     return Answer.json({"url": f"{call.hub.url}/{repo.path}", **there}, 200 if new else 409)
-
-
-@route("DELETE", "/api/repos/delete")
-def delete(call):
-    data = call.data
-    repo = call.store.repo(data.get("type") or "model", "{organization}/{name}".format(**data), call.token, write=True)
-    del call.store.repos[repo.type, repo.id]
-    return Answer.json({})
-
-
-@route("PUT", f"{API}/settings")
-def settings(call):
-    repo = call.repo(write=True)
-    repo.private = call.data.get("visibility", "private" if repo.private else "public") == "private"
-    return Answer.json({"private": repo.private})
 
 
 @route("POST", "/api/validate-yaml")
@@ -133,10 +111,7 @@ def lfs_batch(call):
         entry = {"oid": wanted["oid"], "size": wanted["size"]}
         if wanted["oid"] not in repo.objects:
             href = f"{call.hub.url}/lfs/{repo.type}s/{repo.id}/{wanted['oid']}"
-            entry["actions"] = {
-                "upload": {"href": f"{href}?size={entry['size']}"},
-                "verify": {"href": f"{href}/verify"},
-            }
+            entry["actions"] = {"upload": {"href": href}, "verify": {"href": f"{href}/verify"}}
         objects.append(entry)
     return Answer.json({"transfer": "basic", "objects": objects})
 
@@ -148,7 +123,9 @@ LFS = rf"/lfs/{KINDS}/(?P<name>[^/]+/[^/]+)/(?P<oid>[0-9a-f]{{64}})"
 def lfs_put(call):
     # No token: its address is the permission, as that of a storage service.
     repo = call.store.repos[call.parts["kind"], call.parts["name"]]
-    repo.put(call.parts["oid"], call.body, int(call.query["size"][0]))
+    if hashlib.sha256(call.body).hexdigest() != call.parts["oid"]:
+        raise HubError(400, f"the content is not that of {call.parts['oid']}")
+    repo.objects[call.parts["oid"]] = call.body
     return Answer()
 
 
@@ -168,7 +145,7 @@ def commit(call):
     operations = [json.loads(line) for line in call.body.splitlines()]
     for value in (operation["value"] for operation in operations if operation["key"] == "file"):
         value["content"] = base64.b64decode(value["content"])
-    made = repo.commit(call.parts["revision"], operations, call.store.account(call.token)[0].name)
+    made = repo.commit(call.parts["revision"], operations, call.store.account(call.token)[0])
     url = f"{call.hub.url}/{repo.path}/commit/{made.id}"
     return Answer.json({"success": True, "commitUrl": url, "commitOid": made.id, "pullRequestUrl": None})
 
@@ -201,16 +178,6 @@ def info(call):
     return Answer.json(fields | {"model": {"modelId": repo.id}, "space": {"sdk": repo.sdk}}.get(repo.type, {}))
 
 
-@route("GET", f"/api/{KINDS}")
-def listing(call):
-    account, _ = call.store.account(call.token)
-    author, found = call.query.get("author", [None])[0], []
-    for (kind, name), repo in sorted(call.store.repos.items()):
-        if kind == call.parts["kind"] and repo.visible_to(account) and author in (None, repo.owner):
-            found.append({"id": name, "private": repo.private, "tags": [], "downloads": 0, "likes": 0})
-    return call.page(found)
-
-
 @route("GET", f"{API}/tree/(?P<revision>[^/]+)(?:/(?P<folder>.+))?")
 def tree(call):
     repo = call.repo()
@@ -221,7 +188,7 @@ def tree(call):
     if folder and not paths:
         raise HubError(404, f"{folder} does not exist on {call.parts['revision']!r}", "EntryNotFound")
     paths = [path for path in paths if flag["recursive"] or "/" not in path[len(prefix) :]]
-    return call.page([_entry(repo, path, head, flag["expand"]) for path in paths])
+    return Answer.json([_entry(repo, path, head, flag["expand"]) for path in paths])
 
 
 @route("POST", f"{API}/paths-info/(?P<revision>[^/]+)")
@@ -232,51 +199,12 @@ def paths_info(call):
     return Answer.json(list(filter(None, entries)))
 
 
-@route("GET", f"{API}/refs")
-def refs(call):
-    repo = call.repo()
-
-    def named(word, names):
-        return [{"name": name, "ref": f"refs/{word}/{name}", "targetCommit": oid} for name, oid in names.items()]
-
-    found = {"branches": named("heads", repo.branches), "tags": named("tags", repo.tags)}
-    return Answer.json({**found, "converts": [], "pullRequests": []})
-
-
-@route("GET", f"{API}/commits/(?P<revision>[^/]+)")
-def commits(call):
-    shown = [
-        {"id": one.id, "title": one.title, "message": one.message, "date": DATE, "authors": [{"user": one.author}]}
-        for one in call.repo().history(call.parts["revision"])
-    ]
-    return call.page(shown)
-
-
 @route("POST", f"{API}/branch/(?P<new>[^/]+)")
 def branch(call):
-    repo = call.repo(write=True)
-    return _name(repo.branches, call.parts["new"], repo.at(call.data.get("startingPoint") or "main"))
-
-
-@route("POST", f"{API}/tag/(?P<revision>[^/]+)")
-def tag(call):
-    repo = call.repo(write=True)
-    return _name(repo.tags, call.data["tag"], repo.at(call.parts["revision"]))
-
-
-def _name(names: dict[str, str], new: str, commit: Commit) -> Answer:
-    if new in names:
+    repo, new = call.repo(write=True), call.parts["new"]
+    if new in repo.branches:
         raise HubError(409, f"Reference already exists: {new}")
-    names[new] = commit.id
-    return Answer.json({})
-
-
-@route("DELETE", f"{API}/(?P<what>branch|tag)/(?P<gone>[^/]+)")
-def untag(call):
-    repo = call.repo(write=True)
-    names = repo.tags if call.parts["what"] == "tag" else repo.branches
-    if names.pop(call.parts["gone"], None) is None:
-        raise HubError(404, f"Invalid rev id: {call.parts['gone']}", "RevisionNotFound")
+    repo.branches[new] = repo.at(call.data.get("startingPoint") or "main").id
     return Answer.json({})
 
 
@@ -288,12 +216,8 @@ def resolve(call):
     size = len(file.content)
     headers = {"ETag": f'"{file.etag}"', "X-Repo-Commit": head.id, "Content-Type": "application/octet-stream"}
     headers |= {"X-Linked-ETag": f'"{file.sha256}"', "X-Linked-Size": str(size)} if file.lfs else {}
-    wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", call.headers.get("Range", ""))
-    first, last = wanted.groups() if wanted else ("", "")
-    if not first and not last:
+    wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", call.headers.get("Range", ""))
+    if wanted is None:
         return Answer(file.content, 200, headers)
-    start = int(first) if first else max(0, size - int(last))
-    stop = min(size, int(last) + 1) if first and last else size
-    if start >= stop:
-        return Answer(b"", 416, {**headers, "Content-Range": f"bytes */{size}"})
+    start, stop = int(wanted[1]), min(size, int(wanted[2] or size) + 1)
     return Answer(file.content[start:stop], 206, {**headers, "Content-Range": f"bytes {start}-{stop - 1}/{size}"})

@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from tests.support.hub_routes import Answer, answer
-from tests.support.hub_store import Account, HubError, Repo, Store
+from tests.support.hub_store import HubError, Repo, Store
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNTS = {"ann": {"ann-write": "write", "ann-read": "read"}, "bob": {"bob-write": "write"}}
@@ -29,15 +29,7 @@ ACCOUNTS = {"ann": {"ann-write": "write", "ann-read": "read"}, "bob": {"bob-writ
 
 @dataclass
 class Request:
-    """
-    What the server noted of a request.
-
-    Args:
-        method, path (`str`): as sent; the path with its query.
-        token (`str`, *optional*): the one it bore.
-        received, sent (`int`): bytes of the two bodies.
-        status (`int`, *optional*): of the answer; `None` while there is none, and where the connection was cut.
-    """
+    """What the server noted of a request: bytes of both bodies, no `status` where the connection was cut."""
 
     method: str
     path: str
@@ -52,15 +44,18 @@ class Request:
 
 @dataclass
 class Fault:
-    """What [`HubServer.fail`] was told."""
+    """
+    What goes wrong with requests. `cut` ends the connection: in the "request", half of whose body is read; before the
+    "answer", when all is done; or in the "body" of the answer, half of which is sent.
+    """
 
     pattern: str
-    nth: int
-    times: int
-    status: int | None
-    retry_after: int | None
-    cut: str | None
-    pause: float
+    nth: int = 1  # the first of the matching requests, from now on, that fails
+    times: int = 1  # how many fail, from there
+    status: int | None = None  # of an error, the answer; nothing is done
+    retry_after: int | None = None  # seconds, a header of that answer
+    cut: str | None = None
+    pause: float = 0  # seconds to wait in the middle of each body
     matches: int = 0
 
     def applies(self, request: Request) -> bool:
@@ -84,18 +79,10 @@ class _Server(ThreadingHTTPServer):
 
 
 class HubServer:
-    """
-    Starts a Hub that serves until it is closed; a context manager.
+    """A Hub with these accounts (by name, the tokens and what each allows); a context manager."""
 
-    Args:
-        accounts (`dict[str, dict[str, str]]`, *optional*): by name, the tokens and what each allows, "read" or
-            "write".
-        page (`int`, *optional*, defaults to 1000): entries that a listing gives at a time.
-    """
-
-    def __init__(self, accounts: dict[str, dict[str, str]] = ACCOUNTS, page: int = 1000):
-        self.store = Store([Account(name, tokens) for name, tokens in accounts.items()])
-        self.page = page
+    def __init__(self, accounts: dict[str, dict[str, str]] = ACCOUNTS):
+        self.store = Store(accounts)
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.lock = threading.RLock()
@@ -109,9 +96,6 @@ class HubServer:
         return self
 
     def __exit__(self, *error):
-        self.close()
-
-    def close(self) -> None:
         self.closing.set()
         self._server.shutdown()
         self._server.server_close()
@@ -119,31 +103,9 @@ class HubServer:
     def repo(self, kind: str, name: str) -> Repo:
         return self.store.repos[kind, name]
 
-    def fail(
-        self,
-        pattern: str,
-        *,
-        nth: int = 1,
-        times: int = 1,
-        status: int | None = None,
-        retry_after: int | None = None,
-        cut: str | None = None,
-        pause: float = 0,
-    ) -> None:
-        """
-        Makes requests go wrong.
-
-        Args:
-            pattern (`str`): regular expression, searched for in "METHOD /path?query".
-            nth (`int`, *optional*, defaults to 1): the first of the matching requests, from now on, that fails.
-            times (`int`, *optional*, defaults to 1): how many fail, from there.
-            status (`int`, *optional*): answer with this error, and do nothing.
-            retry_after (`int`, *optional*): header of that answer: seconds.
-            cut (`str`, *optional*): end the connection: in the "request", half of whose body is read; before the
-                "answer", when all is done; or in the "body" of the answer, half of which is sent.
-            pause (`float`, *optional*, defaults to 0): seconds to wait in the middle of each body.
-        """
-        self.faults.append(Fault(pattern, nth, times, status, retry_after, cut, pause))
+    def fail(self, pattern: str, **how) -> None:
+        """Makes requests go wrong whose "METHOD /path?query" has the pattern in it, as a [`Fault`] says."""
+        self.faults.append(Fault(pattern, **how))
 
     def seen(self, pattern: str, since: int = 0) -> list[Request]:
         """The recorded requests whose "METHOD /path?query" has the pattern in it, from number `since` on."""

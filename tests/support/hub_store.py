@@ -27,14 +27,7 @@ class HubError(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """
-    One version of a file.
-
-    Args:
-        content (`bytes`): what is in it.
-        lfs (`bool`): whether it is a large file, of which git only knows a pointer.
-        commit (`str`, *optional*, defaults to `""`): the commit that wrote it.
-    """
+    """One version of a file, the commit that wrote it, and whether git only knows a pointer to it."""
 
     content: bytes
     lfs: bool
@@ -78,15 +71,7 @@ class Commit:
 
 @dataclass
 class Repo:
-    """
-    A repository.
-
-    Args:
-        id (`str`): "owner/name".
-        type (`str`): "model", "dataset" or "space".
-        private (`bool`): whether only its owner sees it.
-        sdk (`str`, *optional*): what a Space runs on.
-    """
+    """A repository "owner/name"; `sdk` is what a Space runs on."""
 
     id: str
     type: str
@@ -94,7 +79,6 @@ class Repo:
     sdk: str | None = None
     commits: dict[str, Commit] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)  # uploaded large files by sha256, committed or not
 
     @property
@@ -106,22 +90,15 @@ class Repo:
         """Where it lies below the address of the Hub."""
         return self.id if self.type == "model" else f"{self.type}s/{self.id}"
 
-    def visible_to(self, account: "Account | None") -> bool:
-        return not self.private or self.owned_by(account)
-
-    def owned_by(self, account: "Account | None") -> bool:
-        return account is not None and account.name == self.owner
-
     def at(self, revision: str = "main") -> Commit:
-        """The commit that a branch, a tag or a commit's id names."""
-        name = self.branches.get(revision) or self.tags.get(revision) or revision
+        """The commit that a branch or a commit's id names."""
+        name = self.branches.get(revision, revision)
         if name not in self.commits:
             raise HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return self.commits[name]
 
     def file(self, path: str, revision: str = "main") -> File:
-        files = self.at(revision).files
-        if path not in files:
+        if path not in (files := self.at(revision).files):
             raise HubError(404, "Entry not found", "EntryNotFound")
         return files[path]
 
@@ -130,14 +107,8 @@ class Repo:
         large = path.endswith(tuple(f".{suffix}" for suffix in LFS_SUFFIXES[self.type])) or size > REGULAR_BYTES
         return bool(size) and (large or b"\0" in sample[:512])
 
-    def put(self, oid: str, content: bytes, size: int | None = None) -> None:
-        """Takes a large file, if it is what it is said to be."""
-        if hashlib.sha256(content).hexdigest() != oid or size not in (None, len(content)):
-            raise HubError(400, f"the content is not that of {oid}")
-        self.objects[oid] = content
-
     def start(self, author: str) -> None:
-        """The first commit, as the Hub makes it."""
+        """Makes the first commit, as the Hub does."""
         lines = [f"*.{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES[self.type]]
         self._write(None, {".gitattributes": File("".join(lines).encode(), False)}, "initial commit", "", author)
 
@@ -161,12 +132,9 @@ class Repo:
                 if value["oid"] not in self.objects:
                     raise HubError(422, f"LFS pointer pointed to a file that does not exist: {value['path']}")
                 files[value["path"]] = File(self.objects[value["oid"]], True)
-            elif key in ("deletedFile", "deletedFolder"):
-                folder = value["path"].rstrip("/") + "/"
-                gone = [p for p in files if p == value["path"] or key == "deletedFolder" and p.startswith(folder)]
-                if not gone:
+            elif key == "deletedFile":
+                if files.pop(value["path"], None) is None:
                     raise HubError(404, "A file with this name doesn't exist", "EntryNotFound")
-                files = {path: file for path, file in files.items() if path not in gone}
             else:
                 raise HubError(400, f"unknown operation {key!r}")
         return self._write(head.id, files, header["summary"], header.get("description", ""), author, branch)
@@ -193,51 +161,32 @@ class Repo:
         return {"/".join(names[:depth]) for names in parts for depth in range(1, len(names))}
 
 
-@dataclass
-class Account:
-    """Somebody: a name, and tokens with what they allow, "read" or "write"."""
-
-    name: str
-    tokens: dict[str, str]
-
-
 class Store:
-    """
-    All repositories and accounts of a Hub.
+    """All repositories and accounts of a Hub; of these the tokens by name, and what each allows: "read" or "write"."""
 
-    Args:
-        accounts (`list[Account]`): who may come.
-    """
-
-    def __init__(self, accounts: list[Account]):
+    def __init__(self, accounts: dict[str, dict[str, str]]):
         self.accounts = accounts
         self.repos: dict[tuple[str, str], Repo] = {}
 
-    def account(self, token: str | None) -> tuple[Account | None, str | None]:
+    def account(self, token: str | None, needed: bool = False) -> tuple[str | None, str | None]:
         """Whose token it is and what it allows."""
-        if token is None:
+        if token is None and not needed:
             return None, None
-        for account in self.accounts:
-            if token in account.tokens:
-                return account, account.tokens[token]
+        for name, tokens in self.accounts.items():
+            if token in tokens:
+                return name, tokens[token]
         raise HubError(401, "Invalid credentials in Authorization header")
-
-    def known(self, token: str | None) -> tuple[Account, str]:
-        """The same of a token that has to be there."""
-        if token is None:
-            raise HubError(401, "Invalid username or password.")
-        return self.account(token)
 
     def repo(self, kind: str, name: str, token: str | None, write: bool = False) -> Repo:
         """A repository, if the bearer of the token may see it, or write to it."""
         account, role = self.account(token)
         repo = self.repos.get((kind, name))
-        if repo is None or not repo.visible_to(account):
+        if repo is None or repo.private and account != repo.owner:
             # to somebody unknown the Hub does not say whether there is such a repository
             raise HubError(404 if account else 401, "Repository not found", "RepoNotFound")
         if write and account is None:
             raise HubError(401, "Invalid username or password.")
-        if write and not (repo.owned_by(account) and role == "write"):
+        if write and (account != repo.owner or role != "write"):
             raise HubError(403, "Forbidden: you must use a write token to write to a repository of yours")
         return repo
 
@@ -245,16 +194,16 @@ class Store:
         self, kind: str, name: str, owner: str | None, private: bool, token: str | None, sdk: str | None = None
     ) -> tuple[Repo, bool]:
         """The new repository, or the one that is there; and whether it is new."""
-        account, role = self.known(token)
-        if role != "write" or owner not in (None, account.name):
+        account, role = self.account(token, needed=True)
+        if role != "write" or owner not in (None, account):
             raise HubError(403, f"You don't have the rights to create a {kind} under the namespace {owner!r}")
         if kind not in TYPES or not re.fullmatch(r"[\w.-]{1,96}", name):
             raise HubError(400, "Invalid repo type or name")
         if kind == "space" and sdk not in SDKS:
             raise HubError(400, f'"sdk" must be one of [{", ".join(SDKS)}]')
-        key = kind, f"{account.name}/{name}"
+        key = kind, f"{account}/{name}"
         if key in self.repos:
             return self.repos[key], False
         self.repos[key] = repo = Repo(key[1], kind, private, sdk)
-        repo.start(account.name)
+        repo.start(account)
         return repo, True

@@ -19,7 +19,7 @@ from datasets_syned.__main__ import main
 from datasets_syned.benchmarks.spot_the_diff import SpotTheDiffConfig
 from datasets_syned.hub.publish import PublishError, publish
 from tests.support import layouts
-from tests.support.hub_server import HubServer, run
+from tests.support.hub_server import run
 from tests.support.own_pairs import write_pairs
 
 # Publishes what the lines of standard input ask for; answers each with a line: the address, or the error.
@@ -55,12 +55,6 @@ assert rows() == loaded["spot_the_diff"]
 print(json.dumps(loaded))
 """
 SCENES = {"train": 2, "validation": 0, "test": 0, "width": 32, "height": 24, "revision": "next"}
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with HubServer() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

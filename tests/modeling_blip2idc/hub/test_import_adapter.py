@@ -1,6 +1,7 @@
 """`blip2idc import-adapter` on folders as peft 0.5 wrote them, the authors' in particular; and what it refuses."""
 
 import json
+import math
 import os
 import pickle
 import shutil
@@ -33,33 +34,39 @@ def expected_logits(base, old, processor):
         return model(**inputs, interpolate_pos_encoding=True).logits
 
 
-class TestResult:
-    def test_the_same_logits(self, old, base, tmp_path):
-        before = {path.name: path.read_bytes() for path in old.iterdir()}
-        out, facts = import_adapter(old, tmp_path / "new", base)
-        assert {path.name: path.read_bytes() for path in old.iterdir()} == before
-        model, processor = load_idc(out)
-        expected = expected_logits(base, old, processor)
-        assert torch.equal(logits(model, processor), expected)
-        assert not torch.equal(logits(load_idc(base)[0], processor), expected)
-        assert facts["dtypes"] == ("float16", "float16") and facts["modules"] == {
-            "vit": 2,
-            "qformer": 7,
-            "language": 6,
-        }
+@pytest.fixture(scope="module")
+def imported(weights, plain_dir, tmp_path_factory):
+    """A folder with an adapter, its base and what was made of it, `new`; and the facts."""
+    root = tmp_path_factory.mktemp("imported")
+    (root / "base").symlink_to(plain_dir)
+    old = write_old(root / NAME, weights)
+    before = {path.name: path.read_bytes() for path in old.iterdir()}
+    _, facts = import_adapter(old, root / "new", root / "base")
+    assert {path.name: path.read_bytes() for path in old.iterdir()} == before
+    return root, facts
 
-    def test_the_pipeline_takes_it(self, old, base, tmp_path):
-        out, _ = import_adapter(old, tmp_path / "new", base)
-        model, processor = load_idc(out)
+
+class TestResult:
+    def test_the_same_logits(self, imported):
+        root, facts = imported
+        model, processor = load_idc(root / "new")
+        expected = expected_logits(root / "base", root / NAME, processor)
+        assert torch.equal(logits(model, processor), expected)
+        assert not torch.equal(logits(load_idc(root / "base")[0], processor), expected)
+        assert facts["dtypes"] == ("float16", "float16")
+        assert facts["modules"] == {"vit": 2, "qformer": 7, "language": 6}
+
+    def test_the_pipeline_takes_it(self, imported):
+        model, processor = load_idc(imported[0] / "new")
         pairs = random_pairs(3)
         inputs = processor(images=pairs)
         captions = processor.post_process_captions(model.generate(**inputs)[:, inputs["input_ids"].shape[1] :])
-        pipe = pipeline("image-difference-captioning", model=str(out))
+        pipe = pipeline("image-difference-captioning", model=str(imported[0] / "new"))
         assert [row[0]["generated_text"] for row in pipe(pairs)] == captions
         assert pipe.processor.stop_token == "</s>" and pipe.model.generation_config.eos_token_id[0] == 2
 
-    def test_what_is_in_the_folder(self, old, base, tmp_path, weights):
-        out, _ = import_adapter(old, tmp_path / "new", base)
+    def test_what_is_in_the_folder(self, imported, weights):
+        root, out = imported[0], imported[0] / "new"
         new = load_file(out / "adapter_model.safetensors")
         assert new.keys() == weights.keys()
         assert all(torch.equal(new[name], weights[name]) and new[name].dtype == torch.float16 for name in new)
@@ -69,23 +76,23 @@ class TestResult:
         assert config["base_model_name_or_path"] == "../base"
         assert not list(out.glob("*.bin"))
         texts = [path.read_text() for path in out.iterdir() if path.suffix in (".json", ".md", ".py", ".jinja")]
-        assert not any(str(tmp_path) in text for text in texts)
-        assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
-        assert out.stat().st_mode == old.stat().st_mode
+        assert not any(str(root) in text for text in texts)
+        assert [path.name for path in root.iterdir() if "partial" in path.name] == []
+        assert out.stat().st_mode == (root / NAME).stat().st_mode
 
-    def test_captions_end_as_the_authors_do(self, old, base, tmp_path):
+    def test_captions_end_as_the_authors_do(self, imported):
         """Their script pads with the tokenizer's EOS token and learns it; the base stops at a line break."""
-        out, _ = import_adapter(old, tmp_path / "new", base)
-        _, processor = load_idc(out)
-        line_break = Blip2IDCProcessor.from_pretrained(base).stop_token_id
-        config = GenerationConfig.from_pretrained(out)
+        root = imported[0]
+        _, processor = load_idc(root / "new")
+        line_break = Blip2IDCProcessor.from_pretrained(root / "base").stop_token_id
+        config = GenerationConfig.from_pretrained(root / "new")
         assert config.eos_token_id == [2, line_break] and line_break != 2
         assert config.max_new_tokens == 77
         assert processor.stop_token == "</s>" and processor.stop_token_id == 2
 
-    def test_the_card_says_what_is_known(self, old, base, tmp_path):
-        out, facts = import_adapter(old, tmp_path / "new", base)
-        card = (out / "README.md").read_text()
+    def test_the_card_says_what_is_known(self, imported, old, base, tmp_path):
+        root, facts = imported
+        card = (root / "new" / "README.md").read_text()
         assert NAME in card and facts["sha256"] in card and "code_release/weights/spot_sota" in card
         assert "license: unknown" in card and "rank 8, alpha 16, dropout 0.05" in card
         assert f"{facts['parameters']:,} parameters on 15 modules" in card and "float16, as they were" in card
@@ -191,21 +198,14 @@ class TestBase:
         assert facts["modules"] == {"vit": 39, "qformer": 42, "language": 96} and facts["parameters"] == 6_266_880
         size = (out / "adapter_model.safetensors").stat().st_size
         assert 2 * 6_266_880 < size == facts["bytes"] < 13e6
-        with pytest.raises(ValueError, match=r"does not fit its base model .*size mismatch"):
-            import_adapter(write_old(tmp_path / "wrong", weights, r=16), base=tmp_path / "base")
 
 
-class TestCommand:
-    def test_it_says_what_it_made(self, old, base, tmp_path, capsys):
-        assert main(["import-adapter", str(old), "--out", str(tmp_path / "new"), "--base", str(base)]) == 0
-        out, err = capsys.readouterr()
-        assert err == ""
-        assert out.startswith(f"{tmp_path / 'new'}: 15 modules, rank 8, ") and "float16, 0.0" in out
-        assert load_idc(tmp_path / "new")
-
-    def test_a_wider_dtype(self, old, base, tmp_path, capsys):
-        args = ["import-adapter", str(old), "--base", str(base), "--dtype", "float32"]
-        assert main(args) == 0 and "float32 (was float16)" in capsys.readouterr().out
+def test_the_command_says_what_it_made(old, base, tmp_path, capsys):
+    for out, dtype, says in (("new", [], "float16, 0.0"), ("wide", ["--dtype", "float32"], "float32 (was float16)")):
+        assert main(["import-adapter", str(old), "--out", str(tmp_path / out), "--base", str(base), *dtype]) == 0
+        said, err = capsys.readouterr()
+        assert err == "" and said.startswith(f"{tmp_path / out}: 15 modules, rank 8, ") and says in said
+    assert load_idc(tmp_path / "new")
 
 
 def test_of_the_embedded_geometry(tmp_path, base, weights):
@@ -227,6 +227,34 @@ class Runs:
 
     def __reduce__(self):
         return os.system, (f"mkdir {self.path}",)
+
+
+TENSORS = r"adapter_model\.bin is refused, .*something else than tensors"
+EXTRAS = [3, "text", None, [torch.ones(2)], {"inner": torch.ones(2)}]
+EXTRAS += [torch.ones(2, dtype=torch.int64), torch.eye(2).to_sparse(), torch.ones(2, device="meta")]
+NOT_FINITE = r"1 weights are not finite, such as '.*\.layers\.0\.self_attn\.qkv\.lora_A\.weight'"
+
+
+def spoiled(weights, value):
+    name = next(name for name in weights if name.endswith("layers.0.self_attn.qkv.lora_A.weight"))
+    return {**weights, name: weights[name].index_fill(0, torch.tensor([0]), value)}
+
+
+# Makes what adapter_model.bin holds of the right weights; and what is said of it.
+CONTENTS = [
+    *((lambda weights, extra=extra: {**weights, "step": extra}, TENSORS) for extra in EXTRAS),
+    (lambda weights: [*weights.values()], TENSORS),
+    (lambda weights: {0: torch.ones(2)}, TENSORS),
+    (lambda weights: {"layers.0.weight": torch.ones(2)}, "has no module for 1 weights, such as 'layers.0.weight'"),
+    (lambda weights: {}, "it lacks 30 weights"),
+    (lambda weights: dict([*weights.items()][1:]), "it lacks 1 weights, such as .*qkv.lora_A"),
+    (
+        lambda weights: weights | {n.replace("layers.1.", "layers.7."): weights[n] for n in weights if "qkv" in n},
+        "no module for 2 weights, such as .*layers.7.self_attn.qkv",
+    ),
+    (lambda weights: spoiled(weights, math.nan), NOT_FINITE),
+    (lambda weights: spoiled(weights, math.inf), NOT_FINITE),
+]
 
 
 class TestRefused:
@@ -251,21 +279,10 @@ class TestRefused:
             with_pickle = pickle.loads(pickle.dumps(Runs(trap)))  # noqa: S301  the trap works
             assert with_pickle == 0 and trap.exists()
 
-    @pytest.mark.parametrize("extra", [3, "text", [torch.ones(2)], {"inner": torch.ones(2)}, None])
-    def test_anything_but_tensors(self, old, base, weights, extra):
-        torch.save({**weights, "step": extra}, old / "adapter_model.bin")
-        self.refused(old, base, r"adapter_model\.bin is refused, .*something else than tensors")
-
-    def test_no_names_and_odd_tensors(self, old, base, weights):
-        for content in (
-            list(weights.values()),
-            {0: torch.ones(2)},
-            {**weights, "a": torch.ones(2, dtype=torch.int64)},
-            {**weights, "a": torch.eye(2).to_sparse()},
-            {**weights, "a": torch.ones(2, device="meta")},
-        ):
-            torch.save(content, old / "adapter_model.bin")
-            self.refused(old, base, "something else than tensors")
+    @pytest.mark.parametrize(("content", "match"), CONTENTS)
+    def test_other_weights(self, old, base, weights, content, match):
+        torch.save(content(weights), old / "adapter_model.bin")
+        self.refused(old, base, match)
 
     def test_a_damaged_file(self, old, base):
         file = old / "adapter_model.bin"
@@ -277,50 +294,27 @@ class TestRefused:
         (old / "adapter_model.safetensors").write_bytes(struct.pack("<Q", 2**40))
         self.refused(old, base, r"adapter_model\.safetensors is refused.*damaged")
 
-    def test_names_that_are_no_adapters(self, old, base, weights):
-        torch.save({"model.layers.0.weight": torch.ones(2)}, old / "adapter_model.bin")
-        self.refused(old, base, "the base has no module for 1 weights, such as 'model.layers.0.weight'")
-        torch.save({}, old / "adapter_model.bin")
-        self.refused(old, base, "it lacks 30 weights")
-
-    def test_modules_that_the_base_has_not(self, old, base, weights):
-        more = {name.replace("layers.1.", "layers.7."): tensor for name, tensor in weights.items() if "qkv" in name}
-        torch.save({**weights, **more}, old / "adapter_model.bin")
-        self.refused(old, base, "no module for 2 weights, such as .*layers.7.self_attn.qkv")
-        (old / "adapter_config.json").write_text(json.dumps({**PEFT_05, "target_modules": ["c_attn"]}))
-        self.refused(old, base, "does not fit its base model .*c_attn")
-
-    def test_missing_weights(self, old, base, weights):
-        torch.save(dict(list(weights.items())[1:]), old / "adapter_model.bin")
-        self.refused(old, base, "it lacks 1 weights, such as .*qkv.lora_A")
-
-    def test_another_rank(self, old, base):
-        (old / "adapter_config.json").write_text(json.dumps({**PEFT_05, "r": 16}))
-        self.refused(old, base, "does not fit its base model .*size mismatch for .*qkv.lora_A")
-
-    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-    def test_values_that_are_not_finite(self, old, base, weights, value):
-        name = sorted(weights)[3]
-        broken = {**weights, name: weights[name].clone()}
-        broken[name][0, 0] = value
-        torch.save(broken, old / "adapter_model.bin")
-        self.refused(old, base, f"1 weights are not finite, such as '{name}'")
-
     def test_values_too_large_for_the_dtype(self, base, tmp_path, weights):
         old = write_old(tmp_path / "large", {name: tensor.float() * 1e6 for name, tensor in weights.items()})
         with pytest.raises(ValueError, match=r"too large for float16; give another dtype"):
             import_adapter(old, base=base, dtype="float16")
 
-    def test_configurations(self, old, base):
-        for config, match in (
-            ({**PEFT_05, "peft_type": "IA3", "feedforward_modules": []}, "only LORA can be imported"),
-            ({**PEFT_05, "peft_type": "NOTHING"}, "adapter_config.json is not the configuration of an adapter"),
-        ):
-            (old / "adapter_config.json").write_text(json.dumps(config))
-            self.refused(old, base, match)
-        (old / "adapter_config.json").write_text("{")
+    @pytest.mark.parametrize(
+        ("changes", "match"),
+        [
+            ({"peft_type": "IA3", "feedforward_modules": []}, "only LORA can be imported"),
+            ({"peft_type": "NOTHING"}, "adapter_config.json is not the configuration of an adapter"),
+            ({"target_modules": ["c_attn"]}, "does not fit its base model .*c_attn"),
+            ({"r": 16}, "does not fit its base model .*size mismatch for .*qkv.lora_A"),
+        ],
+    )
+    def test_configurations(self, old, base, changes, match):
+        file = old / "adapter_config.json"
+        file.write_text(json.dumps({**PEFT_05, **changes}))
+        self.refused(old, base, match)
+        file.write_text("{")
         self.refused(old, base, "adapter_config.json is not the configuration of an adapter")
-        (old / "adapter_config.json").unlink()
+        file.unlink()
         self.refused(old, base, "neither config.json nor adapter_config.json", FileNotFoundError)
 
     def test_a_base_of_another_kind(self, old, tmp_path):

@@ -23,8 +23,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["{tmp}/data", "a {home}/x", f"{HOME}y", "C:\\Users\\bob", "/" + "Users/bob/z", "file:{cwd}", "{venv}/bin"],
+    "text", ["{tmp}/data", "a {home}/x", f"{HOME}y", "C:\\Users\\bob", "/" + "Users/bob/z", "file:{cwd}", "{venv}/bin"]
 )
 def test_places(text, folder):
     places = {"tmp": folder.parent, "home": Path.home(), "cwd": Path.cwd(), "venv": sys.prefix}

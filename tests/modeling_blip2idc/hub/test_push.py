@@ -10,18 +10,14 @@ import torch
 from peft import get_peft_model
 from safetensors.torch import load_file, save_file
 
-from modeling_blip2idc import (
-    ImageDifferenceCaptioningPipeline,
-    load_idc,
-    lora_config,
-)
+from modeling_blip2idc import ImageDifferenceCaptioningPipeline, load_idc, lora_config
 from modeling_blip2idc.hub.merge import merge
 from modeling_blip2idc.hub.model_card import is_generated
 from modeling_blip2idc.hub.push import push as push_folder
 from modeling_blip2idc.hub.saving import name_base
 from modeling_blip2idc.loading.load import EMBEDDED
 from tests.support.hub_cards import card_problems, front_matter
-from tests.support.hub_server import HubServer, run
+from tests.support.hub_server import run
 from tests.support.pushing import STRANGER, UPLOAD, copied, files, push, refusals, titles
 from tests.support.tiny_blip2 import tiny_pair
 
@@ -53,12 +49,6 @@ def folders(tmp_path_factory):
 CARD = "---\nlicense: mit\n---\n# My own\n\nSee <this repository>.\n"
 MINE = ("checkpoints/x.safetensors", "experiments/my_blip2idc.py", "onnx/config.json", "notes.txt")
 TEMPLATE = "# Model Card\n\n- **License:** [More Information Needed]\n"
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with HubServer() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +163,7 @@ def test_nothing_of_this_machine(pushed, hub, folders):
                 assert not any(word.encode() in file.content for word in words), (kind, name, path)
 
 
-@pytest.mark.parametrize("who", ["without", "with"])
+@pytest.mark.parametrize("who", ["without", pytest.param("with", marks=pytest.mark.slow)])
 def test_who_can_load_it(who, pushed, hub, folders, tmp_path):
     """By the lines on the cards, with this package and without it; the captions are those of the folders."""
     names = ["ann/ours", "ann/adapter", "ann/merged"] + (["ann/embedded"] if who == "with" else [])

@@ -25,7 +25,7 @@ from modeling_blip2idc.hub.saving import name_base, remove_code, save_compact
 from tests.support.source_tree import ROOT
 from tests.support.tiny_blip2 import random_pairs, tiny_pair
 
-# What a stranger runs. Blocking the name keeps an installed copy of the package out, too.
+# What a stranger does with folders. Blocking the name keeps an installed copy of the package out, too.
 STRANGER = """
 import json, sys
 sys.modules["modeling_blip2idc"] = None
@@ -34,7 +34,6 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor,
 from transformers.utils.logging import disable_progress_bar
 
 disable_progress_bar()
-folder, again = sys.argv[1:]
 rng = np.random.default_rng(0)
 pairs = [tuple(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8) for _ in range(2)) for _ in range(3)]
 
@@ -44,24 +43,27 @@ def captions(model, processor):
     ids = output.sequences[:, inputs["input_ids"].shape[1] :]
     return processor.post_process_captions(ids), model.sequence_confidence(output).tolist()
 
-found = {}
-config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
-found["model_type"], found["no_change"] = config.model_type, config.no_change_captions[0]
-model = AutoModelForImageTextToText.from_pretrained(folder, config=config, trust_remote_code=True)
-processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
-found["loaded"] = captions(model, processor)
-found["classes"] = [type(model).__name__, type(processor).__name__, type(model).__module__.split(".")[0]]
-for task in ("image-difference-captioning", None):
-    pipe = pipeline(task, model=folder, trust_remote_code=True, device="cpu")
-    found[f"pipeline {task}"] = pipe(pairs, batch_size=2, max_new_tokens=6)
-pipe.save_pretrained(again)
-model = AutoModelForImageTextToText.from_pretrained(again, trust_remote_code=True)
-found["saved again"] = captions(model, AutoProcessor.from_pretrained(again, trust_remote_code=True))
-try:
-    AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=False)
-except ValueError as error:
-    found["untrusted"] = str(error)
-found["peft"] = "peft" in sys.modules  # it is needed for adapters only
+def looked_at(folder):
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
+    found = {"model_type": config.model_type, "no_change": config.no_change_captions[0]}
+    model = AutoModelForImageTextToText.from_pretrained(folder, config=config, trust_remote_code=True)
+    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+    found["loaded"] = captions(model, processor)
+    found["classes"] = [type(model).__name__, type(processor).__name__, type(model).__module__.split(".")[0]]
+    for task in ("image-difference-captioning", None):
+        pipe = pipeline(task, model=folder, trust_remote_code=True, device="cpu")
+        found[f"pipeline {task}"] = pipe(pairs, batch_size=2, max_new_tokens=6)
+    pipe.save_pretrained(again := folder + "-again")
+    model = AutoModelForImageTextToText.from_pretrained(again, trust_remote_code=True)
+    found["saved again"] = captions(model, AutoProcessor.from_pretrained(again, trust_remote_code=True))
+    try:
+        AutoModelForImageTextToText.from_pretrained(folder, trust_remote_code=False)
+    except ValueError as error:
+        found["untrusted"] = str(error)
+    return found
+
+found = [looked_at(folder) for folder in sys.argv[1:]]
+assert "peft" not in sys.modules  # it is needed for adapters only
 print(json.dumps(found))
 """
 
@@ -85,29 +87,30 @@ def exported(tiny_model, tiny_processor, tmp_path):
 
 
 class TestAllOfOurCode:
-    def test_in_a_process_without_this_package(self, exported, tiny_model, tiny_processor, tmp_path):
+    def test_in_a_process_without_this_package(self, tiny_model_dir, instructblip_dir, tmp_path):
+        ours = {"Blip2IDC": load_idc(tiny_model_dir), "InstructBlipIDC": load_idc(instructblip_dir)}
+        for name, (model, processor) in ours.items():
+            export_remote_code(model, processor, tmp_path / name)
         env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         env |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-I", "-c", STRANGER, str(exported), str(tmp_path / "again")]
+        command = [sys.executable, "-I", "-c", STRANGER, *ours]
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout.strip().splitlines()[-1])
-
-        pipe = ImageDifferenceCaptioningPipeline(model=tiny_model, processor=tiny_processor, device="cpu")
-        expected = pipe(random_pairs(3), max_new_tokens=6)
-        captions = [result[0]["generated_text"] for result in expected]
-        scores = pytest.approx([result[0]["score"] for result in expected], rel=1e-5)
-        for name in ("loaded", "saved again"):
-            assert found[name] == [captions, scores], name
-        for task in ("image-difference-captioning", None):
-            results = found[f"pipeline {task}"]
-            assert [result[0]["generated_text"] for result in results] == captions
-            assert [result[0]["score"] for result in results] == scores
-            assert [result[0]["changed"] for result in results] == [result[0]["changed"] for result in expected]
-        assert (found["model_type"], found["no_change"]) == ("blip2idc", tiny_model.config.no_change_captions[0])
-        assert found["classes"] == ["Blip2IDCForConditionalGeneration", "Blip2IDCProcessor", "transformers_modules"]
-        assert not found["peft"]
-        assert "trust_remote_code=True" in found["untrusted"]
+        answers = json.loads(done.stdout.strip().splitlines()[-1])
+        for (name, (model, processor)), found in zip(ours.items(), answers, strict=True):
+            pipe = ImageDifferenceCaptioningPipeline(model=model, processor=processor, device="cpu")
+            expected = pipe(random_pairs(3), max_new_tokens=6)
+            captions = [result[0]["generated_text"] for result in expected]
+            scores = pytest.approx([result[0]["score"] for result in expected], rel=1e-5)
+            assert found["loaded"] == found["saved again"] == [captions, scores], name
+            for task in ("image-difference-captioning", None):
+                results = found[f"pipeline {task}"]
+                assert [result[0]["generated_text"] for result in results] == captions
+                assert [result[0]["score"] for result in results] == scores
+                assert [result[0]["changed"] for result in results] == [result[0]["changed"] for result in expected]
+            assert found["model_type"] == name.lower() and found["no_change"] == model.config.no_change_captions[0]
+            classes = [f"{name}ForConditionalGeneration", f"{name}Processor", "transformers_modules"]
+            assert found["classes"] == classes and "trust_remote_code=True" in found["untrusted"]
 
     def test_what_is_in_it(self, exported, tmp_path):
         files, named = code_in(exported)

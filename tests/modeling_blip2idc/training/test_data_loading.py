@@ -62,13 +62,12 @@ class TestStreams:
         assert all(sorted(rows) == [f"row-{i}" for i in range(5)] for rows in passes)
         assert len({tuple(rows) for rows in passes}) > 1
 
-    @pytest.mark.parametrize("workers", [0, 2])
-    def test_continued(self, tiny_model_dir, tmp_path, workers):
+    def test_continued(self, tiny_model_dir, tmp_path):
         """Shuffled, references drawn, accumulated, in the second pass, by worker processes: bit for bit the same."""
 
         def weights(folder, steps):
             model, processor = load_idc(tiny_model_dir)
-            options = {"dataloader_num_workers": workers, "max_steps": steps, "gradient_accumulation_steps": 2}
+            options = {"dataloader_num_workers": 2, "max_steps": steps, "gradient_accumulation_steps": 2}
             rows = stream_of(10, shards=2)
             trainer = trainer_of(model, processor, folder, rows, **options, save_steps=1, lr_scheduler_type="constant")
             torch.manual_seed(0)
@@ -102,13 +101,6 @@ class TestStreams:
             del row["epoch"]
             assert by_epoch([row])["input_ids"].tolist() == captions[i]
         assert len({str(caption) for caption in captions}) == len(CAPTIONS)
-
-    def test_an_image_that_is_broken(self, tiny_model, tiny_processor, tmp_path):
-        rows = [{"id": f"row-{i}", "before": b"", "after": b"", "captions": ["no change"]} for i in range(2)]
-        rows = datasets.Dataset.from_list(rows).to_iterable_dataset()
-        trainer = trainer_of(tiny_model, tiny_processor, tmp_path, rows)
-        with pytest.raises(ValueError, match="row id='row-0'"):
-            trainer.train()
 
     def test_what_is_refused(self, tiny_model, tiny_processor, tmp_path):
         with pytest.raises(ValueError, match="max_steps has to be specified"):

@@ -57,9 +57,15 @@ class TestClaim:
         claim_run(tmp_path, {**SETTINGS, **other})
         assert (tmp_path / "settings.json").read_bytes() == before
 
-    def test_other_settings(self, tmp_path):
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("seed", 1), ("world_size", 2), ("train_data", [{**DATA, "name": "emu_edit"}]), ("test_data", None)],
+    )
+    def test_other_settings(self, name, value, tmp_path):
         claim_run(tmp_path, SETTINGS)
         before = (tmp_path / "settings.json").read_bytes()
+        with pytest.raises(ValueError, match=rf"other settings \({name} .* there, .* now\)"):
+            claim_run(tmp_path, {**SETTINGS, name: value})
         other = {**SETTINGS, "learning_rate": 5e-4, "scratch": {"width": 64}, "logging_steps": 1}
         with pytest.raises(ValueError) as error:
             claim_run(tmp_path, other)
@@ -69,15 +75,6 @@ class TestClaim:
             "output_dir, or remove it"
         )
         assert (tmp_path / "settings.json").read_bytes() == before
-
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [("seed", 1), ("world_size", 2), ("train_data", [{**DATA, "name": "emu_edit"}]), ("test_data", None)],
-    )
-    def test_what_makes_it_another_run(self, name, value, tmp_path):
-        claim_run(tmp_path, SETTINGS)
-        with pytest.raises(ValueError, match=rf"other settings \({name} .* there, .* now\)"):
-            claim_run(tmp_path, {**SETTINGS, name: value})
 
     def test_workers_decide_the_order_of_a_stream(self, tmp_path):
         streaming = {**SETTINGS, "train_data": [{**DATA, "streaming": True}]}
