@@ -46,7 +46,7 @@ class Captioning(Stage):
     def make(self, run: RunFolder, made: Made, have: Results, todo: set[str]):
         """See [`Stage.make`]."""
         results, planned = dict(have), {row[self.key]: row for row in run.plan(made.split, made.part)}
-        pairs = self._pairs(run, made, planned) if self.key == "id" else {}
+        pairs = self._pairs(run, made, planned, todo) if self.key == "id" else {}
 
         def ask(names: Sequence[str]) -> list:
             told = [planned[name]["instruction"] for name in names]
@@ -66,14 +66,15 @@ class Captioning(Stage):
         ordered = [results.pop(name) for name in planned if name in results]
         return lambda: ([*ordered, *results.values()], self.schema)
 
-    def _pairs(self, run: RunFolder, made: Made, planned: Mapping[str, dict]) -> dict[str, tuple]:
-        """The images of the pairs that are there."""
-        edited, befores = run.results(EDIT, made.split, made.part, columns=["id", "before", "after"]), {}
+    def _pairs(self, run: RunFolder, made: Made, planned: Mapping[str, dict], todo: set[str]) -> dict[str, tuple]:
+        """The images of some pairs."""
+        edited = run.results(EDIT, made.split, made.part, columns=["id", "before", "after"])
+        files, befores = {}, {}
         for row in planned.values():
-            befores[row["source_id"]] = befores.get(row["source_id"]) or edited[row["id"]]["before"]
-        there = [row for row in planned.values() if edited[row["id"]]["after"]]
-        opened_before = {name: opened(befores[name])[0] for name in {row["source_id"] for row in there}}
-        return {row["id"]: (opened_before[row["source_id"]], opened(edited[row["id"]]["after"])[0]) for row in there}
+            files.setdefault(row["source_id"], edited[row["id"]]["before"])  # in the first row of a source
+        for source in {planned[name]["source_id"] for name in todo}:
+            befores[source], _ = opened(files[source])
+        return {name: (befores[planned[name]["source_id"]], opened(edited[name]["after"])[0]) for name in todo}
 
 
 def caption_key(made_by: Mapping[str, Any]) -> str:

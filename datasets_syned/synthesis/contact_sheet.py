@@ -27,14 +27,6 @@ TOP = TEXT + GAP  # from a heading to the images below it
 def contact_sheet(run: RunFolder, split: str, tally: Tally) -> bytes:
     """
     Draws up to ten sources of a split that is selected, evenly spread over it; one line for each.
-
-    Args:
-        run ([`RunFolder`]): of the run.
-        split (`str`): one with variants.
-        tally ([`Tally`]): what became of its rows.
-
-    Returns:
-        `bytes`: a PNG file.
     """
     lines = [
         (heading, [_tile(*cell, before=cells[0][0]) for cell in cells]) for heading, cells in _sources(run, split)

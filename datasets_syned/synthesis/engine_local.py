@@ -24,12 +24,6 @@ def run_stage(run: RunFolder, stage: Stage, parts: Sequence[tuple[str, int]], re
     """
     Makes what is missing of some parts, one after the other. Images are encoded and written while the next part is
     made.
-
-    Args:
-        run ([`RunFolder`]): where the tables are.
-        stage ([`Stage`]): its model is loaded here.
-        parts (`Sequence[tuple[str, int]]`): split and number of each.
-        retry (`bool`, *optional*, defaults to `False`): make failed results again.
     """
     if parts:
         stage.load()

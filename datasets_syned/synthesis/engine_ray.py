@@ -16,12 +16,6 @@ RESTARTS = 10  # of a worker that died
 class StageWorker:
     """
     A worker: opens what a stage needs once, and makes the parts that it is given.
-
-    Args:
-        name (`str`): of the worker.
-        place (`str`): of the run's folder; every worker must reach it.
-        stage (`str`): the folder of the stage.
-        retry (`bool`): make failed results again.
     """
 
     def __init__(self, name: str, place: str, stage: str, retry: bool):
@@ -50,15 +44,8 @@ def run_stage_on_ray(
 ) -> Iterator[Made]:
     """
     Does what [`run_stage`] does in workers, on the cluster that the environment names (RAY_ADDRESS) or else on this
-    machine. A worker that dies is started again, and what it had begun is made again.
-
-    Args:
-        run ([`RunFolder`]): a local place must be one that all machines share.
-        stage ([`Stage`]): its model is opened and loaded in each worker.
-        parts (`Sequence[tuple[str, int]]`): split and number of each.
-        workers (`int`): how many.
-        gpus (`float`): of each worker.
-        retry (`bool`, *optional*, defaults to `False`): make failed results again.
+    machine. A local folder must be one that all machines share. A worker that dies is started again, and what it had
+    begun is made again.
 
     Raises:
         ValueError: Ray is not installed, or this machine does not have the GPUs of one worker.

@@ -121,14 +121,8 @@ def claim(
     source: Callable[[str], Source] | None,
 ) -> RunFolder:
     """
-    Takes a folder for a run, or extends the run in it, and plans it.
-
-    Args:
-        store ([`Store`]): where.
-        record (`dict`, *optional*): of the run that is there.
-        settings ([`Settings`]): of the run.
-        made_by (`dict`): id, revision and parameters of the models.
-        source (`Callable`, *optional*): opens the source of a split; without it the plan must be there.
+    Takes a folder for a run, or extends the run in it, and plans it. Without a way to open sources the plan must be
+    there.
 
     Raises:
         ValueError: the images that are there were made with something else; or the plan is not there.

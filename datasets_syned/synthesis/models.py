@@ -22,11 +22,6 @@ def open_model(kind: str, settings: Settings, own: Mapping[str, Any]) -> Any:
     """
     Opens what settings name; no weights are loaded.
 
-    Args:
-        kind (`str`): "editor", "paraphraser" or "filters".
-        settings ([`Settings`]): of a run.
-        own (`dict`): objects by kind, in place of those that the settings name.
-
     Raises:
         ValueError: there is no such model, or it does not take what it is given.
     """

@@ -37,13 +37,6 @@ VERDICTS = pa.schema(
 class PartResults:
     """
     All that the stages made of a part.
-
-    Args:
-        run ([`RunFolder`]), split (`str`), part (`int`): which part.
-        filters (`Sequence[Filter]`): whose scores count.
-
-    Attributes:
-        captions (`dict[str, dict]`): what was made of the captions of each row, by its id.
     """
 
     def __init__(self, run: RunFolder, split: str, part: int, filters: Sequence[Filter]):

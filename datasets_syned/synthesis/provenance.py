@@ -35,11 +35,6 @@ def provenance_of(
 ) -> dict[str, Any] | None:
     """
     The provenance of a row; `None` of the source's own pair.
-
-    Args:
-        row (`dict`): of the plan.
-        scores, versions (`list[dict]`): of the filters, by name, and of the packages that made the image.
-        common (`dict`): see [`common_provenance`].
     """
     own = {"seed": row["seed"], "instruction": row["instruction"], "scores": scores, "versions": versions}
     if row["category"] == NO_CHANGE:

@@ -27,15 +27,8 @@ VERDICTS_TOGETHER = 1000  # of a row group
 
 def select(run: RunFolder, filters: Sequence[Filter]) -> dict[str, Tally]:
     """
-    Selects the rows of a run. All results of the other stages must be there. Interrupted at any moment, it can be done
-    again.
-
-    Args:
-        run ([`RunFolder`]): with the results of the other stages.
-        filters (`Sequence[Filter]`): whose limits decide; no model is loaded.
-
-    Returns:
-        `dict[str, Tally]`: what became of the rows, by split.
+    Selects the rows of a run by the limits of filters; returns what became of them, by split. No model is loaded. All
+    results of the other stages must be there. Interrupted at any moment, it can be done again.
     """
     store, settings = run.store, run.settings
     store.remove(SUMMARY)  # until it is there again, the run is not finished

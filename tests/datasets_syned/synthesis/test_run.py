@@ -369,6 +369,23 @@ class TestParaphrases:
         (said, _) = rows(tmp_path / "run", "test", folder="caption")
         assert said["id"] == "3" and said["rejected"] == [{"text": "I cannot", "rule": "refusal"}]
 
+    def test_of_a_model_that_looks_at_the_images(self, tmp_path):
+        """Each pair gets captions of its own."""
+
+        class Describing(Rewording):
+            from_images = True
+
+            def describe(self, pairs, instructions, count, seeds):
+                shown = [np.abs(np.asarray(after).astype(int) - before).sum() for before, after in pairs]
+                return [Paraphrases([f"{value} differs"], [("no", "length")], 1) for value in shown]
+
+        split = SplitSettings(SMALL, variants=2, paraphrases=1, limit=2)
+        wanted = Settings({"train": split}, editor="procedural", paraphraser="describing", sources_per_part=1)
+        summary = synthesize(wanted, tmp_path / "run", paraphraser=Describing())
+        made = rows(tmp_path / "run")
+        assert len({row["captions"][1] for row in made}) == 4 and summary.splits["train"].rejected == {"length": 4}
+        assert [row["id"] for row in rows(tmp_path / "run", folder="caption")] == [row["id"] for row in made]
+
     def test_variants_of_a_source_have_the_same(self, tmp_path):
         split = SplitSettings({"path": "scenes", "width": 48, "height": 32}, variants=2, paraphrases=1, limit=2)
         wanted = Settings({"train": split}, editor="procedural", paraphraser="rewording")
