@@ -128,7 +128,7 @@ def _of_run(config: datasets.BuilderConfig, split: str, rows: datasets.Dataset) 
     if getattr(config, "record", None) is None:
         return []
     there = [path for path in config.plan.parquet if path.name.startswith(f"{split}-")]
-    same = all(pq.read_schema(path).names == rows.column_names for path in there)
+    same = all(datasets.Features.from_arrow_schema(pq.read_schema(path)) == rows.features for path in there)
     return there if same and sum(pq.read_metadata(path).num_rows for path in there) == len(rows) else []
 
 

@@ -7,11 +7,12 @@ import shutil
 
 import pyarrow.parquet as pq
 import pytest
-from datasets import load_dataset_builder
+from datasets import Dataset, Features, load_dataset_builder
 from huggingface_hub import DatasetCard
 
 from datasets_syned.__main__ import main
 from datasets_syned.hub.describe import describe
+from datasets_syned.hub.publish import parquet_files
 from tests.support.hub_server import HubServer, run
 from tests.support.runs_to_publish import mixed_run, plain_run
 
@@ -71,6 +72,22 @@ def test_the_files_of_a_run_are_uploaded_as_they_are(hub, runs):
         assert mine == {path: content for path, content in files(hub, name).items() if path.endswith(".parquet")}
         (commit,) = [one for one in hub.repo("dataset", f"ann/{name}").history() if "Upload" in one.title]
         assert "README.md" in commit.files and set(mine) < set(commit.files)
+
+
+def test_the_files_of_a_run_of_an_earlier_version_are_written_anew(runs, tmp_path):
+    folder = shutil.copytree(runs["plain"], tmp_path / "run")
+    (path,) = (folder / "data").glob("*.parquet")
+    rows = Dataset.from_parquet(str(path), cache_dir=str(tmp_path / "cache"))
+    fields = {name: kind for name, kind in rows.features["provenance"].items() if name != "versions"}
+    kinds = Features({**rows.features, "provenance": fields})
+    old = [{**row, "provenance": {name: row["provenance"][name] for name in fields}} for row in rows]
+    Dataset.from_list(old, features=kinds).to_parquet(path)
+    builder = load_dataset_builder("syned", "synthetic", data_dir=str(folder), cache_dir=str(tmp_path / "cache"))
+    builder.download_and_prepare()
+    data = builder.as_dataset()
+    ((name, written),) = parquet_files(builder.config, data, tmp_path, "500MB").items()
+    assert name == "synthetic/train-00000-of-00001.parquet" and written.parent == tmp_path
+    assert Dataset.from_parquet(str(written), cache_dir=str(tmp_path / "cache")).features == data["train"].features
 
 
 def test_nobody_elses_paper_is_the_home_of_a_run(hub):
