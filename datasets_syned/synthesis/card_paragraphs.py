@@ -141,23 +141,13 @@ def _makers(run: Mapping[str, Any]) -> list[str]:
     lines, made_by = [], run["made_by"]
     for name in ("editor", "paraphraser"):
         if model := made_by.get(name):
-            lines.append(f"{name.capitalize()}: {_model(model['id'], model['revision'])}{_given(model['parameters'])}")
-    for name, options in made_by["filters"].items():
-        options = dict(options)
-        low, high = options.pop("min", None), options.pop("max", None)
-        words = [f"at least {plain(str(low))}"] if low is not None else []
-        words += [f"at most {plain(str(high))}"] if high is not None else []
-        model, revision = options.pop("model", None), options.pop("revision", None)
-        by = f", measured with {_model(model, revision)}" if model else ""
-        lines.append(f"Filter {code(name)}: {' and '.join(words) or 'no limits'}{by}{_given(options)}")
+            what = f"{code(_name(model['id']))}, revision {code(model['revision'])}"
+            lines.append(f"{name.capitalize()}: {what}{_given(model['parameters'])}")
+    lines += [f"Filter {code(name)}{_given(options)}" for name, options in made_by["filters"].items()]
     if not made_by["filters"]:
         lines.append("No filter was on")
     lines.append(f"Seed: {run['settings']['seed']}; that of a row is a hash of it, the source's id and the variant")
     return lines
-
-
-def _model(name: str, revision: str | None) -> str:
-    return f"{code(_name(name))}{f', revision {code(revision)}' if revision else ''}"
 
 
 def _name(model: str | None) -> str | None:
@@ -196,11 +186,7 @@ def _left_out(splits: Mapping[str, Any]) -> list[str]:
             lines.append([split, f"failed, for {len(failed) - REASONS} other reasons", rest])
     if not lines:
         return ["Nothing was left out."]
-    parts = [table("split | left out | rows:", lines)]
-    failed = {split: sum(counts["failed"].values()) for split, counts in splits.items()}
-    if any(failed.values()):
-        parts.append(f"Rows that failed are not among the pairs: {_by_split(failed)}.")
-    return parts
+    return [table("split | left out | rows:", lines)]
 
 
 def _paraphrases(splits: Mapping[str, Any]) -> list[str]:
@@ -220,7 +206,3 @@ def _paraphrases(splits: Mapping[str, Any]) -> list[str]:
 
 def _times(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
-
-
-def _by_split(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} in {split}" for split, count in counts.items() if count)

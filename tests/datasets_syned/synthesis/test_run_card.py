@@ -67,8 +67,8 @@ def test_models_in_words():
     text = text_of(made_by(filters=filters))
     assert "- Editor: `timbrooks/instruct-pix2pix`, revision `31519b5`, with `steps=20`, `guidance=7.5`\n" in text
     assert (
-        "- Filter `clip_image_text`: at least 0.2, measured with `openai/clip-vit-large-patch14`, revision `32bd645`\n"
-        "- Filter `near_duplicates`: at most 0.5, with `threshold=8.0`\n" in text
+        "- Filter `clip_image_text`, with `min=0.2`, `model=openai/clip-vit-large-patch14`, `revision=32bd645`\n"
+        "- Filter `near_duplicates`, with `max=0.5`, `threshold=8.0`\n" in text
     )
     assert (
         "- train: 3,590 images with instructions, from `syned` (name `emu_edit`, split `train`, `uncut=True`); 8 ed"
