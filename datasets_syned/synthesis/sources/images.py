@@ -7,13 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ...common.images import ImageError, read_file
+from ...common.images import FORMATS, ImageError, read_file
 from ...common.row import NO_CHANGE
 from ...common.seeds import BITS, seed_of
 from ...common.splits import split_named
 from .protocol import Source, SourceError, SourceRow
 from .templates import Templates
 
+NEED_A_PLUGIN = {".heic", ".heif", ".jxl"}  # planned as well, so that it is told if they cannot be read
 # What is said of a pair in which nothing happened.
 NO_CHANGE_CAPTIONS = (
     "there is no difference",
@@ -78,7 +79,7 @@ def image_files(folder: Path, split: str) -> list[str]:
     """The files of a split that have the extension of an image, as paths below the folder; none that is hidden."""
     from PIL import Image
 
-    known = set(Image.registered_extensions())
+    known = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS} | NEED_A_PLUGIN
     found = []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]

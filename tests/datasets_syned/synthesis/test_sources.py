@@ -193,7 +193,8 @@ def folder(tmp_path):
         file = tmp_path / "pictures" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         image.save(file)
-    layouts.write(tmp_path / "pictures" / "notes.txt", b"no image")
+    for name in ("notes.txt", "paper.pdf", "drawing.eps"):
+        layouts.write(tmp_path / "pictures" / name, b"no image")
     return tmp_path / "pictures"
 
 
@@ -222,12 +223,14 @@ class TestImageFolder:
 
     def test_folders_of_splits(self, folder):
         layouts.write(folder / "val" / "v.png", layouts.png())
+        layouts.write(folder / "test" / "phone.HEIC", b"needs a plugin")
         files = {
             split: [
                 row.id for row in load_source({"path": str(folder), "instructions": "street", "split": split}).rows()
             ]
-            for split in ("train", "validation")
+            for split in ("train", "validation", "test")
         }
+        assert files["test"] == ["test/phone.HEIC"], "planned, and told if it cannot be read"
         assert files["validation"] == ["val/v.png"] and len(files["train"]) == 5 and "b.png" in files["train"]
 
     def test_instructions_of_a_file(self, folder, tmp_path):
