@@ -1,6 +1,7 @@
 """Images that lie in Parquet files, as the `datasets` library stores them: named, and read one after the other."""
 
 import os
+import zipfile
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.exceptions import DatasetGenerationError
 
-from .images import ImageError, is_inside, load_image, printable, read_file
+from .images import ImageError, is_inside, load_image, printable, read_file, too_large
 
 CELLS_AT_ONCE = 16  # images in memory, for each of two columns
 
@@ -143,14 +144,31 @@ def content_of(image: Mapping[str, Any], name: str, folders: Iterable[str | Path
     path = image.get("path")
     if image.get("bytes") is not None or not path:
         return image.get("bytes") or b""
+    zipped = path.startswith("zip://")  # as "imagefolder" names what is in an archive
+    member, _, place = path.removeprefix("zip://").partition("::") if zipped else ("", "", path)
     for folder in folders:
-        if is_inside(file := os.path.join(folder, path), folder):
-            return read_file(file, f"{name} {printable(path)!r}")
+        if is_inside(file := os.path.join(folder, place), folder):
+            shown = f"{name} {printable(path)!r}"
+            return _read_member(file, member, shown) if zipped else read_file(file, shown)
     raise ImageError(
         name,
         f"is only a path, {printable(path)!r}, and not in the folder of the data. Such a path is not followed: give "
         "data_dir=<the folder that holds the images>, or store the images themselves",
     )
+
+
+def _read_member(archive: str, member: str, name: str) -> bytes:
+    if not os.path.isfile(archive):  # opening a pipe would wait
+        raise ImageError(name, "is missing")
+    try:
+        with zipfile.ZipFile(archive) as files:
+            if wrong := too_large(files.getinfo(member).file_size):
+                raise ImageError(name, wrong)
+            return files.read(member)
+    except ImageError:
+        raise
+    except Exception as error:  # of the archive, of its compression, of a password
+        raise ImageError(name, f"cannot be read: {error}") from error
 
 
 def data_folders(spec: Mapping[str, Any]) -> list[str]:

@@ -72,10 +72,11 @@ def wrong_file(status: os.stat_result) -> str | None:
     """Why a file with this status is not read as an image, `None` if it is."""
     if not stat.S_ISREG(status.st_mode):
         return "is not a regular file"
-    return _too_large(status.st_size)
+    return too_large(status.st_size)
 
 
-def _too_large(size: int) -> str | None:
+def too_large(size: int) -> str | None:
+    """Why a file of `size` bytes is not read, `None` if it is."""
     return f"has {size / 1e6:.0f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB" if size > MAX_BYTES else None
 
 
@@ -107,8 +108,8 @@ def open_image(content: bytes | memoryview, name: str) -> Image.Image:
     if not content:
         raise ImageError(name, "is empty")
     with decoding(name):
-        if too_large := _too_large(len(content)):
-            raise LimitError(too_large)
+        if wrong := too_large(len(content)):
+            raise LimitError(wrong)
         file = CountedFile(content)
         check_before_opening(file.content)
         try:

@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -130,6 +132,13 @@ def test_paths_of_cells_are_followed_inside_the_data_folder_alone(tmp_path):
     folders = data_folders({"path": "imagefolder", "data_dir": str(folder)})
     for path in ("images/a.png", str(folder / "images" / "a.png"), "link.png"):
         assert content_of({"bytes": None, "path": path}, "it", folders) == content
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.write(folder / "images" / "a.png", "a.png")
+    shutil.copy(folder / "a.zip", tmp_path / "private.zip")
+    assert content_of({"bytes": None, "path": f"zip://a.png::{folder}/a.zip"}, "it", folders) == content
+    for path in (f"zip://b.png::{folder}/a.zip", f"zip://a.png::{tmp_path}/private.zip"):
+        with pytest.raises(ImageError, match=r"There is no item named|Such a path is not followed"):
+            content_of({"bytes": None, "path": path}, "it", folders)
     outside = ("../private.png", str(tmp_path / "private.png"), f"{folder}/../private.png", "images/../../private.png")
     for path in (*outside, "http://localhost/a.png", "data", "images/a.png"):
         with pytest.raises(ImageError, match=r"^it is only a path, .* Such a path is not followed|cannot be read"):
