@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import json
 import random
-import time
 
 import pytest
 
@@ -190,15 +189,3 @@ def test_a_data_set(hub, client, tmp_path):
         assert f'load_dataset("{key[1]}"' in hub.repo(*key).file("README.md").content.decode()
         sent = {request.path.split("/")[-1].split("?")[0] for request in hub.seen("^PUT /lfs/", since)}
         assert sent.isdisjoint(objects), (route, fault)
-
-
-def test_a_wait_that_the_hub_asks_for(hub, tmp_path, version):
-    publish = Client(hub, tmp_path, PUBLISH, "waiting")
-    hub.fail(ROUTES["put"], status=429, retry_after=1)
-    start = time.monotonic()
-    out = publish(folder=version(), repo="ann/waited")
-    took = time.monotonic() - start
-    publish.close()
-    assert out["done"] == "ann/waited" and 1 <= out["waits"][0] <= 2 and took >= 1
-    refused, taken = hub.seen("^PUT /lfs/models/ann/waited/")
-    assert (refused.status, taken.status) == (429, 200)

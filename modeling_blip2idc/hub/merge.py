@@ -167,8 +167,11 @@ def _save_stock_processor(processor, model_class: type, folder: Path) -> None:
     """Our processor as a stock one. How the canvas is made stays in its file, which stock classes do not read."""
     processor_class = next(kind for _, model, kind in STOCK.values() if model is model_class)
     tokenizer = copy.deepcopy(processor.tokenizer)
-    if not processor.is_encoder_decoder:
-        _begin_with_bos(tokenizer)
+    bos = tokenizer.bos_token_id
+    if not processor.is_encoder_decoder and tokenizer("")["input_ids"] != [bos]:
+        # our processor puts BOS before the text itself; a stock one leaves that to the tokenizer, which need not
+        template = {"single": f"{tokenizer.bos_token} $A", "special_tokens": [(tokenizer.bos_token, bos)]}
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(**template)
     parts = [processor.image_processor, tokenizer]
     if processor_class is InstructBlipProcessor:
         parts.append(processor.qformer_tokenizer)
@@ -180,15 +183,6 @@ def _save_stock_processor(processor, model_class: type, folder: Path) -> None:
         if file.name == "processor_config.json":
             values.update({name: getattr(processor, name) for name in CANVAS_OPTIONS})
         file.write_text(json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _begin_with_bos(tokenizer) -> None:
-    """Our processor puts BOS before the text itself; a stock one leaves that to the tokenizer, which need not."""
-    bos = tokenizer.bos_token_id
-    if tokenizer("")["input_ids"] != [bos]:
-        named = [(tokenizer.bos_token, bos)]
-        template = TemplateProcessing(single=f"{tokenizer.bos_token} $A", special_tokens=named)
-        tokenizer.backend_tokenizer.post_processor = template
 
 
 __all__ = ["load_merged", "merge"]

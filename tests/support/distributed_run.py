@@ -17,7 +17,8 @@ from PIL import Image
 from transformers import Seq2SeqTrainingArguments, set_seed
 from transformers.utils import logging
 
-from datasets_syned import IDCCollator, training_data
+from datasets_syned import IDCCollator
+from datasets_syned.training import training_data
 from modeling_blip2idc import load_idc, lora_config
 from modeling_blip2idc.from_scratch.build import add_auxiliary
 from modeling_blip2idc.training.checkpoints import last_checkpoint
