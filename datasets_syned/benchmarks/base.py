@@ -1,10 +1,9 @@
 """What the configurations that read files share: where they look, what they refuse, when a cache is stale."""
 
 import hashlib
-import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -286,33 +285,3 @@ def shards(root: Path, prefix: str) -> list[Path]:
             f"names count {', '.join(str(total) for total in sorted({total for _, total in numbers}))}"
         )
     return files
-
-
-def first_folder(root: Path, names: Iterable[str], files: Iterable[str], config: BenchmarkConfig) -> Path:
-    """
-    The first of some folders of `root` that holds the first of some files.
-
-    Raises:
-        BenchmarkFilesError: names all files that are not there, and where they can be had.
-    """
-    files = list(files)
-    folder = next((root / name for name in names if (root / name / files[0]).is_file()), root)
-    missing = [name for name in files if not (folder / name).is_file()]
-    if missing:
-        raise config.missing(", ".join(missing), folder)
-    return folder
-
-
-def read_json(path: Path) -> Any:
-    """
-    Reads a JSON file, with or without a byte order mark.
-
-    Raises:
-        BenchmarkFilesError: names the file, and the place where it is broken.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise BenchmarkFilesError(f"{path} is not UTF-8 text: {error}") from error
-    except json.JSONDecodeError as error:
-        raise BenchmarkFilesError(f"{path} is not JSON: {error}") from error

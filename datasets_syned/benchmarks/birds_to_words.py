@@ -9,8 +9,8 @@ from ..common.caption_text import says_no_change
 from ..common.pairs import Pair
 from ..common.row import NO_CHANGE
 from ..common.splits import SPLITS, split_named
-from .base import BenchmarkConfig, Plan, first_folder
-from .records import Record
+from .base import BenchmarkConfig, Plan
+from .records import Record, first_folder
 
 FILE = "birds-to-words-v1.0.tsv"
 

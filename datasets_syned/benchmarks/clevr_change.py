@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..common.pairs import Pair
 from ..common.row import NO_CHANGE
-from .base import BenchmarkConfig, BenchmarkFilesError, Plan, first_folder
-from .records import Record, lists_by_split, read_object
+from .base import BenchmarkConfig, BenchmarkFilesError, Plan
+from .records import Record, first_folder, lists_by_split, read_object
 
 FILES = ("change_captions.json", "no_change_captions.json", "splits.json", "type_mapping.json")
 TYPES = {"material": "texture"}  # the papers' word

@@ -6,8 +6,8 @@ from pathlib import Path
 from ..common.caption_text import says_no_change
 from ..common.pairs import Pair
 from ..common.row import NO_CHANGE
-from .base import BenchmarkConfig, BenchmarkFilesError, Plan, first_folder
-from .records import lists_by_split, read_object
+from .base import BenchmarkConfig, BenchmarkFilesError, Plan
+from .records import first_folder, lists_by_split, read_object
 
 FILES = ("captions_dc.json", "split_dc.json")
 

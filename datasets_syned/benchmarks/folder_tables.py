@@ -19,9 +19,9 @@ from ..common.image_cells import parquet_columns
 from ..common.pairs import Pair
 from ..common.row import FEATURES
 from ..common.splits import split_named
-from .base import BenchmarkFilesError, logger, read_json
+from .base import BenchmarkFilesError, logger
 from .levir_cc import sentences
-from .records import Record, as_records, read_lines, short
+from .records import Record, as_records, read_json, read_lines, short
 
 COLUMNS = ("before", "after", "name", "captions", "category", "id", "changed", "split")
 OTHER_NAMES = {"before": "before_file_name", "after": "after_file_name", "captions": "caption"}

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..common.pairs import Pair
-from .base import BenchmarkConfig, Plan, first_folder
-from .records import read_records
+from .base import BenchmarkConfig, Plan
+from .records import first_folder, read_records
 
 FILES = {"train": "train.json", "validation": "valid.json", "test": "test.json"}
 

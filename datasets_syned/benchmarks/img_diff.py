@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..common.pairs import Pair
-from .base import BenchmarkConfig, Plan, first_folder
-from .records import as_records, read_records
+from .base import BenchmarkConfig, Plan
+from .records import as_records, first_folder, read_records
 
 FILE = "img_diff_object_replacement.json"
 

@@ -7,8 +7,8 @@ from ..common.caption_text import says_no_change
 from ..common.pairs import Pair
 from ..common.row import NO_CHANGE
 from ..common.splits import SPLITS, split_named
-from .base import BenchmarkConfig, Plan, first_folder
-from .records import Record, as_records, read_object
+from .base import BenchmarkConfig, Plan
+from .records import Record, as_records, first_folder, read_object
 
 FILE = "LevirCCcaptions.json"
 

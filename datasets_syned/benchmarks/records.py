@@ -1,14 +1,14 @@
-"""A record of an annotation file, read with an eye to what may be wrong in it."""
+"""Annotation files: where they lie, and their records, read with an eye to what may be wrong in them."""
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..common.splits import SPLITS, split_named
-from .base import BenchmarkFilesError, read_json
+from .base import BenchmarkConfig, BenchmarkFilesError
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,36 @@ class Record:
         if any(re.search("[\ud800-\udfff]", text) for text in value):
             self.fail(key, "has half of a character (a lone surrogate)")
         return tuple(text.strip() for text in value if text.strip())
+
+
+def first_folder(root: Path, names: Iterable[str], files: Iterable[str], config: BenchmarkConfig) -> Path:
+    """
+    The first of some folders of `root` that holds the first of some files.
+
+    Raises:
+        BenchmarkFilesError: names all files that are not there, and where they can be had.
+    """
+    files = list(files)
+    folder = next((root / name for name in names if (root / name / files[0]).is_file()), root)
+    missing = [name for name in files if not (folder / name).is_file()]
+    if missing:
+        raise config.missing(", ".join(missing), folder)
+    return folder
+
+
+def read_json(path: Path) -> Any:
+    """
+    Reads a JSON file, with or without a byte order mark.
+
+    Raises:
+        BenchmarkFilesError: names the file, and the place where it is broken.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise BenchmarkFilesError(f"{path} is not UTF-8 text: {error}") from error
+    except json.JSONDecodeError as error:
+        raise BenchmarkFilesError(f"{path} is not JSON: {error}") from error
 
 
 def read_object(path: Path) -> Record:

@@ -6,8 +6,8 @@ from pathlib import Path
 from ..common.caption_text import says_no_change
 from ..common.pairs import Pair
 from ..common.row import NO_CHANGE
-from .base import BenchmarkConfig, Plan, first_folder
-from .records import read_records
+from .base import BenchmarkConfig, Plan
+from .records import first_folder, read_records
 
 FILES = {"train": "train.json", "validation": "val.json", "test": "test.json"}
 

@@ -1,5 +1,6 @@
 """`load_dataset("syned", "emu_edit")`, and the cleaning of the paraphrases of its test instructions."""
 
+import json
 from functools import partial
 
 import pytest
@@ -64,14 +65,14 @@ def test_without_a_file_of_splits(root, tmp_path):
     assert data["train"]["id"] == ["10", "2", "33", "5"] and data["validation"]["id"] == ["4"]
     with pytest.raises(ValueError, match="other.json is missing; without splits= the pairs are cut as BLIP2IDC did"):
         load(root, splits="other.json")
-    write(tmp_path / "elsewhere.json", "\ufeff" + base.json.dumps(SPLITS))
+    write(tmp_path / "elsewhere.json", "\ufeff" + json.dumps(SPLITS))
     assert counts(load(root, splits=str(tmp_path / "elsewhere.json"))) == {"train": 3, "validation": 2, "test": 4}
 
 
 def test_the_cut_is_that_of_the_authors():
     mine = authors_splits()
     assert {split: len(names) for split, names in mine.items()} == {"train": 3050, "validation": 539}
-    theirs = base.json.loads(read_annotations("syned", "splits.json"))
+    theirs = json.loads(read_annotations("syned", "splits.json"))
     assert mine == {split: set(map(str, theirs[split])) for split in ("train", "validation")}
 
 
