@@ -99,9 +99,12 @@ def read_record(store: Store) -> dict[str, Any] | None:
             )
         return None
     try:
-        return json.loads(store.read(RUN))
+        record = json.loads(store.read(RUN))
     except ValueError as error:
         raise ValueError(f"{store.path(RUN)} is broken ({error}): use another folder, or remove this one") from error
+    if "sources_per_part" not in record["settings"]:
+        raise ValueError(f"{store.place}: this run is of an older version; it loads, and cannot be continued")
+    return record
 
 
 def extended(settings: Settings, record: Mapping[str, Any] | None) -> Settings:
