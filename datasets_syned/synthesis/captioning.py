@@ -10,7 +10,7 @@ from .folder import CAPTION, EDIT, RunFolder
 from .images import opened
 from .paraphrasers.protocol import Paraphraser
 from .settings import Settings
-from .stage import Made, Results, Stage, answers, changed_rows, reason
+from .stage import Made, Results, Stage, answers, changed_rows, in_order, reason
 
 PARAPHRASE = "paraphrase"  # in place of a variant, in a seed
 
@@ -63,8 +63,7 @@ class Captioning(Stage):
                 continue
             rejected = [{"text": text, "rule": rule} for text, rule in found.rejected]
             results[name] |= {"captions": list(found.kept), "rejected": rejected, "attempts": found.attempts}
-        ordered = [results.pop(name) for name in planned if name in results]
-        return lambda: ([*ordered, *results.values()], self.schema)
+        return lambda: (in_order(results, planned), self.schema)
 
     def _pairs(self, run: RunFolder, made: Made, planned: Mapping[str, dict], todo: set[str]) -> dict[str, tuple]:
         """The images of some pairs."""

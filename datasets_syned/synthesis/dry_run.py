@@ -3,10 +3,11 @@
 import time
 from collections.abc import Mapping
 
+from ..common.row import NO_CHANGE
 from ..common.seeds import seed_of
 from .editors import EditError, load_editor
 from .images import opened
-from .plan import plan_parts
+from .plan import plan_parts, plan_size
 from .settings import Settings, SplitSettings
 from .sources import SceneSource, Source, load_source
 
@@ -29,22 +30,24 @@ def dry_run(settings: Settings, rate: float | None = None) -> str:
     Raises:
         ValueError: a source cannot be had.
     """
-    lines, sources, plans = [], {}, {}
+    lines, sources, plans, same = [], {}, {}, 0
     for name, split in settings.splits.items():
         if split.published is None or split.source.get("data_dir"):
             sources[name] = load_source(split.source)
-            plans[name] = sum(
-                len({row["source_id"] for row in part}) for part in plan_parts(settings, name, sources[name])
-            )
+            plans[name] = 0
+            for part in plan_parts(settings, name, sources[name]):
+                plans[name] += plan_size(part)
+                same += sum(row["category"] == NO_CHANGE and row["variant"] is not None for row in part)
             lines.append(_split_line(split, name, plans[name]))
             if split.published not in (None, plans[name]) and split.limit is None:
                 lines.append(f"  ({split.published:,} were published; {plans[name]:,} are there)")
         else:  # they might be gigabytes to download
             plans[name] = min(split.published, split.limit or split.published)
             lines += [_split_line(split, name, plans[name]), "  (as published; --data_dir counts the files)"]
-    images = sum(plans[name] * split.variants for name, split in settings.splits.items())
+    images = sum(plans[name] * split.variants for name, split in settings.splits.items()) - same
     asked = sum(plans[name] * split.paraphrases for name, split in settings.splits.items())
     lines.append(f"to make: {images:,} images with {settings.editor}" if images else "to make: no image")
+    lines += [f"to move a little: {same:,} unchanged images"] if same else []
     if asked:
         lines.append(f"to ask for: {asked:,} paraphrases of {settings.paraphraser}")
     if images:

@@ -15,7 +15,7 @@ from .editors.protocol import EditError, Editor
 from .folder import EDIT, RunFolder
 from .images import encoded, moved, opened
 from .sources import Source, SourceError
-from .stage import Made, Results, Stage, answers, reason
+from .stage import Made, Results, Stage, answers, in_order, reason
 
 
 class Editing(Stage):
@@ -73,7 +73,7 @@ class Editing(Stage):
             for name, rows in groupby(planned, key=itemgetter("source_id")):
                 first = results[next(rows)["id"]]
                 first["before"] = befores[name][1] if name in befores else first["before"]
-            return [results.pop(row["id"]) for row in planned] + list(results.values()), self.schema
+            return in_order(results, (row["id"] for row in planned)), self.schema
 
         return finish
 

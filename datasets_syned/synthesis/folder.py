@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -35,7 +36,7 @@ class RunFolder:
     def __init__(self, store: Store, record: Mapping[str, Any]):
         self.store, self.record = store, dict(record)
 
-    @property
+    @cached_property
     def settings(self) -> Settings:
         splits = {name: SplitSettings(**split) for name, split in self.record["settings"]["splits"].items()}
         return Settings(**{**self.record["settings"], "splits": splits})

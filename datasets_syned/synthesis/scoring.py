@@ -13,7 +13,7 @@ from .filters.band import DIGITS
 from .filters.protocol import Candidate, Filter, Score
 from .folder import EDIT, SCORE, RunFolder
 from .images import opened
-from .stage import Made, Results, Stage, answers, changed_rows, reason
+from .stage import Made, Results, Stage, answers, changed_rows, in_order, reason
 
 
 class Scoring(Stage):
@@ -32,12 +32,8 @@ class Scoring(Stage):
 
     def make(self, run: RunFolder, made: Made, have: Results, todo: set[str]):
         """See [`Stage.make`]. A source with a new variant is measured as a whole: variants may be compared."""
-        planned, edited, results = (
-            run.plan(made.split, made.part),
-            run.results(EDIT, made.split, made.part),
-            dict(have),
-        )
-        groups = []
+        planned, edited = run.plan(made.split, made.part), run.results(EDIT, made.split, made.part)
+        results, groups = dict(have), []
         for _, rows in groupby(planned, key=itemgetter("source_id")):
             rows = list(rows)
             if todo.isdisjoint(row["id"] for row in rows):
@@ -57,7 +53,7 @@ class Scoring(Stage):
                 earlier.append(row["variant"])
 
         def finish():
-            rows = [results.pop(row["id"]) for row in planned if row["id"] in results] + list(results.values())
+            rows = in_order(results, (row["id"] for row in planned))
             lists = any(isinstance(row["score"], list) for row in rows)
             kind = pa.list_(pa.float64()) if lists else pa.float64()
             return rows, pa.schema({"id": pa.string(), "score": kind, "error": pa.string()})

@@ -111,6 +111,12 @@ def answers(ask: Callable[[Sequence], Sequence], groups: Sequence[Sequence]) -> 
     return [answer for some in smaller for answer in answers(ask, some)]
 
 
+def in_order(results: Results, names: Iterable[str]) -> list[dict[str, Any]]:
+    """The results by a plan; at the end those that it does not have any more, or not now."""
+    names = [name for name in names if name in results]
+    return [results[name] for name in dict.fromkeys([*names, *results])]
+
+
 def reason(error: Exception) -> str:
     """Why a row failed, in one line."""
     deliberate = isinstance(error, EditError | SourceError)
