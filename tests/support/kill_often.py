@@ -24,6 +24,8 @@ MOST, LONGEST = 3, 0.05  # files until a kill, and seconds from there
 
 
 def run(out: Path) -> None:
+    """A run that is extended in the same process; begun again it is first cut down, and then extended again."""
+    synthesize(settings(sources=5, variants=3, filters=FILTERS), out)
     synthesize(settings(sources=10, variants=4, filters=FILTERS), out)
 
 
