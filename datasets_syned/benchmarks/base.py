@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,41 +13,14 @@ from typing import Any, ClassVar
 import datasets
 
 from ..common.image_cells import BenchmarkFilesError, BrokenImageError, Cell, Cells
-from ..common.images import ImageError, damage, is_inside, printable, read_file, wrong_file
+from ..common.images import ImageError, damage, printable, read_file, wrong_file
 from ..common.pairs import Pair
 from ..common.row import FEATURES
+from .plan import Plan
 
 SHOWN = 5  # paths that one message names
 MISSING = "is missing"
 logger = datasets.logging.get_logger(__name__)
-
-
-@dataclass
-class Plan:
-    """
-    What a benchmark's annotation files say.
-
-    Args:
-        pairs (`dict[str, list[Pair]]`): by split.
-        annotations (`list[Path]`): the files that said it.
-        dropped (`dict[str, dict[str, int]]`): by split, how many pairs or records were left out, by reason.
-        notes (`dict[str, dict[str, int]]`): by split, what else there is to say, such as what was mended how often.
-        parquet (`list[Path]`): Parquet files that said it, or hold the images.
-        state (`str`): hash of names, sizes and times of the last change of all image and Parquet files.
-    """
-
-    pairs: dict[str, list[Pair]]
-    annotations: list[Path]
-    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
-    notes: dict[str, dict[str, int]] = field(default_factory=dict)
-    parquet: list[Path] = field(default_factory=list)
-    state: str = ""
-
-    def drop(self, split: str, reason: str, count: int = 1) -> None:
-        """Notes that `count` pairs or records of a split were left out."""
-        if count:
-            reasons = self.dropped.setdefault(split, {})
-            reasons[reason] = reasons.get(reason, 0) + count
 
 
 @dataclass
@@ -111,14 +84,8 @@ class BenchmarkConfig(datasets.BuilderConfig):
             raise ValueError(f"on_error={self.on_error!r} must be 'raise' or 'skip'")
         root = self.root
         plan, top = self.read(root), str(root)
-        for split, pairs in plan.pairs.items():
-            for pair in pairs:
-                if outside := [path for path in pair.images if isinstance(path, Path) and not is_inside(path, top)]:
-                    raise BenchmarkFilesError(
-                        f"config {self.name!r}, split {split!r}, id {pair.id!r}: {printable(outside[0])!r} is not in "
-                        f"{root}. A row may name images of its own folder only."
-                    )
-        images, wrong, digest = _images(plan), {}, hashlib.sha256()
+        plan.refuse_outside(top, self.name)
+        images, wrong, digest = plan.images(Path), {}, hashlib.sha256()
         for path in (*images, *plan.parquet):
             try:
                 status = os.stat(path)
@@ -177,8 +144,8 @@ class BenchmarkConfig(datasets.BuilderConfig):
             except ImageError as error:
                 return error.what
 
-        files = _images(self.plan)
-        inside = _images(self.plan, Cell) if cells else {}
+        files = self.plan.images(Path)
+        inside = self.plan.images(Cell) if cells else {}
         with ThreadPoolExecutor() as pool:
             found = zip((*files, *inside), (*pool.map(look, files), *map(look, inside)), strict=True)
             self._without(self.plan, {image: what for image, what in found if what})
@@ -260,12 +227,6 @@ class HubConfig(BenchmarkConfig):
                 f"config {self.name!r}, split {split!r}: {len(twice)} ids are there twice, again in\n  {shown}"
             )
         plan.pairs[split] = list(pairs)
-
-
-def _images(plan: Plan, kind: type = Path) -> dict[Path | Cell, None]:
-    """Every image of a plan that is a file, or a cell, once, in order."""
-    images = (image for pairs in plan.pairs.values() for pair in pairs for image in pair.images)
-    return dict.fromkeys(image for image in images if isinstance(image, kind))
 
 
 def shards(root: Path, prefix: str) -> list[Path]:
