@@ -154,7 +154,7 @@ class FolderConfig(BenchmarkConfig):
             if any(path.suffix.lower() not in READERS for path in found):
                 raise BenchmarkFilesError(f"file={self.file!r} must end in {', '.join(READERS)}")
             return [(None, path) for path in found]
-        found = [path for path in _visible(root) if path.suffix.lower() in READERS]
+        found = [path for path in visible_files(root) if path.suffix.lower() in READERS]
         found = [path for path in found if path.parent == root] or found
         # other files in JSON are there for many reasons
         found = [path for path in found if path.suffix.lower() != ".json" or path.stem.lower() == "captions"] or found
@@ -181,9 +181,12 @@ class FolderConfig(BenchmarkConfig):
         return [(split, path) for split in (*SPLITS, None) for path in by_split.get(split, [])]
 
 
-def _visible(root: Path) -> Iterable[Path]:
-    """The files below a folder in order, without hidden ones and what macOS leaves in archives."""
-    for folder, folders, files in os.walk(root, followlinks=False):
+def visible_files(root: Path) -> Iterable[Path]:
+    """The files below a folder in order, without hidden ones and what macOS leaves in archives. Links are followed."""
+    for folder, folders, files in os.walk(root, followlinks=True):
+        if os.path.islink(folder) and any(os.path.samefile(folder, above) for above in Path(folder).parents):
+            folders.clear()  # it leads back
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
         yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
 
@@ -218,7 +221,7 @@ class _Folders:
     def _files(self, folder: Path) -> dict[str, list[Path]]:
         if folder not in self.listed:
             files = self.listed[folder] = {}
-            for path in _visible(folder):
+            for path in visible_files(folder):
                 if path.name.lower().endswith(IMAGES):
                     files.setdefault(_stem(path.relative_to(folder).as_posix()), []).append(path)
         return self.listed[folder]

@@ -27,6 +27,8 @@ COLUMNS = ("before", "after", "name", "captions", "category", "id", "changed", "
 OTHER_NAMES = {"before": "before_file_name", "after": "after_file_name", "captions": "caption"}
 BOOLEANS = {**dict.fromkeys(("true", "1", "yes"), True), **dict.fromkeys(("false", "0", "no"), False)}
 
+NO_TEXT = ("nan", "<na>", "null")  # what an empty cell becomes where a table was made text of
+
 
 @dataclass(frozen=True)
 class Row(Record):
@@ -73,7 +75,7 @@ class Row(Record):
                 self.fail("captions", f'is not a list: write ["one", "two"], not {short(text)}')
         value = [value] if isinstance(value, str) else value
         if isinstance(value, list | None):
-            value = [text for text in value or () if text is not None]
+            value = [text for text in value or () if text is not None and str(text).strip().lower() not in NO_TEXT]
         name = self.columns["captions"]
         return Record(self.where, {name: value}).texts(name, "a text or a list of texts")
 

@@ -115,9 +115,11 @@ def open_image(content: bytes | memoryview, name: str) -> Image.Image:
         try:
             image = Image.open(file, formats=(*(one for one in PLUGINS if one in Image.OPEN), *FORMATS))
         except UnidentifiedImageError as error:
-            head = bytes(content[:8])
+            head = bytes(content[:12])
+            if head[4:11] in (b"ftyphei", b"ftyphev"):
+                raise ImageError(name, "is HEIC: save it as JPEG, or register pillow-heif in Python first") from error
             raise ImageError(
-                name, f"is damaged, or not an image that is read here: it begins with {head!r}"
+                name, f"is damaged, or not an image that is read here: it begins with {head[:8]!r}"
             ) from error
         check_opened(image, file)
     return image

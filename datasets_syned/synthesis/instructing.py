@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ..benchmarks.records import read_lines
 from ..common.images import ImageError, load_image, read_file, to_rgb
 from ..common.seeds import seed_of
 from .paraphrasers.asking import AskedModel
@@ -75,11 +76,10 @@ def _known(out: Path) -> Iterator[str]:
     whole = content[: content.rfind(b"\n") + 1]
     if whole != content:
         out.write_bytes(whole)
-    for number, line in enumerate(whole.decode("utf-8").splitlines(), 1):
-        try:
-            yield json.loads(line)["file_name"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{out}, line {number}: is not of a file that this command wrote") from error
+    try:
+        yield from [line.text("file_name") for line in read_lines(out)]
+    except ValueError as error:
+        raise ValueError(f"{error}; this file is not one that this command wrote") from error
 
 
 def _opened(folder: Path, names: list[str]) -> Iterator[tuple[str, Any]]:

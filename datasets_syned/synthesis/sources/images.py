@@ -1,12 +1,14 @@
 """A folder of images without instructions, and unchanged pairs of any source."""
 
-import json
+import logging
 import os
+import unicodedata
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
+from ...benchmarks.folder import visible_files
+from ...benchmarks.records import read_lines
 from ...common.images import FORMATS, ImageError, read_file
 from ...common.row import NO_CHANGE
 from ...common.seeds import BITS, seed_of
@@ -15,6 +17,7 @@ from .protocol import Source, SourceError, SourceRow
 from .templates import Templates
 
 NEED_A_PLUGIN = {".heic", ".heif", ".jxl"}  # planned as well, so that it is told if they cannot be read
+logger = logging.getLogger(__name__)
 # What is said of a pair in which nothing happened.
 NO_CHANGE_CAPTIONS = (
     "there is no difference",
@@ -34,6 +37,7 @@ class ImageFolderSource:
         path (`str`): the folder. What is in `val/`, `test/`, ... is of that split, all else to train on.
         instructions (`str`): lists of words, see [`Templates`]; or a JSONL file of `{"file_name", "instruction"}` as
             `syned instruct` writes it, where `instruction` is a text or a list of texts, and `category` is optional.
+            File names are paths as seen from the folder, also as Windows writes them.
         split (`str`, *optional*, defaults to `"train"`): see `path`.
         per_image (`int`, *optional*, defaults to 1): instructions of each image, from templates.
         seed (`int`, *optional*, defaults to 0): of the templates.
@@ -53,15 +57,23 @@ class ImageFolderSource:
         self.files = image_files(self.folder, split)
         if not self.files:
             raise ValueError(f"source {path!r}: there are no images of split {split!r} in it")
-        self.known = _read_lines(Path(instructions).expanduser()) if instructions.endswith(".jsonl") else None
-        self.templates = Templates(instructions, seed) if self.known is None else None
+        self.known = self.templates = None
+        if instructions.endswith(".jsonl"):
+            self.known = _read_lines(Path(instructions).expanduser(), self.folder)
+            others = self.known.keys() - map(_plain, self.files)  # images of other splits, or no images
+            if lost := sorted(name for name in others if not (self.folder / name).is_file()):
+                logger.warning("%s: images that are not in %s: %d, such as %r", instructions, path, len(lost), lost[0])
+        else:
+            self.templates = Templates(instructions, seed)
 
     def rows(self, limit: int | None = None) -> Iterator[SourceRow]:
         """See [`Source.rows`]. An image of the JSONL file that is not in the folder is left out, and so is its row."""
 
         def every() -> Iterator[SourceRow]:
             for index, name in enumerate(self.files):
-                texts = self.templates.write(name, self.per_image) if self.templates else self.known.get(name, ())
+                texts = (
+                    self.templates.write(name, self.per_image) if self.templates else self.known.get(_plain(name), ())
+                )
                 for number, (text, category) in enumerate(texts):
                     yield SourceRow(index, numbered(name, number), text, category)
 
@@ -80,11 +92,8 @@ def image_files(folder: Path, split: str) -> list[str]:
     from PIL import Image
 
     known = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS} | NEED_A_PLUGIN
-    found = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = Path(place).relative_to(folder)
-        found += [(below / name).as_posix() for name in files if Path(name).suffix.lower() in known and name[0] != "."]
+    files = (file for file in visible_files(folder) if file.suffix.lower() in known)
+    found = [file.relative_to(folder).as_posix() for file in files]
     return sorted(name for name in found if (split_named(name.split("/")[0]) or "train") == split)
 
 
@@ -93,24 +102,31 @@ def numbered(name: str, number: int) -> str:
     return f"{name}#{number}" if number else name
 
 
-def _read_lines(file: Path) -> dict[str, list[tuple[str, str]]]:
+def _plain(name: str) -> str:
+    """A path below the folder as it is compared: names from Windows or a Mac, and `./a.png`, mean the same file."""
+    return unicodedata.normalize("NFC", os.path.normpath(name.replace("\\", "/")))
+
+
+def _read_lines(file: Path, folder: Path) -> dict[str, list[tuple[str, str]]]:
     """Instructions and categories by file name."""
     known: dict[str, list[tuple[str, str]]] = {}
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
+        for line in read_lines(file):
+            row = line.values
+            try:
+                texts = row["instruction"] if isinstance(row["instruction"], list) else [row["instruction"]]
+                category = str(row.get("category") or "edit")
+                name = (
+                    os.path.relpath(row["file_name"], folder) if os.path.isabs(row["file_name"]) else row["file_name"]
+                )
+                found = known.setdefault(_plain(name), [])
+                found += [(" ".join(text.split()), category) for text in texts if text.strip()]
+            except (KeyError, TypeError, AttributeError) as error:
+                raise ValueError(
+                    f'{line.where}: must be like {{"file_name": "a.jpg", "instruction": ["make it snow"]}}'
+                ) from error
+    except OSError as error:
         raise ValueError(f"instructions={str(file)!r} cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
-        try:
-            row: dict[str, Any] = json.loads(line)
-            texts = row["instruction"] if isinstance(row["instruction"], list) else [row["instruction"]]
-            category = str(row.get("category") or "edit")
-            found = known.setdefault(row["file_name"], [])
-            found += [(" ".join(text.split()), category) for text in texts if text.strip()]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f'{file}, line {number}: must be like {{"file_name": "a.jpg", "instruction": ["make it snow"]}}'
-            ) from error
     return known
 
 

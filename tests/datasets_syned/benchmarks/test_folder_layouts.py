@@ -148,6 +148,14 @@ def test_what_pandas_writes(root):
         load(root)
 
 
+@pytest.mark.parametrize("word", ["nan", "NaN", "<NA>", " null "])
+def test_an_empty_cell_that_became_text_is_empty(root, word):
+    write(root / "pairs.csv", f"before,after,captions\na.png,b.png,{word}\na.png,c.png,\"['{word}', 'a car']\"\n")
+    with pytest.raises(ValueError, match="line 2: 'captions' is empty"):
+        load(root)
+    assert load(root, on_error="skip")["train"]["captions"] == [["a car"]]
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_spaces_behind_separators(root, separator):
     cells = [["before", "after", "captions"], ["a.png", '"b.png"', f'"the car{separator} a red one"']]
@@ -189,3 +197,14 @@ def test_two_folders_in_each_split(tmp_path):
     assert ids_and_captions(load(root)) == {"train": [("1", ["train it"])], "test": [("1", ["test it"])]}
     builder = datasets.load_dataset_builder("syned", "folder", data_dir=str(root), cache_dir=str(tmp_path))
     assert builder.config.plan.dropped == {}
+
+
+def test_linked_folders(tmp_path):
+    images(tmp_path / "disk", ["before/x/1.png", "after/x/1.png"])
+    root = tmp_path / "mine"
+    for side in ("before", "after"):
+        (root / side).mkdir(parents=True)
+        (root / side / "linked").symlink_to(tmp_path / "disk" / side / "x")
+        (root / side / "back").symlink_to(root)
+    write(root / "captions.json", {"linked/1": "a car left"})
+    assert ids_and_captions(load(root)) == {"train": [("linked/1", ["a car left"])]}

@@ -40,6 +40,11 @@ def test_each_hostile_file_is_one_clear_error(hostile, how):
         assert outcome == "read" or f"{name}.png" in outcome and len(outcome) < 400, outcome
 
 
+def test_heic_without_a_plugin_is_named():
+    with pytest.raises(ImageError, match="IMG_1.HEIC is HEIC: save it as JPEG, or register pillow-heif"):
+        open_image(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "IMG_1.HEIC")
+
+
 @pytest.mark.parametrize("format", [*FORMATS, "WEBP"])
 def test_the_canvas_shows_the_same_pixels(format):
     exif = Image.Exif()

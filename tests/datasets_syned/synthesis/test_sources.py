@@ -233,7 +233,7 @@ class TestImageFolder:
         assert files["test"] == ["test/phone.HEIC"], "planned, and told if it cannot be read"
         assert files["validation"] == ["val/v.png"] and len(files["train"]) == 5 and "b.png" in files["train"]
 
-    def test_instructions_of_a_file(self, folder, tmp_path):
+    def test_instructions_of_a_file(self, folder, tmp_path, caplog):
         lines = [
             {"file_name": "b.png", "instruction": ["make it  snow", "", "add a dog"], "category": "weather"},
             {"file_name": "gone.png", "instruction": "add a cat"},
@@ -241,15 +241,41 @@ class TestImageFolder:
         ]
         file = tmp_path / "mine.jsonl"
         file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-        rows = list(load_source({"path": str(folder), "instructions": str(file)}).rows())
+        spec = {"path": str(folder), "instructions": str(file)}
+        rows = list(load_source(spec).rows())
+        assert "pictures: 1, such as 'gone.png'" in caplog.text
         assert rows == [
             SourceRow(0, "b.png", "make it snow", "weather"),
             SourceRow(0, "b.png#1", "add a dog", "weather"),
             SourceRow(4, "street/a.jpg", "add a bus", "edit"),
         ]
+        texts = {row.id: row.instruction for row in rows}
+        lines[1]["instruction"] += "\u2028"  # a line break to Python, and none to JSON
+        written = "\n\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+        file.write_text(f"\ufeff{written}\n", encoding="utf-8")
+        assert {row.id: row.instruction for row in load_source({**spec, "instructions": str(file)}).rows()} == texts
         file.write_text('{"file_name": "b.png"}', encoding="utf-8")
         with pytest.raises(ValueError, match="mine.jsonl, line 1: must be like"):
             load_source({"path": str(folder), "instructions": str(file)})
+
+    @pytest.mark.parametrize(
+        "name", ["street\\é.jpg", "./street/é.jpg", "street/e\u0301.jpg", "{folder}/street/é.jpg"]
+    )
+    def test_names_as_other_machines_write_them(self, folder, tmp_path, name):
+        (folder / "street" / "a.jpg").rename(folder / "street" / "é.jpg")
+        line = {"file_name": name.format(folder=folder), "instruction": "add a bus"}
+        (tmp_path / "mine.jsonl").write_text(json.dumps(line), encoding="utf-8")
+        rows = list(load_source({"path": str(folder), "instructions": str(tmp_path / "mine.jsonl")}).rows())
+        assert rows == [SourceRow(4, "street/é.jpg", "add a bus", "edit")]
+
+    def test_linked_folders_and_what_macos_leaves(self, folder, tmp_path):
+        (tmp_path / "disk").mkdir()
+        (folder / "b.png").rename(tmp_path / "disk" / "b.png")
+        (folder / "linked").symlink_to(tmp_path / "disk")
+        (folder / "linked" / "back").symlink_to(folder)
+        layouts.write(folder / "__MACOSX" / "b.png", b"no image")
+        source = load_source({"path": str(folder), "instructions": "street"})
+        assert source.files == ["c.avif", "d.jp2", "e.tiff", "linked/b.png", "street/a.jpg"]
 
     @pytest.mark.parametrize("name", ["satellite", "street", "household", "medical"])
     def test_every_list_of_words_makes_sentences(self, name):
