@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -73,8 +73,7 @@ def audit(
                     examples.append(row.sample("", thumbnails))
                 bar.update()
     for name, expected in (published or {}).items():
-        found = splits[name].rows if name in splits else 0
-        if found != expected:
+        if expected != (splits[name].rows if name in splits else 0):
             findings.counts["count"][name] = 1
     across = {f"{one.name}/{two.name}": _shared(one, two) for one, two in combinations(splits.values(), 2)}
     for both, shared in across.items():
@@ -97,26 +96,16 @@ def audit(
 
 
 class _Seen:
-    """Digests of what a split has, each with the row it was first in; and how often those came again that did."""
+    """Digests of what a split has: the row that each was first in, and how often it came."""
 
     def __init__(self):
-        self.first: dict[bytes, int] = {}
-        self.again: Counter[bytes] = Counter()
+        self.first, self.times = {}, Counter()
 
     def add(self, digest: bytes, row: int) -> int | None:
         """Returns the row that had it first, `None` if it is new."""
-        if digest not in self.first:
-            self.first[digest] = row
-            return None
-        self.again[digest] += 1
-        return self.first[digest]
-
-    def times(self, digests: Iterable[bytes]) -> int:
-        return sum(1 + self.again.get(digest, 0) for digest in digests)
-
-    @property
-    def total(self) -> int:
-        return len(self.first) + self.again.total()
+        self.times[digest] += 1
+        first = self.first.setdefault(digest, row)
+        return first if self.times[digest] > 1 else None
 
 
 class _Looks:
@@ -190,7 +179,7 @@ class _Split:
             "categories": _ranked(self.categories),
             "references": {
                 "total": references,
-                "mean": round(references / self.rows, 4) if self.rows else 0.0,
+                "mean": round(references / max(1, self.rows), 4),
                 "histogram": {str(count): self.references[count] for count in sorted(self.references)},
             },
             "distinct_captions": len(self.captions.first),
@@ -232,22 +221,19 @@ def _shared(one: _Split, two: _Split) -> dict[str, Any]:
     for what in ("pairs", "sources", "captions"):
         mine, theirs = getattr(one, what), getattr(two, what)
         both = mine.first.keys() & theirs.first.keys()
-        times = {one.name: mine.times(both), two.name: theirs.times(both)}
-        totals = {one.name: mine.total, two.name: theirs.total}
-        share = {name: round(count / totals[name], 4) if totals[name] else 0.0 for name, count in times.items()}
+        seen = {one.name: mine.times, two.name: theirs.times}
+        times = {name: sum(counts[digest] for digest in both) for name, counts in seen.items()}
+        share = {name: round(times[name] / max(1, counts.total()), 4) for name, counts in seen.items()}
         shared[what] = {"shared": len(both), "times": times, "share": share}
     return shared
 
 
 def _vocabulary(splits: Mapping[str, _Split]) -> dict[str, Any]:
-    everything = Counter()
-    for split in splits.values():
-        everything.update(split.words)
-    unseen = {}
+    everything, unseen = sum((split.words for split in splits.values()), Counter()), {}
     for name, split in splits.items() if "train" in splits else ():
         if name != "train":
             new = Counter({word: count for word, count in split.words.items() if word not in splits["train"].words})
-            share = round(new.total() / split.words.total(), 4) if split.words else 0.0
+            share = round(new.total() / max(1, split.words.total()), 4)
             most = list(_ranked(new))[:10]
             unseen[name] = {"words": len(new), "times": new.total(), "share": share, "most_frequent": most}
     once = sum(count == 1 for count in everything.values())

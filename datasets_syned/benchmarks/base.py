@@ -209,19 +209,10 @@ class HubConfig(BenchmarkConfig):
                 f"{error}\nA local copy is read with data_dir=<its folder>."
             ) from error
 
-    def pair(self, name: str, file: Path, row: int, columns: Sequence[str], captions: tuple, *others: Any) -> Pair:
-        """Pair of two cells of a row of a Parquet file."""
-        before, after = (Cell(file, row, column) for column in columns)
-        return Pair(name, before, after, captions, *others)
-
     def add(self, plan: Plan, split: str, pairs: Sequence[Pair]) -> None:
         """Takes pairs in as a split, unless two have the same id."""
-        seen, twice = set(), {}
-        for pair in pairs:
-            if pair.id in seen:
-                twice[pair.id] = pair.before
-            seen.add(pair.id)
-        if twice:
+        first = {}
+        if twice := {pair.id: pair.before for pair in pairs if first.setdefault(pair.id, pair) is not pair}:
             shown = "\n  ".join(f"{name}: {cell}" for name, cell in list(twice.items())[:SHOWN])
             raise BenchmarkFilesError(
                 f"config {self.name!r}, split {split!r}: {len(twice)} ids are there twice, again in\n  {shown}"

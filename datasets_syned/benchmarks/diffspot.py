@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..common.image_cells import read_columns
+from ..common.pairs import Pair
 from ..common.row import NO_CHANGE
 from .base import HubConfig, Plan, shards
-from .records import Record
+from .records import Record, read_parquet
 
 COLUMNS = ("id", "difficulty", "task_type", "mutation_dicts_json", "ground_truth_diff")
 IMAGES = ("image_before", "image_after")
@@ -51,13 +51,12 @@ class DiffSpotConfig(HubConfig):
         if not files:
             raise self.missing("test-*.parquet", root, root / "data")
         plan, pairs = Plan({}, [], parquet=files), []
-        for file in files:
-            for number, row in enumerate(read_columns(file, COLUMNS, IMAGES)):
-                record = Record(f"{file}, row {number}", row)
-                changed = row["task_type"] != "no_diff" and row["difficulty"] != "no_diff"
-                caption = record.text("ground_truth_diff") if changed or row["ground_truth_diff"] else NO_DIFFERENCE
-                category = _kind(record) if changed else NO_CHANGE
-                pairs.append(self.pair(record.text("id"), file, number, IMAGES, (caption,), category, changed))
+        for record, images in read_parquet(files, COLUMNS, IMAGES):
+            row = record.values
+            changed = row["task_type"] != "no_diff" and row["difficulty"] != "no_diff"
+            caption = record.text("ground_truth_diff") if changed or row["ground_truth_diff"] else NO_DIFFERENCE
+            category = _kind(record) if changed else NO_CHANGE
+            pairs.append(Pair(record.text("id"), *images, (caption,), category, changed))
         self.add(plan, "test", pairs)
         return plan
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..common.image_cells import read_columns
 from ..common.pairs import Pair
 from .base import BenchmarkFilesError, HubConfig, Plan, logger, shards
-from .records import Record, lists_by_split, read_object
+from .records import lists_by_split, read_object, read_parquet
 from .references import PARAPHRASES, PARAPHRASES_SOURCE, clean, read_paraphrases
 
 IMAGES = ("image", "edited_image")
@@ -130,20 +129,15 @@ def read_pairs(config: HubConfig, plan: Plan, root: Path, split: str) -> list[Pa
     """Pairs of one of Emu Edit's own splits."""
     files = shards(root, split)
     if not files:
-        raise BenchmarkFilesError(
-            f"config {config.name!r}: {split}-*.parquet missing in {root} and {root / 'data'}. Emu Edit can be had "
-            f"from {'; or '.join(EmuEditConfig.SOURCES)}."
-        )
+        raise EmuEditConfig(name=config.name).missing(f"{split}-*.parquet", root, root / "data")
     plan.parquet += files
     pairs = []
-    for file in files:
-        for number, row in enumerate(read_columns(file, ("idx", "instruction", "task"), IMAGES)):
-            record = Record(f"{file}, row {number}", row)
-            name, task = record.text("idx"), record.text("task").lower()
-            if caption := record.text("instruction", needed=False):
-                pairs.append(config.pair(name, file, number, IMAGES, (caption,), task))
-            else:
-                plan.drop(split, "no instruction")
+    for record, images in read_parquet(files, ("idx", "instruction", "task"), IMAGES):
+        name, task = record.text("idx"), record.text("task").lower()
+        if caption := record.text("instruction", needed=False):
+            pairs.append(Pair(name, *images, (caption,), task))
+        else:
+            plan.drop(split, "no instruction")
     return pairs
 
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..common.image_cells import read_columns
+from ..common.pairs import Pair
 from .base import HubConfig, Plan, shards
-from .records import Record
+from .records import read_parquet
 
+COLUMNS, IMAGES = ("img_id", "turn_index", "instruction"), ("source_img", "target_img")
 FILES = {"train": "train", "validation": "dev", "test": "test"}
 
 
@@ -54,17 +55,14 @@ class MagicBrushConfig(HubConfig):
         if missing := [f"{FILES[split]}-*.parquet" for split in ("train", "validation") if not files[split]]:
             raise self.missing(", ".join(missing), root, root / "data")
         plan = Plan({}, [])
-        columns = "source_img", "target_img"
         for split, shard in files.items():
             pairs = []
-            for file in shard:
-                for number, row in enumerate(read_columns(file, ("img_id", "turn_index", "instruction"), columns)):
-                    record = Record(f"{file}, row {number}", row)
-                    if caption := record.text("instruction", needed=False):
-                        name = f"{record.text('img_id')}-{record.text('turn_index')}"
-                        pairs.append(self.pair(name, file, number, columns, (caption,), "edit"))
-                    else:
-                        plan.drop(split, "no instruction")
+            for record, images in read_parquet(shard, COLUMNS, IMAGES):
+                if caption := record.text("instruction", needed=False):
+                    name = f"{record.text('img_id')}-{record.text('turn_index')}"
+                    pairs.append(Pair(name, *images, (caption,), "edit"))
+                else:
+                    plan.drop(split, "no instruction")
             if shard:
                 self.add(plan, split, pairs)
                 plan.parquet += shard

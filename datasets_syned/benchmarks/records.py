@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..common.image_cells import Cell, read_columns
 from ..common.splits import SPLITS, split_named
 from .base import BenchmarkConfig, BenchmarkFilesError
 
@@ -128,6 +129,15 @@ def read_lines(path: Path) -> Iterator[Record]:
                 what = f"must be an object, {{...}}, not {short(values)}"
                 raise BenchmarkFilesError(f"{path}, line {number}: {what}")
             yield Record(f"{path}, line {number}", values)
+
+
+def read_parquet(
+    files: Iterable[Path], columns: Sequence[str], images: Sequence[str]
+) -> Iterator[tuple[Record, list[Cell]]]:
+    """The rows of Parquet files: some of their columns, and where the images are."""
+    for file in files:
+        for number, row in enumerate(read_columns(file, columns, images)):
+            yield Record(f"{file}, row {number}", row), [Cell(file, number, column) for column in images]
 
 
 def lists_by_split(record: Record) -> dict[str, list]:

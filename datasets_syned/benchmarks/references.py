@@ -7,7 +7,6 @@ middle, paraphrases that call the image "the prompt", and those that say somethi
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +16,11 @@ from .records import read_object
 PARAPHRASES = "gt_augmented_test_clean.json"
 PARAPHRASES_SOURCE = "https://github.com/gautierevn/BLIP2IDC (code_release/Syned/gt_augmented_test_clean.json)"
 
+WHOLE = re.compile(r'^" ?([^"]*?) ?"\Z')
+CUT_OFF = re.compile(r'^" ?([^"]*)\Z')  # a first quote that is never closed
 MARKS = re.compile(r"\[INSTRUCT\]|(?:INSTRUCTION : )?<INSTRUCT>|\bInstruct:")
 LENGTH = re.compile(r" \(\d* ?(?:words|characters)\)$")
-WRAPPED = re.compile(r'(?:Reword|Modify|Rephrase) the instruction (?:to|as): "(.+)"')
+WRAPPED = re.compile(r'^(?:Reword|Modify|Rephrase) the instruction (?:to|as): "(.+)"\Z')
 PREAMBLE = re.compile(r"Here are \w+ variations\b")
 HEADING = re.compile(r"\{[^{}]*\}")
 # The model speaks of itself, of its asker, or of what it would rather do.
@@ -47,46 +48,17 @@ def read_paraphrases(path: Path) -> dict[str, list[str]]:
     Raises:
         BenchmarkFilesError: the file is not a JSON object of lists of strings, or has an index twice.
     """
-    record = read_object(path)
-    for key in record.values:
+    record, paraphrases = read_object(path), {}
+    for key, texts in record.values.items():
         record.texts(key)
-    found = record.values
-    paraphrases = {key.strip(): texts for key, texts in found.items()}
-    if len(paraphrases) < len(found):
-        twice = [key for key, times in Counter(key.strip() for key in found).items() if times > 1]
-        raise BenchmarkFilesError(f"{path} has index {', '.join(twice)} twice")
+        if key.strip() in paraphrases:
+            raise BenchmarkFilesError(f"{path} has index {key.strip()} twice")
+        paraphrases[key.strip()] = texts
     return paraphrases
 
 
 def tidy_spaces(text: str) -> str:
     return " ".join(text.split())
-
-
-def remove_marks(text: str) -> str:
-    """`Swap the apples. [INSTRUCT]`: marks of the template that the model was prompted with."""
-    return tidy_spaces(MARKS.sub(" ", text))
-
-
-def remove_length(text: str) -> str:
-    """`Remove all barriers. (10 words)`"""
-    return LENGTH.sub("", text)
-
-
-def unquote(text: str) -> str:
-    """Quotes around the whole."""
-    inside = text[1:-1].strip()
-    return inside if len(text) > 1 and text[0] == text[-1] == '"' and '"' not in inside else text
-
-
-def remove_open_quote(text: str) -> str:
-    """A first quote that is never closed: the text was cut off."""
-    return text[1:].strip() if text.startswith('"') and text.count('"') == 1 else text
-
-
-def unwrap(text: str) -> str:
-    """`Rephrase the instruction as: "Paint it red."`"""
-    found = WRAPPED.fullmatch(text)
-    return found[1] if found else text
 
 
 def remove_stray_signs(text: str) -> str:
@@ -97,11 +69,11 @@ def remove_stray_signs(text: str) -> str:
 
 MENDED: dict[str, Callable[[str], str]] = {
     "spaces tidied": tidy_spaces,
-    "quotes around it removed": unquote,
-    "unclosed quote removed": remove_open_quote,
-    "template marks removed": remove_marks,
-    "length note removed": remove_length,
-    "taken out of its wrapping": unwrap,
+    "quotes around it removed": lambda text: WHOLE.sub(r"\1", text),
+    "unclosed quote removed": lambda text: CUT_OFF.sub(r"\1", text),
+    "template marks removed": lambda text: tidy_spaces(MARKS.sub(" ", text)),
+    "length note removed": lambda text: LENGTH.sub("", text),
+    "taken out of its wrapping": lambda text: WRAPPED.sub(r"\1", text),
     "stray signs removed": remove_stray_signs,
 }
 DROPPED: dict[str, Callable[[str], object]] = {
@@ -115,17 +87,7 @@ DROPPED: dict[str, Callable[[str], object]] = {
 
 
 def clean(paraphrases: dict[str, list[str]]) -> tuple[dict[str, list[str]], dict[str, int]]:
-    """
-    Mends paraphrases, and drops those that are none, by the rules of `MENDED` and `DROPPED`, in that order. Of equal
-    ones in a record the first stays.
-
-    Args:
-        paraphrases (`dict[str, list[str]]`): by index.
-
-    Returns:
-        `tuple[dict[str, list[str]], dict[str, int]]`: the same indices with what is left, perhaps nothing; and how
-        often each rule changed or dropped something.
-    """
+    """What `MENDED` and `DROPPED` leave of paraphrases by index, each once, and how often each rule did something."""
     counts = dict.fromkeys([*MENDED, *DROPPED, "dropped: repeated"], 0)
     cleaned = {}
     for key, texts in paraphrases.items():
@@ -136,8 +98,7 @@ def clean(paraphrases: dict[str, list[str]]) -> tuple[dict[str, list[str]], dict
                 counts[name] += mended != text
                 text = mended
             reason = next((name for name, rule in DROPPED.items() if rule(text)), None)
-            if reason is None and text in kept:
-                reason = "dropped: repeated"
+            reason = reason or ("dropped: repeated" if text in kept else None)
             if reason is None:
                 kept.append(text)
             else:

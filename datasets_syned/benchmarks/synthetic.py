@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ..common.image_cells import parquet_columns, read_columns
+from ..common.image_cells import parquet_columns
+from ..common.pairs import Pair
 from ..common.row import FEATURES, PROVENANCE, validate
 from ..common.run_record import RUN, SHEET, SUMMARY, UNFINISHED, RunRecord, read_record
 from ..common.splits import SPLITS
 from .base import BenchmarkFilesError, HubConfig, Plan, logger, shards
 from .emu_edit import IMAGES as EMU_EDIT_IMAGES
 from .emu_edit import EmuEditConfig, add_references, read_pairs
+from .records import read_parquet
 from .references import PARAPHRASES
 
 IMAGES = ("before", "after")
@@ -122,18 +124,17 @@ class SyntheticConfig(HubConfig):
         return None
 
     def _read_rows(self, plan: Plan, split: str, files: list[Path]) -> None:
-        pairs, rows = [], []
         for file in files:
             check_provenance(file)
-            for number, row in enumerate(read_columns(file, COLUMNS, IMAGES)):
-                rows.append(row)
-                others = row["category"], row["changed"], row["provenance"]
-                captions = tuple(row["captions"] or ())
-                pairs.append(self.pair(row["id"], file, number, IMAGES, captions, *others))
+        rows = [(record.values, images) for record, images in read_parquet(files, COLUMNS, IMAGES)]
         try:
-            validate({**row, "before": "not read yet", "after": "not read yet"} for row in rows)
+            validate({**row, "before": "not read yet", "after": "not read yet"} for row, _ in rows)
         except ValueError as error:
-            raise BenchmarkFilesError(f"{files[0].parent}, split {split!r}: {error}") from None
+            raise BenchmarkFilesError(f"{files[0].parent}, split {split!r}: {error}") from error
+        names = ("category", "changed", "provenance")
+        pairs = [
+            Pair(row["id"], *images, tuple(row["captions"]), *(row[name] for name in names)) for row, images in rows
+        ]
         self.add(plan, split, pairs)
         plan.parquet += files
 

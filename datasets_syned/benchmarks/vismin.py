@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..common.image_cells import Cell, read_columns
 from ..common.pairs import Pair
 from .base import HubConfig, Plan
-from .records import Record
+from .records import read_parquet
 
 COLUMNS = ("image_id", "source_image_id", "category")
 
@@ -50,14 +49,10 @@ class VisMinConfig(HubConfig):
         files = sorted((root / "data" / "train").glob("*.arrow")) or sorted((root / "train").glob("*.arrow"))
         if not files:
             raise self.missing("data/train/*.arrow", root)
-        rows = [
-            (Record(f"{file}, row {number}", row), Cell(file, number, "image"))
-            for file in files
-            for number, row in enumerate(read_columns(file, (*COLUMNS, self.caption), ("image",)))
-        ]
-        originals = {record.text("image_id"): cell for record, cell in rows if not record.values["source_image_id"]}
+        rows = list(read_parquet(files, (*COLUMNS, self.caption), ("image",)))
+        originals = {record.text("image_id"): cell for record, (cell,) in rows if not record.values["source_image_id"]}
         plan, pairs = Plan({}, [], parquet=files), []
-        for record, after in rows:
+        for record, (after,) in rows:
             if source := record.values["source_image_id"]:
                 before = originals.get(str(source)) or record.fail(
                     "source_image_id", f"is {source!r}, which no row has"

@@ -15,7 +15,7 @@ from ..benchmarks import CONFIGS
 from ..common.image_cells import BrokenImageError
 from ..common.pairs import tables
 from ..common.splits import SPLITS
-from ..scenes.chunks import SceneSettings, chunk_path, read_chunk, render_chunks, spans_of
+from ..scenes.chunks import SceneSettings, chunk_path, render_chunks, spans_of
 from ..scenes.pair import HEIGHT, WIDTH
 
 DEFAULT = "scenes"
@@ -163,7 +163,7 @@ class Syned(datasets.ArrowBasedBuilder):
             if not self.renders:
                 parts = self._tables(self.config.plan.pairs[split][slice(*span)])
             elif folder is not None:
-                parts = [read_chunk(chunk_path(folder, split, span, ".arrow"))]
+                parts = [datasets.Dataset.from_file(str(chunk_path(folder, split, span, ".arrow"))).data.table]
             else:  # streaming
                 parts = (
                     pa.Table.from_pylist([self.config.settings.row(split, index)], schema) for index in range(*span)

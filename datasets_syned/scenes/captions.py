@@ -100,8 +100,7 @@ def captions(change):
     phrase = refer(change.new, change.after) if category == "add" else refer(change.old, change.before)
     if phrase is None:
         return None
-    value = {"color": lambda: change.new.color, "texture": lambda: change.new.material}.get(category, str)()
-    return [pattern.format(object=phrase, value=value) for pattern in PHRASINGS[category]]
+    return [pattern.format(object=phrase, value=change.value) for pattern in PHRASINGS[category]]
 
 
 def _reader(pattern):
@@ -117,14 +116,11 @@ READERS = [(category, _reader(pattern)) for category, patterns in PHRASINGS.item
 
 
 def read(caption):
-    """Reads a caption of this grammar back.
-
-    Returns:
-        `tuple` of `(category, attributes)`: attributes are the words size, color, material, shape of the changed
-        object, and for "color" and "texture" what it became; empty for "none". `(None, ())` for any other text.
+    """
+    Category of a caption of this grammar, and the words size, color, material, shape of the changed object (none for
+    "none"), for "color" and "texture" followed by what it became. `(None, ())` for any other text.
     """
     for category, reader in READERS:
-        match = reader.fullmatch(caption.strip())
-        if match:
+        if match := reader.fullmatch(caption.strip()):
             return category, tuple(match.groupdict().values())
     return None, ()

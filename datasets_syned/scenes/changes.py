@@ -23,6 +23,11 @@ class Change:
     old: object = None
     new: object = None
 
+    @property
+    def value(self):
+        """The color or material that the object became; "" for other changes."""
+        return {"color": lambda: self.new.color, "texture": lambda: self.new.material}.get(self.category, str)()
+
     def reversed(self):
         """The change that leads from `after` back to `before`."""
         category = {"add": "drop", "drop": "add"}.get(self.category, self.category)

@@ -11,16 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-from datasets import Dataset, Features, Image, Value
+from datasets import Features, Image, Value
 from datasets.arrow_writer import ArrowWriter, ParquetWriter
 from datasets.utils import tqdm
 from PIL import Image as PILImage
 
 from ..common.row import FEATURES
-from . import ScenePair, make_pair
 from .captions import PHRASINGS
-from .pair import HEIGHT, WIDTH
+from .pair import HEIGHT, WIDTH, make_pair
 
 WRITERS = {".arrow": ArrowWriter, ".parquet": ParquetWriter}
 MASK_FEATURES = {"before_mask": Image(), "after_mask": Image(), "scene": Value("string")}
@@ -79,25 +77,14 @@ class SceneSettings:
         args = asdict(self)
         masks = args.pop("masks")
         pair = make_pair(split=split, index=index, **args)
-        return scene_row(pair, masks)
-
-
-def scene_row(pair: ScenePair, masks: bool = False) -> dict:
-    """A [`ScenePair`] as a row of [`FEATURES`], with the three columns of [`SceneSettings`]' `masks` if so asked."""
-    row = {
-        "id": pair.id,
-        "before": _png(pair.before),
-        "after": _png(pair.after),
-        "captions": pair.captions,
-        "category": pair.category,
-        "changed": pair.changed,
-        "provenance": None,
-    }
-    if masks:
-        names = ("before_objects", "after_objects", "changed_object", "captions_reversed")
-        row["before_mask"], row["after_mask"] = _png(pair.before_mask), _png(pair.after_mask)
-        row["scene"] = json.dumps({name: getattr(pair, name) for name in names})
-    return row
+        row = {name: getattr(pair, name, None) for name in FEATURES}  # there is no provenance
+        images = ["before", "after"]
+        if masks:
+            names = ("before_objects", "after_objects", "changed_object", "captions_reversed")
+            row |= {name: getattr(pair, name) for name in ("before_mask", "after_mask")}
+            row["scene"] = json.dumps({name: getattr(pair, name) for name in names})
+            images += ["before_mask", "after_mask"]
+        return row | {name: _png(row[name]) for name in images}
 
 
 def _png(pixels: np.ndarray) -> dict:
@@ -116,7 +103,7 @@ def chunk_path(folder: Path, split: str, span: tuple[int, int], suffix: str) -> 
     return folder / f"{split}-{span[0]:08d}-{span[1]:08d}{suffix}"
 
 
-def write_chunk(path: Path, rows: Iterable[dict], features: Features) -> None:
+def _write_chunk(path: Path, rows: Iterable[dict], features: Features) -> None:
     """Writes rows to an Arrow or Parquet file (by `path`'s suffix) that is there as a whole or not at all."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -131,11 +118,6 @@ def write_chunk(path: Path, rows: Iterable[dict], features: Features) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def read_chunk(path: Path) -> pa.Table:
-    """The rows of an Arrow chunk as they were written, images not decoded."""
-    return Dataset.from_file(str(path)).data.table
-
-
 def render_chunks(
     folder: Path,
     settings: SceneSettings,
@@ -145,16 +127,9 @@ def render_chunks(
     num_proc: int | None = None,
 ) -> None:
     """
-    Renders those of the chunks of a split that are not yet there, with a progress bar.
-
-    Args:
-        folder (`Path`): made if needed. Only one process may render into it at a time.
-        settings ([`SceneSettings`]): what to render.
-        split (`str`): of which split.
-        spans (`list[tuple[int, int]]`): rows of each chunk.
-        suffix (`str`): ".arrow" or ".parquet".
-        num_proc (`int`, *optional*): processes that render. They are new interpreters, not forks: they hold no lock
-            and no thread of this process, need no `if __name__ == "__main__"`, and end when this process does.
+    Renders those of the chunks of a split that are not yet there, with a progress bar. Only one process may render
+    into a folder at a time. The `num_proc` processes are new interpreters, not forks: they hold no lock and no thread
+    of this process, need no `if __name__ == "__main__"`, and end when this process does.
 
     Raises:
         RuntimeError: a rendering process failed. The chunks that are finished stay.
@@ -185,7 +160,7 @@ def _render(job: dict, progress: Callable[[int], object]) -> None:
 
     for start, stop in job["spans"]:
         path = chunk_path(Path(job["folder"]), job["split"], (start, stop), job["suffix"])
-        write_chunk(path, rows(start, stop), settings.features)
+        _write_chunk(path, rows(start, stop), settings.features)
 
 
 def _render_in_processes(jobs: list[dict], progress: Callable[[int], object]) -> None:

@@ -23,67 +23,36 @@ PHRASINGS = {
         "turn the {object} into {value}",
         "change the material of the {object} to {value}",
     ),
-    "move": (
-        "move the {object}",
-        "put the {object} in a different place",
-        "change the position of the {object}",
-    ),
-    "add": (
-        "add a {object}",
-        "put a {object} into the scene",
-        "place a {object} somewhere",
-    ),
-    "drop": (
-        "remove the {object}",
-        "take the {object} away",
-        "delete the {object}",
-    ),
+    "move": ("move the {object}", "put the {object} in a different place", "change the position of the {object}"),
+    "add": ("add a {object}", "put a {object} into the scene", "place a {object} somewhere"),
+    "drop": ("remove the {object}", "take the {object} away", "delete the {object}"),
 }
 VALUES = {"color": "|".join(COLORS), "texture": "|".join(MATERIALS)}
 
 
 class Instruction(NamedTuple):
-    """
-    What an instruction says.
-
-    Args:
-        category (`str`): color, texture, move, add or drop.
-        phrase (`str`): the words that single out the object, or describe a new one.
-        value (`str` or `None`): the color or material that it is to have.
-    """
+    """What an instruction says."""
 
     category: str
-    phrase: str
-    value: str | None
+    phrase: str  # the words that single out the object, or describe a new one
+    value: str | None  # the color or material that it is to have
 
 
 def instruct(change: Change, phrasing: int) -> str | None:
-    """
-    Tells somebody to make a change, in one of three ways.
-
-    Args:
-        change ([`Change`]): any but "none".
-        phrasing (`int`): which way; any number.
-
-    Returns:
-        `str`, or `None` where no words single out the object.
-    """
+    """Tells somebody to make a change, in one of several ways; `None` where no words single out the object."""
     phrase = " ".join(change.new.attributes) if change.category == "add" else refer(change.old, change.before)
     if phrase is None:
         return None
-    value = {"color": lambda: change.new.color, "texture": lambda: change.new.material}.get(change.category, str)()
+    value = change.value
     patterns = PHRASINGS[change.category]
     return patterns[phrasing % len(patterns)].format(object=phrase, value=value)
 
 
-def _readers():
-    for category, patterns in PHRASINGS.items():
-        value = f"(?P<value>{VALUES.get(category, '')})"
-        for pattern in patterns:
-            yield category, re.compile(pattern.format(object="(?P<object>[a-z ]+)", value=value))
-
-
-READERS = list(_readers())
+READERS = [
+    (category, re.compile(pattern.format(object="(?P<object>[a-z ]+)", value=f"(?P<value>{VALUES.get(category)})")))
+    for category, patterns in PHRASINGS.items()
+    for pattern in patterns
+]
 
 
 def read_instruction(text: str) -> Instruction | None:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -13,18 +13,9 @@ KEY = "scene"  # of the PNG file's text chunk
 
 
 def png_of_scene(pixels: np.ndarray, objects: tuple[SceneObject, ...], view: View) -> bytes:
-    """
-    Args:
-        pixels (`np.ndarray` of shape `(height, width, 3)`, uint8): the rendered scene.
-        objects (`tuple[SceneObject, ...]`): what stands there.
-        view ([`View`]): how it is seen.
-
-    Returns:
-        `bytes`: a PNG file with the scene in its text chunk "scene".
-    """
-    shown = {field.name: getattr(view, field.name) for field in fields(view)}
+    """A PNG file of pixels `(height, width, 3)` uint8, with what stands there and how it is seen in a text chunk."""
     text = PngImagePlugin.PngInfo()
-    text.add_text(KEY, json.dumps({"objects": [asdict(obj) for obj in objects], "view": shown}))
+    text.add_text(KEY, json.dumps({"objects": [asdict(obj) for obj in objects], "view": asdict(view)}))
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", pnginfo=text, compress_level=6)
     return buffer.getvalue()

@@ -8,15 +8,7 @@ from .scene import SceneObject
 
 
 def of_the_grammar(references, categories):
-    """Whether captions can be read back: the first reference of every row says the row's category.
-
-    Args:
-        references (`Sequence[Sequence[str]]`): captions of each row.
-        categories (`Sequence[str]`): of the rows.
-
-    Returns:
-        `bool`
-    """
+    """Whether captions can be read back: the first reference of every row says the row's category."""
     return all(read(refs[0])[0] == category for refs, category in zip(references, categories, strict=True))
 
 
@@ -38,11 +30,6 @@ def score_scene_captions(predictions, references, categories):
     Raises:
         ValueError: the lengths differ, or a reference is not of the grammar.
     """
-    if not len(predictions) == len(references) == len(categories):
-        raise ValueError(
-            f"{len(predictions)} predictions, {len(references)} references, {len(categories)} categories: "
-            "they must be of one length"
-        )
     rows = []
     words = {"size": [], "color": [], "material": [], "shape": []}
     for i, (said, refs, category) in enumerate(zip(predictions, references, categories, strict=True)):
@@ -79,16 +66,7 @@ def _rates(rows):
 
 
 def oracle_captions(scenes, categories, seed=0):
-    """What a perfect describer says: for each pair, one caption of the grammar for its true change, drawn at random.
-
-    Args:
-        scenes (`Sequence[dict]`): the parsed `scene` column of rows with masks.
-        categories (`Sequence[str]`): of the pairs.
-        seed (`int`, *optional*, defaults to 0): of the draw.
-
-    Returns:
-        `list[str]`
-    """
+    """What a perfect describer says: one caption of the grammar, drawn at random, for each parsed column `scene`."""
     rng = np.random.default_rng(seed)
     said = []
     for scene, category in zip(scenes, categories, strict=True):

@@ -29,18 +29,9 @@ CLASSES = (PATCH_CLASSES, PAIR_CLASSES, CLASS_WEIGHTS)  # what `add_auxiliary` t
 
 
 def patch_labels(mask, objects, changed, category, rows, columns):
-    """Labels of the patches of one image.
-
-    Args:
-        mask (`np.ndarray` of shape `(height, width)`): 0 for the ground, `i + 1` for object `i`.
-        objects (`list[dict]`): with the keys of `ATTRIBUTES`.
-        changed (`int` or `None`): index of the changed object in this image.
-        category (`str`): of the change.
-        rows, columns (`int`): patches that this image fills on the canvas.
-
-    Returns:
-        `np.ndarray` of shape `(rows, columns, len(PATCH_CLASSES))`, int16: the largest object in the patch, and what
-        happened to it. -100 for the attributes of a patch without an object.
+    """
+    Labels of the patches of one image, `(rows, columns, len(PATCH_CLASSES))` int16: the largest object in the patch
+    (-100 where there is none), and what happened. In `mask`, 0 is the ground and `i + 1` is `objects[i]`.
     """
     height, width = mask.shape
     cell = (np.arange(height) * rows // height)[:, None] * columns + np.arange(width) * columns // width
@@ -62,17 +53,7 @@ def patch_labels(mask, objects, changed, category, rows, columns):
 
 
 def prepare_lesson(row, make_canvas, patch_size):
-    """Turns a row with masks into a lesson, for `Dataset.map`.
-
-    Args:
-        row (`dict`): of `load_dataset("syned", "scenes", masks=True)`.
-        make_canvas (`Callable`): `make_canvas(before, after) -> PIL.Image`, before above after.
-        patch_size (`int`): of the vision tower, pixels.
-
-    Returns:
-        `dict`: `canvas` (bytes of `(height, width, 3)` uint8), `height`, `width`, `columns` (patches in a row of the
-        canvas), `patch_labels` (bytes, int16), `pair_labels`, `captions`, `captions_reversed`.
-    """
+    """Turns a row with masks into a lesson, for `Dataset.map`; canvas (uint8) and patch labels (int16) are bytes."""
     canvas = np.asarray(make_canvas(row["before"], row["after"]))
     height, width = canvas.shape[:2]
     rows, columns = height // 2 // patch_size, width // patch_size
@@ -166,12 +147,7 @@ def _reversed_category(index):
 
 
 class LessonCollator:
-    """Batches of [`Lessons`]: the processor's inputs, and the labels of patches and pairs.
-
-    Args:
-        processor (`Callable`):
-            Called as `processor(images=[(before, after), ...], captions=[caption, ...])`.
-    """
+    """Batches of [`Lessons`]: what the processor makes of images and captions, and the labels of patches and pairs."""
 
     def __init__(self, processor):
         self.processor = processor
@@ -186,6 +162,5 @@ class LessonCollator:
 def vocabulary():
     """Every word of the grammar, sorted: the tokenizer of a model that speaks nothing else needs no more."""
     words = {word for patterns in PHRASINGS.values() for pattern in patterns for word in pattern.split()}
-    words -= {"{object}", "{value}"}
     words |= {value for values in ATTRIBUTES.values() for value in values}
-    return sorted(words | set("closest to behind in front of the".split()))
+    return sorted(words - {"{object}", "{value}"} | set("closest to behind in front of the".split()))

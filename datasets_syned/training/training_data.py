@@ -69,9 +69,6 @@ def concatenate(
         seed (`int`, *optional*, defaults to 0): of the shuffled streams; with `set_epoch` each pass has another order.
         buffer_size (`int`, *optional*, defaults to 1000): rows from which the next one of a stream is drawn.
 
-    Returns:
-        `datasets.Dataset` or `datasets.IterableDataset`
-
     Raises:
         ValueError: some parts are streams and some are not.
     """
@@ -90,14 +87,8 @@ def concatenate(
 
 def to_render(specs: Iterable[Mapping[str, Any]]) -> tuple[int, float]:
     """
-    What has to be rendered before data sets of a recipe can be read.
-
-    Args:
-        specs (`Iterable[dict]`): arguments of `datasets.load_dataset`, of any data sets.
-
-    Returns:
-        `tuple[int, float]`: pairs of "scenes" that are not in the cache, and about how many seconds they take, as the
-        first few pairs of each data set do.
+    How many pairs of "scenes" are not in the cache and have to be rendered before data sets of a recipe can be read,
+    and about how many seconds that takes, as the first few pairs of each data set do.
     """
     pairs, seconds, seen = 0, 0.0, set()
     for spec in specs:
@@ -119,16 +110,7 @@ def to_render(specs: Iterable[Mapping[str, Any]]) -> tuple[int, float]:
 
 
 def captions_of(parts: Iterable[datasets.Dataset | datasets.IterableDataset], most: int = 1000) -> list[str]:
-    """
-    The references of data sets, each once; no image is read.
-
-    Args:
-        parts (`Iterable[datasets.Dataset]` or `Iterable[datasets.IterableDataset]`): with the column captions.
-        most (`int`, *optional*, defaults to 1000): rows that are read of a stream.
-
-    Returns:
-        `list[str]`
-    """
+    """The references of data sets, each once; of a stream those of the first `most` rows. No image is read."""
     found = {}
     for part in parts:
         captions = part.select_columns("captions")
@@ -141,16 +123,12 @@ def captions_of(parts: Iterable[datasets.Dataset | datasets.IterableDataset], mo
 
 def with_lengths(rows: datasets.Dataset, tokenize: Callable[[list[str]], Sequence[Sequence[int]]]) -> datasets.Dataset:
     """
-    Adds the column `length`, by which a Trainer groups rows (`train_sampling_strategy: group_by_length`). No image is
-    read.
+    Adds the column `length` (`float`), by which a Trainer groups rows (`train_sampling_strategy: group_by_length`):
+    the mean number of tokens of a row's references, of which one is drawn at each visit. No image is read.
 
     Args:
         rows (`datasets.Dataset`): with the column captions.
         tokenize (`Callable`): `n` captions to their ids.
-
-    Returns:
-        `datasets.Dataset`: with `length` (`float`), the mean number of tokens of a row's references: which of them is
-        learned is drawn at each visit.
 
     Raises:
         ValueError: the rows are a stream, which is read in its own order.
@@ -175,26 +153,16 @@ def lessons(
     num_proc: int | None = None,
 ) -> Lessons:
     """
-    A whole training run of [`Lessons`] from parts of "scenes" with masks.
+    A whole training run of [`Lessons`] from parts of "scenes" with masks, which `check_spec` has asked for.
 
     Args:
         parts (`Sequence[datasets.Dataset]`): rows with masks.
         make_canvas (`Callable`): `make_canvas(before, after) -> PIL.Image`, before above after; picklable.
         patch_size (`int`): of the vision tower, pixels.
         length (`int`): rows of the run: steps times rows per step.
-        curriculum (`Sequence[tuple[float, Sequence[int]]]`): which parts each phase of the run sees; see [`Lessons`].
-        seed (`int`, *optional*, defaults to 0): of every draw.
+        curriculum, seed: see [`Lessons`].
         num_proc (`int`, *optional*): processes that prepare the lessons.
-
-    Returns:
-        [`Lessons`]
-
-    Raises:
-        ValueError: a part has no masks.
     """
-    for part in parts:
-        if "scene" not in part.column_names:
-            raise ValueError("lessons are made from object masks; give the data set `masks: true`")
     parts = [_with_images(part, decode=True) for part in parts]  # rendered by this package
     code = Path(inspect.getfile(prepare_lesson)).read_text(encoding="utf-8")
     prepared = [

@@ -80,15 +80,9 @@ def test_the_oracle_is_right_on_every_reading():
     assert of_the_grammar(references, categories)
 
 
-@pytest.mark.parametrize("short", range(3))
-def test_lengths_must_agree(short):
-    columns = [["nothing changed"] * 5, REFERENCES, CATEGORIES]
-    columns[short] = columns[short][:4]
-    with pytest.raises(ValueError, match=r"\d predictions, \d references, \d categories: they must be of one length"):
-        score_scene_captions(*columns)
-
-
-def test_references_must_be_of_the_grammar():
+def test_references_must_be_of_the_grammar_and_as_many():
+    with pytest.raises(ValueError, match="zip.* argument 2 is longer"):
+        score_scene_captions(["nothing changed"] * 4, REFERENCES, CATEGORIES)
     with pytest.raises(ValueError, match=r"references\[1\]: 'a dog barks' does not read as category 'move'"):
         score_scene_captions(["", ""], [REFERENCES[0], ["a dog barks"]], CATEGORIES[:2])
     assert not of_the_grammar([REFERENCES[0], ["a dog barks"]], CATEGORIES[:2])

@@ -173,8 +173,3 @@ def test_lessons_are_prepared_again_when_their_code_changes(cache, tmp_path, mon
     edited.write_text("# other code")
     monkeypatch.setattr(training_data.inspect, "getfile", lambda function: str(edited))
     assert prepared() != calls[0]
-
-
-def test_lessons_need_masks(cache):
-    with pytest.raises(ValueError, match="`masks: true`"):
-        training_data.lessons([training_data.load({**SCENES, "cache_dir": cache})], stack, 8, 30, [(1.0, [0])])
