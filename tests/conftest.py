@@ -122,10 +122,13 @@ def recipes(scenes, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """Sums of floats depend on how many threads share them."""
+    """Sums of floats depend on how many threads share them. And no Java: METEOR, tested elsewhere, outlasts a run."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")
+        patch.delenv("JAVA_HOME", raising=False)
+        yield
     torch.set_num_threads(before)
 
 

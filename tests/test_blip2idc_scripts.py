@@ -83,7 +83,8 @@ class TestATerminalOfASCII:
     def test_evaluation(self, tmp_path):
         row = {"id": "ä", "caption": "ein Stück fehlt ☃", "references": ["ein Stück fehlt"]}
         (tmp_path / "p.jsonl").write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
-        done = run("evaluate_idc.py", "--predictions", tmp_path / "p.jsonl", "--out", tmp_path / "ö", **self.ASCII)
+        words = ["--predictions", tmp_path / "p.jsonl", "--out", tmp_path / "ö"]
+        done = run("evaluate_idc.py", *words, PATH="", **self.ASCII)  # no Java, which METEOR would wait for
         assert done.returncode == 0, done.stderr
         assert "\\xd7100" in done.stdout and (tmp_path / "ö" / "report.md").is_file()
 
@@ -94,7 +95,7 @@ class TestATerminalOfASCII:
         assert f"see {tmp_path}/\\xf6/report.md" in done.stdout
 
 
-def test_a_disk_that_is_full(recipes, tiny_model_dir, tmp_path, monkeypatch, capsys):
+def test_a_disk_that_is_full(one_thread, recipes, tiny_model_dir, tmp_path, monkeypatch, capsys):
     """Files that grow too large, which libraries tell as they tell a full disk; then there is room again."""
     words = [str(word) for word in (recipes / "lora.yaml", "--model", tiny_model_dir, "--output_dir", tmp_path)]
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

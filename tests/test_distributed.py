@@ -182,6 +182,7 @@ class TestContinued:
         rows, whole = seen(two / "stream-parts"), seen(two / "stream-whole")
         assert rows[:12] == whole[:12] and rows[12:] == whole[10:]
 
+    @pytest.mark.slow
     def test_killed_while_it_writes_a_checkpoint(self, two, models, tmp_path):
         """All processes, by SIGKILL; then the same command again."""
         killed = spec(tmp_path / "run", models, KILLED)

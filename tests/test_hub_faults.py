@@ -1,6 +1,6 @@
 """
-When the Hub fails while something is pushed or loaded: an upload ends complete or not at all, with one line that says
-what went wrong, and a second run finishes it. The real clients, in processes of their own, over HTTP.
+When the Hub fails while a model, a Space or the metric is pushed: it ends complete or not at all, with one line that
+says what went wrong, and a second run finishes it. The real clients, in processes of their own, over HTTP.
 """
 
 import hashlib
@@ -10,18 +10,9 @@ import random
 
 import pytest
 
-from tests.support import layouts
 from tests.support.hub_client import FAULTS, LASTING, PASSING, PUBLISH, Client
 
 METRIC = "from metrics.cider.__main__ import push as function"
-SYNED = """
-import datasets
-datasets.disable_progress_bars()
-from datasets_syned.hub.publish import publish
-def function(repo, data_dir):
-    return publish("spot_the_diff", repo, data_dir=data_dir)
-"""
-
 ROUTES = {
     "create": "^POST /api/repos/create",
     "branch": "^POST .*/branch/",
@@ -143,49 +134,3 @@ def test_the_metric(hub, client, route):
             assert push(repo="cider")["done"] == "ann/cider"
         repo = hub.store.repos.pop(key)
         assert state(repo) == whole and len(repo.history()) == 2, fault
-
-
-DATA_FAULTS = [
-    ("^GET /api/whoami", "500"),
-    ("^GET /api/whoami", "cut"),
-    ("create", "500"),
-    ("create", "cut before the answer"),
-    ("preupload", "429 once"),
-    ("preupload", "500"),
-    ("batch", "cut in the answer"),
-    ("batch", "429"),
-    ("put", "cut before the answer"),
-    ("put", "cut"),
-    ("verify", "cut in the request"),
-    ("verify", "500"),
-    ("card", "500"),
-    ("commit", "cut in the request"),
-    ("commit", "cut in the answer"),
-    ("commit", "slow"),
-]
-
-
-@pytest.mark.slow
-def test_a_data_set(hub, client, tmp_path):
-    """Nothing, or all of it; what else may fail is in tests/datasets_syned."""
-    splits = enumerate(("train", "val", "test"))
-    records = {split: [{"img_id": str(number), "sentences": [f"person {number} left"]}] for number, split in splits}
-    push, root = client(SYNED), layouts.spot_the_diff(tmp_path / "std", records)
-    assert push(repo="whole", data_dir=root)["done"] == f"{hub.url}/datasets/ann/whole"
-    whole = {path: body for path, body in state(hub.repo("dataset", "ann/whole")).items() if path != "README.md"}
-    for number, (route, fault) in enumerate(DATA_FAULTS):
-        key = "dataset", f"ann/data-{number}"
-        hub.fail(ROUTES.get(route, route), **FAULTS[fault])
-        out = push(repo=key[1], data_dir=root)
-        hub.faults.clear()
-        if "error" in out:
-            check_error(hub, out["error"])
-            assert fault in LASTING or route in ("create", "commit"), (route, fault, out)
-            there = state(hub.repo(*key)).keys() if key in hub.store.repos else set()
-            assert there in (set(), whole.keys() | {"README.md"}), (route, fault)
-        objects, since = set(hub.repo(*key).objects) if key in hub.store.repos else set(), len(hub.requests)
-        assert push(repo=key[1], data_dir=root)["done"] == f"{hub.url}/datasets/{key[1]}", (route, fault)
-        assert {path: body for path, body in state(hub.repo(*key)).items() if path != "README.md"} == whole
-        assert f'load_dataset("{key[1]}"' in hub.repo(*key).file("README.md").content.decode()
-        sent = {request.path.split("/")[-1].split("?")[0] for request in hub.seen("^PUT /lfs/", since)}
-        assert sent.isdisjoint(objects), (route, fault)
