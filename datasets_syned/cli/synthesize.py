@@ -103,7 +103,7 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
     how.add_argument("--engine", choices=("local", "ray"), default="local", help="(default: local)")
     how.add_argument("--workers", type=int, default=1, metavar="N", help="of Ray (default: 1)")
     how.add_argument("--gpus", type=float, default=0, metavar="N", help="of each of them (default: 0)")
-    how.add_argument("--stage", nargs="+", choices=STAGES, default=STAGES, help="do these alone (default: all)")
+    how.add_argument("--stage", action="append", choices=STAGES, help="do it alone; several times for several of them")
     how.add_argument(
         "--sources_per_part", type=int, metavar="N", help="images; done again after an interruption (default: 8)"
     )
@@ -128,7 +128,7 @@ def _synthesize(args: argparse.Namespace) -> int:
     from ..synthesis.summary_text import summary_text
 
     how = {name: getattr(args, name) for name in ("engine", "workers", "gpus", "retry_failed")}
-    summary = synthesize(settings, args.out, stages=args.stage, **how)
+    summary = synthesize(settings, args.out, stages=args.stage or STAGES, **how)
     tqdm.write(summary_text(summary, args.out), file=sys.stdout)
     return FAILED if summary.failed else 0
 
