@@ -1,6 +1,6 @@
 """
-When the Hub fails while a model, a Space or the metric is pushed: it ends complete or not at all, with one line that
-says what went wrong, and a second run finishes it. The real clients, in processes of their own, over HTTP.
+When the Hub fails while something is pushed or a model is loaded: it ends complete or not at all, with one line that
+says what went wrong, and a second try finishes it. The real clients, in processes of their own, over HTTP.
 """
 
 import hashlib
@@ -10,7 +10,10 @@ import random
 
 import pytest
 
+from modeling_blip2idc.loading.examples import EXAMPLES
 from tests.support.hub_client import FAULTS, LASTING, PASSING, PUBLISH, Client
+from tests.support.hub_server import run
+from tests.support.tiny_blip2 import tiny_pair
 
 METRIC = "from metrics.cider.__main__ import push as function"
 ROUTES = {
@@ -134,3 +137,27 @@ def test_the_metric(hub, client, route):
             assert push(repo="cider")["done"] == "ann/cider"
         repo = hub.store.repos.pop(key)
         assert state(repo) == whole and len(repo.history()) == 2, fault
+
+
+LOST = """
+import sys, time
+time.sleep = lambda seconds: None
+from modeling_blip2idc.__main__ import main
+sys.exit(main([*sys.argv[1:], "--model", "ann/lost"]))
+"""
+
+
+def test_a_command_whose_connection_is_lost(hub, client, tmp_path):
+    """One line, and the next time it goes on."""
+    for part in tiny_pair():
+        part.save_pretrained(tmp_path / "model")
+    client(PUBLISH)(folder=tmp_path / "model", repo="ann/lost")
+    images = sorted(path for path in EXAMPLES.glob("color_*.png"))
+    hub.fail("^GET /ann/lost/resolve/.*/model.safetensors", cut="body", times=99)
+    lost = run(LOST, hub.env(tmp_path), *images, check=False)
+    hub.faults.clear()
+    assert lost.returncode == 1 and "Traceback" not in lost.stderr
+    said = lost.stderr.splitlines()[-1]  # above it, the client tells of its attempts
+    assert said.startswith(f"blip2idc: error: the connection to {hub.url} failed (RemoteProtocolError) at /ann/lost/")
+    assert said.endswith("/model.safetensors; try again: files that are whole are kept")
+    assert run(LOST, hub.env(tmp_path), *images).stdout.splitlines()[1].startswith("confidence")
