@@ -127,13 +127,7 @@ class AuditedRow:
 
 
 class Findings:
-    """
-    Counts findings by kind, and keeps the first of each as samples.
-
-    Args:
-        samples (`int`): how many to keep of each kind.
-        thumbnails (`bool`): whether they get small images.
-    """
+    """Counts findings by kind, and keeps the first of each as samples, perhaps with thumbnails."""
 
     def __init__(self, samples: int, thumbnails: bool):
         self.most, self.thumbnails = samples, thumbnails

@@ -20,16 +20,10 @@ FLAT = 8  # grey levels between the darkest and the brightest cell, below which 
 
 @dataclass
 class Picture:
-    """
-    An image as it is stored.
+    """An image as it is stored."""
 
-    Args:
-        value (`dict`): of bytes and path.
-        folders (`Sequence[str]`, *optional*): where paths may lead, see [`content_of`].
-    """
-
-    value: Mapping[str, Any] | None
-    folders: Sequence[str] = ()
+    value: Mapping[str, Any] | None  # of bytes and path
+    folders: Sequence[str] = ()  # where paths may lead, see `content_of`
     problem: str | None = None  # why it cannot be used; known once it was opened
 
     @cached_property

@@ -8,13 +8,7 @@ MOST = 6  # entries of a histogram that are shown
 
 
 def text(report: Mapping[str, Any], title: str) -> str:
-    """
-    The report as tables.
-
-    Args:
-        report (`dict`): of [`audit`].
-        title (`str`): of the first line.
-    """
+    """The report of [`audit`] as tables, under a first line with the title."""
     shown = "\n\n".join([title, *("\n".join(part) for part in _parts(report)), verdict(report)])
     # without what a terminal would take for a command
     return "".join(letter if letter == "\n" or letter.isprintable() else " " for letter in shown)
@@ -22,12 +16,8 @@ def text(report: Mapping[str, Any], title: str) -> str:
 
 def page(report: Mapping[str, Any], title: str) -> str:
     """
-    The report as an HTML file that needs nothing else: a table of the splits, then a section for each kind of finding
-    with its samples, the two images side by side above their captions.
-
-    Args:
-        report (`dict`): of [`audit`] with `thumbnails=True`; without them there are no images.
-        title (`str`): heading of the page.
+    The report of [`audit`] as an HTML file that needs nothing else: a table of the splits, then a section for each
+    kind of finding with its samples, if there are thumbnails the two images side by side above their captions.
     """
     from jinja2 import Environment, StrictUndefined  # imported here: text needs none of it
 

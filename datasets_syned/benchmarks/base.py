@@ -221,19 +221,15 @@ class HubConfig(BenchmarkConfig):
 
 
 def shards(root: Path, prefix: str) -> list[Path]:
-    """
-    `<prefix>-*.parquet` of a folder, or else of its `data/`, in order.
-
-    Raises:
-        BenchmarkFilesError: files that the names of the others count are not there.
-    """
+    """`<prefix>-*.parquet` of a folder, or else of its `data/`, in order: as many as their names say."""
     files = sorted(root.glob(f"{prefix}-*.parquet")) or sorted((root / "data").glob(f"{prefix}-*.parquet"))
     counted = [re.match(rf"{re.escape(prefix)}-(\d+)-of-(\d+)", file.name) for file in files]
     numbers = {(int(match[1]), int(match[2])) for match in counted if match}
-    wanted = {(number, total) for _, total in numbers for number in range(total)}
+    totals = sorted({total for _, total in numbers})
+    wanted = {(number, total) for total in totals for number in range(total)}
     if numbers and (numbers != wanted or len(numbers) != len(files)):
         raise BenchmarkFilesError(
             f"{files[0].parent}: {prefix}-*.parquet are not the files of one split: {len(files)} are there, their "
-            f"names count {', '.join(str(total) for total in sorted({total for _, total in numbers}))}"
+            f"names count {', '.join(map(str, totals))}"
         )
     return files

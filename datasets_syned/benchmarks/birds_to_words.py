@@ -5,12 +5,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..common.caption_text import says_no_change
 from ..common.pairs import Pair
-from ..common.row import NO_CHANGE
 from ..common.splits import SPLITS, split_named
 from .base import BenchmarkConfig, Plan
-from .records import Record, first_folder
+from .records import Record, first_folder, kind_of
 
 FILE = "birds-to-words-v1.0.tsv"
 
@@ -26,8 +24,7 @@ class BirdsToWordsConfig(BenchmarkConfig):
     that in the URL (`.../photos/647514/large.jpg` is `images/647514.jpg`). Not verified: whether the file quotes its
     cells (they are read as they are), and the number of pairs by split (3,347 in all, says the paper).
 
-    Args:
-        data_dir, on_error: see [`BenchmarkConfig`].
+    Args: data_dir, on_error, see [`BenchmarkConfig`].
     """
 
     name: str = "birds_to_words"
@@ -54,19 +51,14 @@ class BirdsToWordsConfig(BenchmarkConfig):
                 captions = found[split].setdefault(photos, (record.text("img2Selection"), []))[1]
                 captions.append(record.text("description"))
         for split, pairs in found.items():
-            plan.pairs[split] = [
-                _pair(root / "images", photos, category, tuple(captions))
-                for photos, (category, captions) in pairs.items()
-            ]
+            plan.pairs[split] = []
+            for photos, (category, captions) in pairs.items():
+                images = (root / "images" / f"{photo}.jpg" for photo in photos)
+                pair = Pair("-".join(photos), *images, tuple(captions), *kind_of(captions, category))
+                plan.pairs[split].append(pair)
         return plan
 
 
 def _photo(record: Record, key: str) -> str:
     number = re.search(r"/photos/(\d+)/", record.text(key))
     return number[1] if number else record.fail(key, "must be like https://static.inaturalist.org/photos/7/large.jpg")
-
-
-def _pair(folder: Path, photos: tuple[str, str], category: str, captions: tuple[str, ...]) -> Pair:
-    changed = not all(map(says_no_change, captions))
-    images = (folder / f"{photo}.jpg" for photo in photos)
-    return Pair("-".join(photos), *images, captions, category if changed else NO_CHANGE, changed)

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..common.caption_text import says_no_change
 from ..common.pairs import Pair
-from ..common.row import NO_CHANGE
 from .base import BenchmarkConfig, BenchmarkFilesError, Plan
-from .records import first_folder, lists_by_split, read_object
+from .records import first_folder, kind_of, lists_by_split, read_object
 
 FILES = ("captions_dc.json", "split_dc.json")
 
@@ -23,8 +21,7 @@ class ClevrDCConfig(BenchmarkConfig):
     `split.json`, as its first authors do. A split lists names; or places in `captions_dc.json`, as the code of
     BLIP2IDC reads it, if not all that it lists are names.
 
-    Args:
-        data_dir, on_error: see [`BenchmarkConfig`].
+    Args: data_dir, on_error, see [`BenchmarkConfig`].
     """
 
     name: str = "clevr_dc"
@@ -59,8 +56,7 @@ class ClevrDCConfig(BenchmarkConfig):
             for name in map(str, entries):
                 if captions := said.texts(name):
                     pair = folder / "bef" / f"{name}.png", folder / "aft" / f"{name}.png"
-                    changed = not all(map(says_no_change, captions))
-                    plan.pairs[split].append(Pair(name, *pair, captions, "change" if changed else NO_CHANGE, changed))
+                    plan.pairs[split].append(Pair(name, *pair, captions, *kind_of(captions)))
                 else:
                     plan.drop(split, "no caption")
         return plan

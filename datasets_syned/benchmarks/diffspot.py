@@ -25,10 +25,7 @@ class DiffSpotConfig(HubConfig):
     Layout: the Parquet file of the Hub, `test-*.parquet` in `data_dir` or `data/`. Its columns are those that the
     authors' loader reads. The card says MIT; an older file of the repository, LICENSE-DATA.md, says CC BY-NC 4.0.
 
-    Args:
-        repo (`str`, *optional*, defaults to `"tencent/DiffSpot"`): where the file is downloaded from if there is no
-            `data_dir`.
-        data_dir, on_error: see [`HubConfig`].
+    Args: repo, data_dir, on_error, see [`HubConfig`].
     """
 
     name: str = "diffspot"

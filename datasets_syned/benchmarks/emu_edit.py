@@ -37,9 +37,7 @@ class EmuEditConfig(HubConfig):
             instruction alone.
         raw_references (`bool`, *optional*, defaults to `False`): take the paraphrases as they are, as the published
             numbers do: with quotes, refusals, and two that are empty.
-        repo (`str`, *optional*, defaults to `"facebook/emu_edit_test_set_generations"`): where the files are
-            downloaded from if there is no `data_dir`.
-        data_dir, on_error: see [`HubConfig`].
+        repo, data_dir, on_error: see [`HubConfig`].
     """
 
     name: str = "emu_edit"

@@ -32,17 +32,10 @@ NO_TEXT = ("nan", "<na>", "null")  # what an empty cell becomes where a table wa
 
 @dataclass(frozen=True)
 class Row(Record):
-    """
-    A row of a table.
+    """A row of a table; the keys are those of [`COLUMNS`]."""
 
-    Args:
-        where, values: see [`Record`]; the keys are those of [`COLUMNS`].
-        columns (`dict[str, str]`): their names in the file.
-        others (`dict`): the values of further columns.
-    """
-
-    columns: Mapping[str, str] = field(default_factory=dict)
-    others: dict[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)  # their names in the file
+    others: dict[str, Any] = field(default_factory=dict)  # the values of further columns
 
     @property
     def id(self) -> str:
@@ -103,16 +96,7 @@ class Row(Record):
 
 
 def read_table(path: Path, named: Mapping[str, str]) -> list[Row]:
-    """
-    The rows of a table or captions file.
-
-    Args:
-        path (`Path`): a file that ends in one of [`READERS`].
-        named (`dict[str, str]`): names of columns in the file, by their name in [`COLUMNS`].
-
-    Raises:
-        BenchmarkFilesError: the file is broken, or lacks columns.
-    """
+    """The rows of a table or captions file. `named` has the names of columns in the file, by those in [`COLUMNS`]."""
     records = list(READERS[path.suffix.lower()](path))
     header = list(dict.fromkeys(name for record in records for name in record.values))
     if not header:

@@ -1,6 +1,6 @@
 """Image Editing Request: photographs before and after an edit that somebody asked for on the web."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..common.pairs import Pair
@@ -74,10 +74,8 @@ class ImageEditingRequestConfig(BenchmarkConfig):
 
 def merge(pairs: list[Pair]) -> list[Pair]:
     """One pair for each two images, with the different captions of all, in order."""
-    first, captions = {}, {}
+    found = {}
     for pair in pairs:
-        first.setdefault(pair.images, pair)
-        captions.setdefault(pair.images, {}).update(dict.fromkeys(pair.captions))
-    return [
-        Pair(pair.id, *images, tuple(captions[images]), pair.category, pair.changed) for images, pair in first.items()
-    ]
+        first = found.get(pair.images, pair)
+        found[pair.images] = replace(first, captions=tuple(dict.fromkeys(first.captions + pair.captions)))
+    return list(found.values())

@@ -21,8 +21,7 @@ class ImgDiffConfig(BenchmarkConfig):
     Fields and names of images are those of the paper's examples and of code that reads them; the archive itself was
     not seen. The second part, "object removal", is not read: its answers are the letters of a multiple choice.
 
-    Args:
-        data_dir, on_error: see [`BenchmarkConfig`].
+    Args: data_dir, on_error, see [`BenchmarkConfig`].
     """
 
     name: str = "img_diff"

@@ -21,10 +21,7 @@ class MagicBrushConfig(HubConfig):
     given out in an archive with a password, against contamination; `test-*.parquet` with the same columns is read
     where somebody has made it.
 
-    Args:
-        repo (`str`, *optional*, defaults to `"osunlp/MagicBrush"`): where the files are downloaded from if there is no
-            `data_dir`.
-        data_dir, on_error: see [`HubConfig`].
+    Args: repo, data_dir, on_error, see [`HubConfig`].
     """
 
     name: str = "magicbrush"

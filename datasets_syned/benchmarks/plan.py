@@ -10,24 +10,14 @@ from ..common.pairs import Pair
 
 @dataclass
 class Plan:
-    """
-    What a benchmark's annotation files say.
+    """What a benchmark's annotation files say."""
 
-    Args:
-        pairs (`dict[str, list[Pair]]`): by split.
-        annotations (`list[Path]`): the files that said it.
-        dropped (`dict[str, dict[str, int]]`): by split, how many pairs or records were left out, by reason.
-        notes (`dict[str, dict[str, int]]`): by split, what else there is to say, such as what was mended how often.
-        parquet (`list[Path]`): Parquet files that said it, or hold the images.
-        state (`str`): hash of names, sizes and times of the last change of all image and Parquet files.
-    """
-
-    pairs: dict[str, list[Pair]]
-    annotations: list[Path]
-    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
-    notes: dict[str, dict[str, int]] = field(default_factory=dict)
-    parquet: list[Path] = field(default_factory=list)
-    state: str = ""
+    pairs: dict[str, list[Pair]]  # by split
+    annotations: list[Path]  # the files that said it
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)  # by split and reason: what was left out
+    notes: dict[str, dict[str, int]] = field(default_factory=dict)  # likewise: what was mended, and the like
+    parquet: list[Path] = field(default_factory=list)  # Parquet files that said it, or hold the images
+    state: str = ""  # hash of names, sizes and times of the last change of all image and Parquet files
 
     def drop(self, split: str, reason: str, count: int = 1) -> None:
         """Notes that `count` pairs or records of a split were left out."""

@@ -7,22 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..common.caption_text import says_no_change
 from ..common.image_cells import Cell, read_columns
+from ..common.row import NO_CHANGE
 from ..common.splits import SPLITS, split_named
 from .base import BenchmarkConfig, BenchmarkFilesError
 
 
 @dataclass(frozen=True)
 class Record:
-    """
-    Values by key. Every method raises one [`BenchmarkFilesError`] that names file, record and key.
+    """Values by key. Every method raises one [`BenchmarkFilesError`] that names file, record and key."""
 
-    Args:
-        where (`str`): the file and the place in it.
-        values (`dict`): what the record holds.
-    """
-
-    where: str
+    where: str  # the file and the place in it
     values: Mapping[str, Any]
 
     def fail(self, key: str, what: str) -> NoReturn:
@@ -65,12 +61,7 @@ class Record:
 
 
 def first_folder(root: Path, names: Iterable[str], files: Iterable[str], config: BenchmarkConfig) -> Path:
-    """
-    The first of some folders of `root` that holds the first of some files.
-
-    Raises:
-        BenchmarkFilesError: names all files that are not there, and where they can be had.
-    """
+    """The first of some folders of `root` that holds the first of some files; all of them have to be there."""
     files = list(files)
     folder = next((root / name for name in names if (root / name / files[0]).is_file()), root)
     missing = [name for name in files if not (folder / name).is_file()]
@@ -80,12 +71,7 @@ def first_folder(root: Path, names: Iterable[str], files: Iterable[str], config:
 
 
 def read_json(path: Path) -> Any:
-    """
-    Reads a JSON file, with or without a byte order mark.
-
-    Raises:
-        BenchmarkFilesError: names the file, and the place where it is broken.
-    """
+    """Reads a JSON file, with or without a byte order mark."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -96,20 +82,20 @@ def read_json(path: Path) -> Any:
 
 def read_object(path: Path) -> Record:
     """The one object that a JSON file holds."""
-    said = read_json(path)
-    if not isinstance(said, dict):
-        raise BenchmarkFilesError(f"{path} must be a JSON object, {{...}}, not {short(said)}")
-    return Record(str(path), said)
+    return _record(str(path), read_json(path))
 
 
 def as_records(where: str | Path, said: Any, one: str = "record") -> list[Record]:
     """The objects of a list; `where` says where the list is, `one` what an object of it is."""
     if not isinstance(said, list):
         raise BenchmarkFilesError(f"{where} must be a list of records, [{{...}}, ...], not {short(said)}")
-    for number, values in enumerate(said, 1):
-        if not isinstance(values, dict):
-            raise BenchmarkFilesError(f"{where}, {one} {number}: must be an object, {{...}}, not {short(values)}")
-    return [Record(f"{where}, {one} {number}", values) for number, values in enumerate(said, 1)]
+    return [_record(f"{where}, {one} {number}", values) for number, values in enumerate(said, 1)]
+
+
+def _record(where: str, values: Any) -> Record:
+    if not isinstance(values, dict):
+        raise BenchmarkFilesError(f"{where}: must be an object, {{...}}, not {short(values)}")
+    return Record(where, values)
 
 
 def read_records(path: Path) -> list[Record]:
@@ -125,10 +111,7 @@ def read_lines(path: Path) -> Iterator[Record]:
                 values = json.loads(line.decode("utf-8-sig"))
             except ValueError as error:
                 raise BenchmarkFilesError(f"{path}, line {number}: is not JSON: {error}") from error
-            if not isinstance(values, dict):
-                what = f"must be an object, {{...}}, not {short(values)}"
-                raise BenchmarkFilesError(f"{path}, line {number}: {what}")
-            yield Record(f"{path}, line {number}", values)
+            yield _record(f"{path}, line {number}", values)
 
 
 def read_parquet(
@@ -138,6 +121,12 @@ def read_parquet(
     for file in files:
         for number, row in enumerate(read_columns(file, columns, images)):
             yield Record(f"{file}, row {number}", row), [Cell(file, number, column) for column in images]
+
+
+def kind_of(captions: Sequence[str], kind: str = "change") -> tuple[str, bool]:
+    """Category and `changed` of a pair: unchanged if there are captions and all of them say so."""
+    changed = not captions or not all(map(says_no_change, captions))
+    return kind if changed else NO_CHANGE, changed
 
 
 def lists_by_split(record: Record) -> dict[str, list]:

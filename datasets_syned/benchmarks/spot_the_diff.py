@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..common.caption_text import says_no_change
 from ..common.pairs import Pair
-from ..common.row import NO_CHANGE
 from .base import BenchmarkConfig, Plan
-from .records import first_folder, read_records
+from .records import first_folder, kind_of, read_records
 
 FILES = {"train": "train.json", "validation": "val.json", "test": "test.json"}
 
@@ -65,9 +63,7 @@ class SpotTheDiffConfig(BenchmarkConfig):
                 empty += not captions
                 if captions or self.keep_empty:
                     pair = before / f"{name}.png", after / f"{name}_2.png"
-                    changed = not captions or not all(map(says_no_change, captions))
-                    category = "change" if changed else NO_CHANGE
-                    pairs.append(Pair(name, *pair, tuple(captions) or ("",), category, changed))
+                    pairs.append(Pair(name, *pair, tuple(captions) or ("",), *kind_of(captions)))
             plan.pairs[split] = pairs
             if empty and not self.keep_empty:
                 plan.dropped[split] = {"no caption but an empty one": empty}

@@ -38,8 +38,7 @@ class SyntheticConfig(HubConfig):
             `emu_edit/` of `data_dir`, or else `data_dir` itself, and there is no such test split where they are not.
         references (`str`, *optional*, defaults to `"clean"`): `"clean"` mends the paraphrases by the rules of
             `references.py`; `"raw"` takes them as they are, as the published numbers do.
-        repo (`str`, *optional*): where the Parquet files are downloaded from if there is no `data_dir`.
-        data_dir, on_error: see [`HubConfig`].
+        repo, data_dir, on_error: see [`HubConfig`].
     """
 
     name: str = "synthetic"
@@ -74,7 +73,7 @@ class SyntheticConfig(HubConfig):
         except BenchmarkFilesError as error:
             if record is None:
                 raise
-            raise BenchmarkFilesError(f"{error}; {UNFINISHED}") from None
+            raise BenchmarkFilesError(f"{error}; {UNFINISHED}") from error
         own = {split: [file for file in files if not is_emu_edit(file)] for split, files in own.items()}
         for split, files in own.items():
             if files:
@@ -96,10 +95,9 @@ class SyntheticConfig(HubConfig):
                 f"config {self.name!r}: no {', '.join(f'{split}-*.parquet' for split in SPLITS)} in {root} or "
                 f"{root / 'data'}"
             )
-        empty = [split for split, pairs in plan.pairs.items() if not pairs]
-        if len(empty) == len(plan.pairs):
+        if not any(plan.pairs.values()):
             raise BenchmarkFilesError(f"config {self.name!r}: the files in {root} have no rows{_why(plan)}")
-        for split in empty:
+        for split in [split for split, pairs in plan.pairs.items() if not pairs]:
             logger.warning(f"config {self.name!r}: no split {split!r}, its files have no rows{_why(plan, split)}")
         return plan
 
@@ -116,7 +114,9 @@ class SyntheticConfig(HubConfig):
         if self.emu_edit is not None:
             folder = Path(self.emu_edit).expanduser()
             if not folder.is_dir():
-                raise ValueError(f"emu_edit={str(self.emu_edit)!r} is no folder; {EmuEditConfig.SOURCES[0]} fills it")
+                raise ValueError(
+                    f"emu_edit={str(self.emu_edit)!r} is not a folder; {EmuEditConfig.SOURCES[0]} fills it"
+                )
             return folder
         for folder in (root / "emu_edit", root):
             if any(map(is_emu_edit, shards(folder, "test"))):

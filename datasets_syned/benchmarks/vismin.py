@@ -24,9 +24,7 @@ class VisMinConfig(HubConfig):
     Args:
         caption (`str`, *optional*, defaults to `"edit_instruction"`): the column that says what changed. `"caption"`
             takes the description of the edited image.
-        repo (`str`, *optional*, defaults to `"mair-lab/vismin"`): where the files are downloaded from if there is no
-            `data_dir`.
-        data_dir, on_error: see [`HubConfig`].
+        repo, data_dir, on_error: see [`HubConfig`].
     """
 
     name: str = "vismin"

@@ -21,10 +21,7 @@ class VLMSubtleBenchConfig(HubConfig):
     in `data_dir`, or the address of the file on the Hub, of which the part behind "/resolve/main/" is that path. The
     number of pairs with a caption was not verified.
 
-    Args:
-        repo (`str`, *optional*, defaults to `"KRAFTON/VLM-SubtleBench"`): where the files are downloaded from if there
-            is no `data_dir`.
-        data_dir, on_error: see [`HubConfig`].
+    Args: repo, data_dir, on_error, see [`HubConfig`].
     """
 
     name: str = "vlm_subtlebench"

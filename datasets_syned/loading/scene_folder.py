@@ -93,10 +93,10 @@ def _claim(folder: Path, settings: SceneSettings) -> None:
     path = folder / SETTINGS_FILE
     if path.exists():
         theirs = json.loads(path.read_text(encoding="utf-8"))
-        differing = [f"{name} {theirs.get(name)!r}, not {value!r}" for name, value in mine.items()]
-        differing = [text for text, name in zip(differing, mine, strict=True) if theirs.get(name) != mine[name]]
+        differing = [name for name in mine if theirs.get(name) != mine[name]]
         if differing:
-            raise ValueError(f"{folder} was rendered with {'; '.join(differing)}: use another folder, or remove it")
+            shown = "; ".join(f"{name} {theirs.get(name)!r}, not {mine[name]!r}" for name in differing)
+            raise ValueError(f"{folder} was rendered with {shown}: use another folder, or remove it")
     elif any(entry.name != ".lock" for entry in folder.iterdir()):
         raise ValueError(f"{folder} holds other files (and no {SETTINGS_FILE}): use a new or an empty folder")
     else:

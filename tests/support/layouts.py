@@ -25,8 +25,9 @@ def load(config: str, root: Path, **arguments):
 
 def raw(rows) -> list[dict]:
     """Rows with their images as they are stored."""
-    for side in ("before", "after"):
-        rows = rows.cast_column(side, ImageFeature(decode=False))
+    for column, feature in rows.features.items():
+        if isinstance(feature, ImageFeature):
+            rows = rows.cast_column(column, ImageFeature(decode=False))
     return list(rows)
 
 

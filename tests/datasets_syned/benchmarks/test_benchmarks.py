@@ -11,11 +11,11 @@ import pytest
 from datasets import load_dataset
 
 import datasets_syned
+from tests.metrics.conftest import read_annotations
 from tests.support import layouts
 from tests.support.layouts import counts, load, png, raw, write
 
 ROOT = Path(__file__).resolve().parents[3]
-ANNOTATIONS = ROOT.parent / "shared" / "annotations"
 
 
 @pytest.fixture
@@ -149,15 +149,12 @@ def test_clevr_dc_by_name_and_by_place(tmp_path):
         load("clevr_dc", root)
 
 
-def real(*parts):
-    path = ANNOTATIONS.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"no annotation file {'/'.join(parts)} beside the project")
-    return json.loads(path.read_text(encoding="utf-8"))
+def annotations(benchmark, split):
+    return json.loads(read_annotations(benchmark, f"{split}.json"))
 
 
 def test_spot_the_diff_of_the_real_files(tmp_path):
-    records = {split: real("spot_the_diff", f"{split}.json") for split in ("train", "val", "test")}
+    records = {split: annotations("spot_the_diff", split) for split in ("train", "val", "test")}
     assert [len(rows) for rows in records.values()] == [9524, 1634, 1404]
     root = layouts.spot_the_diff(tmp_path / "std", records, image=png(size=(1, 1)))
     data = load("spot_the_diff", root)
@@ -173,7 +170,7 @@ def test_spot_the_diff_of_the_real_files(tmp_path):
 
 
 def test_image_editing_request_of_the_real_files(tmp_path):
-    records = {split: real("image_editing_request", f"{split}.json") for split in ("train", "valid", "test")}
+    records = {split: annotations("image_editing_request", split) for split in ("train", "valid", "test")}
     root = layouts.image_editing_request(tmp_path / "ier", records, image=png(size=(1, 1)))
     assert counts(load("image_editing_request", root)) == {"train": 3061, "validation": 383, "test": 495}
     deduped = load("image_editing_request", root, dedupe=True)
@@ -363,7 +360,7 @@ def test_an_edit_of_the_builder_is_seen(std, tmp_path):
         return json.loads(done.stdout)
 
     first = build()
-    reader = code / "datasets_syned" / "benchmarks" / "spot_the_diff.py"
-    reader.write_text(reader.read_text().replace('"change" if', '"difference" if'))
+    reader = code / "datasets_syned" / "benchmarks" / "records.py"
+    reader.write_text(reader.read_text().replace('kind: str = "change"', 'kind: str = "difference"'))
     second = build()
     assert (first[0], second[0]) == ("change", "difference") and first[1] != second[1]

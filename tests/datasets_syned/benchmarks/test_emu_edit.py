@@ -82,7 +82,7 @@ def test_the_cut_is_that_of_the_authors():
         ({"train": [2, 5, 10, 99], "validation": [4, 33]}, "1 idx are in no row of the validation split: 99"),
         ({"train": [2, 5, 10, 4], "validation": [4, 33]}, "1 idx are in both lists: 4"),
         ({"train": [2, 5, 10]}, "has no list of idx 'validation'"),
-        ([1, 2], "must be a JSON object"),
+        ([1, 2], "must be an object"),
     ],
 )
 def test_splits_that_do_not_fit(root, splits, message):
@@ -107,11 +107,6 @@ def test_references(root, monkeypatch):
     untouched = load(root, references=str(root / references.PARAPHRASES), raw_references=True)["test"]
     assert untouched["captions"][0] == ["Add a dog", *PARAPHRASES["0 "]]
     assert untouched["captions"][1:] == [["Make it “night”", *PARAPHRASES["2 "]], ["Remove the béret", ""], ["x"]]
-
-
-def test_notes_are_in_the_plan(root):
-    config = datasets_syned.benchmarks.EmuEditConfig(data_dir=str(root), references=references.PARAPHRASES)
-    assert config.plan.notes["test"]["dropped: refusal"] == 1 and config.plan.dropped == {}
 
 
 def test_an_edit_of_the_paraphrases_is_seen(root):
@@ -186,13 +181,6 @@ def test_rules(text, expected):
     assert references.clean({"0": [text]})[0] == {"0": expected}
 
 
-def test_cleaning_twice_changes_nothing():
-    read_annotations("syned", references.PARAPHRASES)
-    once, _ = references.clean(references.read_paraphrases(ANNOTATIONS / "syned" / references.PARAPHRASES))
-    twice, counts = references.clean(once)
-    assert twice == once and not any(counts.values())
-
-
 def test_cleaning_of_the_real_file():
     read_annotations("syned", references.PARAPHRASES)
     paraphrases = references.read_paraphrases(ANNOTATIONS / "syned" / references.PARAPHRASES)
@@ -216,6 +204,8 @@ def test_cleaning_of_the_real_file():
     }
     assert sum(map(len, cleaned.values())) == 7939
     assert sum(not texts for texts in cleaned.values()) == 26
+    again, counts = references.clean(cleaned)
+    assert again == cleaned and not any(counts.values())
 
 
 def lines_of(split):

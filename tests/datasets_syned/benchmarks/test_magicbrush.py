@@ -1,13 +1,7 @@
 """`load_dataset("syned", "magicbrush")`: images inside Parquet files, from a folder and from a Hub."""
 
 import json
-import os
-import subprocess
-import sys
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import Thread
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,9 +13,9 @@ from datasets_syned.common import image_cells as cells
 from datasets_syned.common import pairs
 from datasets_syned.common.image_cells import Cell
 from tests.support import layouts
+from tests.support.hub_server import HubServer, run
 from tests.support.layouts import counts, png, raw
 
-ROOT = Path(__file__).resolve().parents[3]
 TURNS = [("100", 1, "add a béret "), ("100", 2, "make it red"), ("7", 1, "remove the dog"), ("7", 2, "a cat instead")]
 TURNS += [("8", turn, f"step {turn}") for turn in range(1, 6)]
 SPLITS = {"train": TURNS, "dev": [("100", 1, "day to night"), ("9", 1, " "), ("9", 2, "🎨 paint it")]}
@@ -207,58 +201,6 @@ def test_other_columns_and_ids_that_are_there_twice(tmp_path):
         load(twice)
 
 
-class Hub(BaseHTTPRequestHandler):
-    """The GET and HEAD routes that a snapshot of a dataset needs."""
-
-    commit, folder, seen = "0123456789abcdef" * 2 + "01234567", None, []
-
-    def do_GET(self):
-        self.seen.append(self.path)
-        path = self.path.split("?")[0]
-        files = [path.relative_to(self.folder).as_posix() for path in sorted(self.folder.rglob("*")) if path.is_file()]
-        api = "/api/datasets/osunlp/MagicBrush"
-        if path.startswith(f"{api}/revision/"):
-            if path.split("/")[-1] not in ("main", "v1", self.commit):
-                return self.answer(b"{}", 404, {"X-Error-Code": "RevisionNotFound"})
-            siblings = [{"rfilename": name} for name in files]
-            info = {"id": "osunlp/MagicBrush", "sha": self.commit, "siblings": siblings, "private": False, "tags": []}
-            return self.answer(json.dumps({**info, "downloads": 0, "likes": 0}).encode())
-        if path.startswith(f"{api}/tree/"):
-            sizes = {name: (self.folder / name).stat().st_size for name in files}
-            return self.answer(
-                json.dumps([{"type": "file", "path": n, "oid": "0", "size": sizes[n]} for n in files]).encode()
-            )
-        prefix = f"/datasets/osunlp/MagicBrush/resolve/{self.commit}/"
-        if path.startswith(prefix) and path.removeprefix(prefix) in files:
-            content = (self.folder / path.removeprefix(prefix)).read_bytes()
-            return self.answer(content, 200, {"X-Repo-Commit": self.commit, "ETag": f'"{hash(content):x}"'})
-        self.answer(b"{}", 404, {"X-Error-Code": "RepoNotFound"})
-
-    do_HEAD = do_GET
-
-    def answer(self, content, status=200, headers=None):
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture
-def hub(root):
-    layouts.write(root / "README.md", "not needed")
-    handler = type("Handler", (Hub,), {"folder": root, "seen": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", handler.seen
-    server.shutdown()
-    server.server_close()
-
-
 LOAD = """
 import json, sys
 import datasets_syned
@@ -269,38 +211,49 @@ try:
 except ValueError as error:
     print(json.dumps(str(error)))
 """
+UPLOAD = """
+import sys
+from huggingface_hub import HfApi
+repo = {"repo_id": "osunlp/MagicBrush", "repo_type": "dataset"}
+HfApi().create_repo(**repo)
+HfApi().upload_folder(folder_path=sys.argv[1], **repo)
+"""
 
 
-def load_from(endpoint, home, variables=None, **arguments):
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-    environment |= {"PYTHONPATH": str(ROOT), "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
-    command = [sys.executable, "-c", LOAD, json.dumps(arguments)]
-    done = subprocess.run(command, env=environment | (variables or {}), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+@pytest.fixture
+def hub(root, tmp_path):
+    layouts.write(root / "README.md", "not needed")
+    with HubServer({"osunlp": {"token": "write"}}) as server:
+        run(UPLOAD, server.env(tmp_path, "token"), root)
+        yield server
+
+
+def load_from(hub, home, variables=None, **arguments):
+    home.mkdir(exist_ok=True)
+    done = run(LOAD, hub.env(home, **(variables or {})), json.dumps(arguments))
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_from_a_hub(hub, root, tmp_path):
-    endpoint, seen = hub
     ids = [f"{name}-{turn}" for name, turn, _ in TURNS]
-    first = load_from(endpoint, tmp_path / "home")
+    start = len(hub.requests)
+    first = load_from(hub, tmp_path / "home")
     assert first["ids"] == ids
-    assert not any("README" in path for path in seen) and any("train-00001-of-00002" in path for path in seen)
+    assert not hub.seen("README", start) and hub.seen("train-00001-of-00002", start)
     # offline: the same files, and the same cache whatever the revision is called
-    seen.clear()
-    offline = {"HF_HUB_OFFLINE": "1"}
-    assert load_from(endpoint, tmp_path / "home", offline) == first
-    assert load_from(endpoint, tmp_path / "home", offline, repo=f"osunlp/MagicBrush@{Hub.commit}") == first
-    message = load_from(endpoint, tmp_path / "other home", offline)
+    start = len(hub.requests)
+    offline, commit = {"HF_HUB_OFFLINE": "1"}, hub.repo("dataset", "osunlp/MagicBrush").at().id
+    assert load_from(hub, tmp_path / "home", offline) == first
+    assert load_from(hub, tmp_path / "home", offline, repo=f"osunlp/MagicBrush@{commit}") == first
+    message = load_from(hub, tmp_path / "other home", offline)
     assert "repo='osunlp/MagicBrush' cannot be had from the Hub" in message and "data_dir=" in message
-    assert load_from(endpoint, tmp_path / "other home", offline, data_dir=str(root))["ids"] == ids
-    assert not seen
+    assert load_from(hub, tmp_path / "other home", offline, data_dir=str(root))["ids"] == ids
+    assert not hub.requests[start:]
 
 
-def test_what_a_hub_does_not_have(hub, tmp_path):
-    endpoint, _ = hub
-    message = load_from(endpoint, tmp_path / "home", repo="osunlp/MagicBrush@nowhere")
-    assert "repo='osunlp/MagicBrush@nowhere' cannot be had from the Hub" in message
-    assert "repo='x/y' cannot be had" in load_from(endpoint, tmp_path / "home", repo="x/y")
-    assert "repo='a b' cannot be had" in load_from(endpoint, tmp_path / "home", repo="a b")
-    assert "cannot be had" in load_from("http://127.0.0.1:9", tmp_path / "home")
+@pytest.mark.parametrize("repo", ["osunlp/MagicBrush@nowhere", "x/y", "a b"])
+def test_what_a_hub_does_not_have(tmp_path, repo):
+    with HubServer({"osunlp": {"token": "write"}}) as server:
+        server.store.create("dataset", "MagicBrush", None, False, "token")
+        assert f"repo={repo!r} cannot be had from the Hub" in load_from(server, tmp_path / "home", repo=repo)
+    assert "cannot be had" in load_from(server, tmp_path / "home", repo=repo)  # nobody is there

@@ -70,13 +70,8 @@ def test_birds_to_words(tmp_path):
 
 
 def test_diffspot(tmp_path):
-    kinds = {
-        "id": Value("string"),
-        "difficulty": Value("string"),
-        "task_type": Value("string"),
-        "domain": Value("string"),
-    }
-    kinds |= {"mutation_dicts_json": TEXTS, "ground_truth_diff": Value("string")}
+    kinds = dict.fromkeys(("id", "difficulty", "task_type", "domain", "ground_truth_diff"), Value("string"))
+    kinds |= {"mutation_dicts_json": TEXTS}
     kinds |= {side: ImageFeature() for side in ("image_before", "image_after")}
 
     def row(name, **values):
@@ -103,16 +98,9 @@ def test_diffspot(tmp_path):
 def test_img_diff(tmp_path, below):
     root = tmp_path / "img_diff"
     images(root, [f"{below}filtered_new_edit_data/2_2311_0_{side}.jpg" for side in (0, 1)])
-    turns = [
-        {"from": "human", "value": "What is the difference?"},
-        {"from": "gpt", "value": "The left shows a truck."},
-    ]
-    record = {
-        "conversations": turns,
-        "bbox": "[0.1, 0.2, 0.3, 0.4]",
-        "captions1": "A truck.",
-        "captions2": "A tractor.",
-    }
+    turns = [("human", "What is the difference?"), ("gpt", "The left shows a truck.")]
+    turns = [{"from": who, "value": said} for who, said in turns]
+    record = {"conversations": turns, "bbox": "[0.1, 0.2, 0.3, 0.4]", "captions1": "A truck.", "captions2": "A car."}
     record["path"] = "./filtered_new_edit_data/2_2311_0"
     write(root / "img_diff_object_replacement.json", [record])
     data = load("img_diff", root)["train"]
@@ -141,22 +129,16 @@ def test_vlm_subtlebench(tmp_path):
 
 
 def test_vismin(tmp_path):
-    kinds = {
-        name: Value("string") for name in ("image_id", "caption", "source_image_id", "category", "edit_instruction")
-    }
+    names = ("image_id", "caption", "source_image_id", "category", "edit_instruction")
+    kinds = {**dict.fromkeys(names, Value("string")), "image": ImageFeature()}
 
     def row(name, source="", category="", said=""):
         texts = {"image_id": name, "caption": f"caption of {name}", "source_image_id": source, "category": category}
         return {**texts, "edit_instruction": said, "image": layouts.image(pixels(name))}
 
-    rows = [
-        row("1"),
-        row("1.0", "1", "object", "replace the cat by a dog"),
-        row("2"),
-        row("2.0", "2", "counting", "add one"),
-    ]
-    rows.append(row("1.1", "1", "attribute", "make it red"))
-    table = Dataset.from_list(rows, features=Features({**kinds, "image": ImageFeature()}))
+    rows = [row("1"), row("1.0", "1", "object", "replace the cat by a dog"), row("2")]
+    rows += [row("2.0", "2", "counting", "add one"), row("1.1", "1", "attribute", "make it red")]
+    table = Dataset.from_list(rows, features=Features(kinds))
     DatasetDict(train=table).save_to_disk(tmp_path / "vismin" / "data", num_shards={"train": 2})
     data = load("vismin", tmp_path / "vismin")["train"]
     assert datasets_syned.validate(data) == 3

@@ -4,7 +4,6 @@ import json
 import signal
 import sys
 
-import datasets
 import numpy as np
 import pytest
 from datasets import load_dataset, load_dataset_builder
@@ -12,6 +11,7 @@ from datasets import load_dataset, load_dataset_builder
 import datasets_syned
 from datasets_syned.scenes.chunks import SceneSettings, render_chunks, spans_of
 from tests.support.interruption import interrupt, needs_proc
+from tests.support.layouts import raw
 
 SMALL = {"width": 48, "height": 32}
 
@@ -19,14 +19,6 @@ SMALL = {"width": 48, "height": 32}
 def load(cache, **arguments):
     sizes = {"train": 0, "validation": 0, "test": 0}
     return load_dataset("syned", "scenes", cache_dir=str(cache), **{**sizes, **SMALL, **arguments})
-
-
-def raw(data):
-    """Rows with the images as stored bytes."""
-    for column, feature in data.features.items():
-        if isinstance(feature, datasets.Image):
-            data = data.cast_column(column, datasets.Image(decode=False))
-    return list(data)
 
 
 @pytest.fixture(scope="module")

@@ -51,24 +51,11 @@ def test_no_arguments_means_scenes(tmp_path):
 
 
 def test_names():
-    assert get_dataset_config_names("syned") == [
-        "scenes",
-        "clevr_change",
-        "clevr_dc",
-        "spot_the_diff",
-        "image_editing_request",
-        "magicbrush",
-        "emu_edit",
-        "levir_cc",
-        "birds_to_words",
-        "diffspot",
-        "img_diff",
-        "vlm_subtlebench",
-        "vismin",
-        "synthetic",
-        "syned",
-        "folder",
-    ]
+    names = (
+        "scenes clevr_change clevr_dc spot_the_diff image_editing_request magicbrush emu_edit levir_cc birds_to_words "
+    )
+    names += "diffspot img_diff vlm_subtlebench vismin synthetic syned folder"
+    assert get_dataset_config_names("syned") == names.split()
     assert get_dataset_split_names("syned", "scenes") == ["train", "validation", "test"]
 
 
@@ -97,20 +84,15 @@ def test_a_folder_of_that_name_does_not_matter(tmp_path):
 def test_other_packaged_datasets_are_as_before(tmp_path):
     file = tmp_path / "rows.csv"
     file.write_text("a,b\n1,2\n3,4\n")
+    factory = datasets.load.PackagedDatasetModuleFactory
+    before = factory.get_module, datasets.load.increase_load_count
     datasets_syned.register()
-    datasets_syned.register()
+    assert (factory.get_module, datasets.load.increase_load_count) == before, "wrapped twice"
     data = load_dataset("csv", data_files=str(file), cache_dir=str(tmp_path / "cache"))["train"]
     assert data["a"] == [1, 3]
     (tmp_path / "empty").mkdir()
     with pytest.raises(datasets.data_files.EmptyDatasetError):
         load_dataset("csv", data_dir=str(tmp_path / "empty"), cache_dir=str(tmp_path / "cache"))
-
-
-def test_registering_twice_wraps_once():
-    factory = datasets.load.PackagedDatasetModuleFactory
-    before = factory.get_module, datasets.load.increase_load_count
-    datasets_syned.register()
-    assert (factory.get_module, datasets.load.increase_load_count) == before
 
 
 def test_changed_code_is_not_answered_from_the_cache(tmp_path):

@@ -110,42 +110,15 @@ def spot_the_diff(root):
     return layouts.spot_the_diff(root, rows)
 
 
-def image_editing_request(root):
-    def edit(split):
-        return {"img0": f"{split}.jpg", "img1": "b.jpg", "sents": ["crop"], "uid": split}
-
-    return layouts.image_editing_request(root, {split: [edit(split)] for split in ("train", "valid", "test")})
-
-
-def clevr_change(root):
-    kinds = {0: "color", 1: "material", 2: "move", 3: "add", 4: "drop"}
-    return layouts.clevr_change(root, {"train": [0, 1, 2], "val": [3], "test": [4]}, kinds)
-
-
-def clevr_dc(root):
-    names = ["000001", "000002", "000003"]
-    splits = dict(zip(("train", "val", "test"), ([name] for name in names), strict=True))
-    return layouts.clevr_dc(root, {name: ["the ball moved"] for name in names}, splits)
-
-
 def emu_edit(root):
     rows = [(number, f"add {number} dogs", "add") for number in range(4)]
     return layouts.emu_edit(root, {"validation": rows, "test": rows})
 
 
-def magicbrush(root):
-    turns = [(str(number), 1, f"add {number} dogs") for number in range(4)]
-    return layouts.magicbrush(root, {"train": turns[:2], "dev": turns[2:]})
-
-
 # Benchmarks; a file without which they are incomplete, and what is said then.
 BENCHMARKS = {
     spot_the_diff: ("train_2.png", "1 image files are missing or broken\n  .*/train_2.png is missing"),
-    image_editing_request: ("images/b.jpg", "1 image files are missing or broken\n  .*/b.jpg is missing"),
-    clevr_change: ("nsc_images/CLEVR_nonsemantic_000004.png", "CLEVR_nonsemantic_000004.png is missing"),
-    clevr_dc: ("aft/000002.png", "aft/000002.png is missing"),
     emu_edit: ("data/test-00001-of-00002.parquet", r"test-\*.parquet are not the files of one split: 1 are there"),
-    magicbrush: ("data/train-00000-of-00002.parquet", r"train-\*.parquet are not the files of one split: 1 are"),
 }
 
 
@@ -177,18 +150,6 @@ class TestCheckFiles:
         with pytest.raises(ValueError, match=message):
             check_files(arguments)
         assert built(tmp_path / "cache") == []
-
-    def test_annotations_that_are_missing_or_no_folder_at_all(self, spec, tmp_path):
-        arguments = spec(spot_the_diff)
-        (tmp_path / "spot_the_diff" / "val.json").unlink()
-        with pytest.raises(ValueError, match=r"config 'spot_the_diff': val.json missing in .* can be had from https"):
-            check_files(arguments)
-        with pytest.raises(
-            ValueError, match="data_dir='nowhere' is not a folder; Spot-the-Diff can be had from https"
-        ):
-            check_files({**arguments, "data_dir": "nowhere"})
-        with pytest.raises(ValueError, match="config 'spot_the_diff' reads the files .* give data_dir=<the folder"):
-            check_files(STD)
 
     @pytest.mark.parametrize(
         ("options", "message"),

@@ -82,19 +82,13 @@ def test_no_object_is_hidden_behind_others(fixed):
     assert min(shares) < 0.9, "nothing occludes anything"
 
 
-def test_an_added_object_is_only_in_the_after_mask(pairs):
-    for pair in of(pairs, "add"):
-        before, after = pair.changed_object
-        assert before is None and pair.after_objects[:after] + pair.after_objects[after + 1 :] == pair.before_objects
-        assert ids(pair.after_mask) - ids(pair.before_mask) == {len(pair.after_objects)}
-
-
-def test_a_dropped_object_is_only_in_the_before_mask(pairs):
-    for pair in of(pairs, "drop"):
-        before, after = pair.changed_object
-        assert after is None
-        assert pair.before_objects[:before] + pair.before_objects[before + 1 :] == pair.after_objects
-        assert ids(pair.before_mask) - ids(pair.after_mask) == {len(pair.before_objects)}
+@pytest.mark.parametrize(("category", "side", "other"), [("add", "after", "before"), ("drop", "before", "after")])
+def test_an_added_or_dropped_object_is_in_one_mask_only(pairs, category, side, other):
+    for pair in of(pairs, category):
+        place, nowhere = pair.changed_object if category == "drop" else pair.changed_object[::-1]
+        objects = getattr(pair, f"{side}_objects")
+        assert nowhere is None and objects[:place] + objects[place + 1 :] == getattr(pair, f"{other}_objects")
+        assert ids(getattr(pair, f"{side}_mask")) - ids(getattr(pair, f"{other}_mask")) == {len(objects)}
 
 
 @pytest.mark.parametrize(("category", "keys"), [("color", {"color"}), ("texture", {"material"}), ("move", {"x", "y"})])
