@@ -4,11 +4,10 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .changed_area import ChangedArea
 from .encoders import ClipEncoder, DinoEncoder, Encoder
 from .judging import judge
 from .model_filters import ClipDirection, ClipImageSimilarity, ClipImageText, DinoSimilarity, EncoderFilter
-from .near_duplicates import NearDuplicates
+from .pixel_filters import ChangedArea, NearDuplicates
 from .protocol import Filter, Verdict
 
 FILTERS = (ClipImageText, ClipDirection, ClipImageSimilarity, DinoSimilarity, ChangedArea, NearDuplicates)

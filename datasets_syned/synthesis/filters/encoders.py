@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..pretrained.devices import pick_device
+from ..pretrained.devices import in_batches, pick_device
 from ..pretrained.revisions import find_folder, first_line, folder_digest
 
 
@@ -123,23 +123,13 @@ class Encoder:
         return {name: value for name, value in vars(self).items() if name not in loaded} | {"_images": {}}
 
     def _in_batches(self, items: Sequence[Any], forward: Callable[[Sequence[Any]], Any]) -> list[np.ndarray]:
-        if not items:
-            return []
         import torch
-        from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
-        vectors = []
-        while len(vectors) < len(items):
-            some = items[len(vectors) : len(vectors) + self.batch_size]
-            try:
-                with torch.inference_mode():
-                    vectors += list(forward(some).float().cpu().numpy())
-                continue
-            except RuntimeError as error:
-                if len(some) == 1 or not should_reduce_batch_size(error):
-                    raise
-            self.batch_size = len(some) // 2
-            clear_device_cache(garbage_collection=True)  # when the error, and what it holds, is gone
+        def run(some: Sequence[Any]) -> list[np.ndarray]:
+            with torch.inference_mode():
+                return list(forward(some).float().cpu().numpy())
+
+        vectors, self.batch_size = in_batches(run, items, self.batch_size)
         return vectors
 
 

@@ -1,9 +1,7 @@
 """Paraphrasers: what writes further captions of a pair, from its instruction or its images."""
 
-import inspect
 from typing import Any
 
-from .asking import AskedModel
 from .protocol import Paraphraser, Paraphrases
 from .rules import RULE_SETS, RULES, judge
 
@@ -32,9 +30,7 @@ def load_paraphraser(name: str, **options: Any) -> Paraphraser:
     else:
         from .chat_model import ChatModel as Model
 
-    known = [*inspect.signature(Model).parameters, *inspect.signature(AskedModel).parameters]
-    known = [option for option in dict.fromkeys(known) if option not in ("model", "asking")]
-    unknown = ", ".join(option for option in options if option not in known)
-    if unknown:
-        raise ValueError(f"paraphraser {name!r} takes no option {unknown}; it takes {', '.join(known)}")
-    return Model(name, **options)
+    try:
+        return Model(name, **options)
+    except TypeError as error:
+        raise ValueError(f"paraphraser {name!r}: {error}") from error

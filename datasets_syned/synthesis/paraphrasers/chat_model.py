@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..pretrained.devices import pick_device, pick_dtype
-from ..pretrained.revisions import first_line, folder_digest
+from ..pretrained.devices import in_batches, pick_device, pick_dtype
+from ..pretrained.revisions import find_folder, first_line, folder_digest
 from .asking import AskedModel
 from .prompts import Request, render
 from .sampling import GumbelSampling
@@ -61,44 +61,26 @@ class ChatModel(AskedModel):
         folder = Path(self.model).expanduser()
         self.folder = folder.resolve() if folder.is_dir() else None
         self.id = self.folder.name if self.folder else self.model
-        self._check()
+        if self.folder:
+            needed = gguf_file or "config.json"
+            if not (self.folder / needed).is_file():
+                raise ValueError(f"paraphraser {self.model!r}: there is no {needed}: not the folder of a model")
+            if not gguf_file and not any(self.folder.glob("*.safetensors")):
+                raise ValueError(f"paraphraser {self.model!r}: there are no safetensors, and only those are loaded")
         self.device = pick_device(device)
         self.dtype = pick_dtype(dtype, self.device, "bfloat16")
         self.parameters |= {"dtype": self.dtype} | ({"gguf_file": gguf_file} if gguf_file else {})
         self.versions = {name: version(name) for name in ("torch", "transformers")}
-
-    def _check(self) -> None:
-        """Refuses what is not a model before anything is loaded or downloaded."""
-        from huggingface_hub.errors import HFValidationError
-        from huggingface_hub.utils import validate_repo_id
-
-        if self.folder:
-            needed = self.gguf_file or "config.json"
-            if not (self.folder / needed).is_file():
-                raise ValueError(f"paraphraser {self.model!r}: there is no {needed}: not the folder of a model")
-            if not self.gguf_file and not any(self.folder.glob("*.safetensors")):
-                raise ValueError(f"paraphraser {self.model!r}: there are no safetensors, and only those are loaded")
-            return
-        try:
-            validate_repo_id(self.model)
-        except HFValidationError as error:
-            raise ValueError(
-                f"paraphraser {self.model!r}: there is no such folder, nor is it a name on the Hub"
-            ) from error
 
     @cached_property
     def revision(self) -> str:
         """The commit on the Hub; of a folder, what was given, or a digest of its files. Fetches no weights."""
         if self.folder:
             return self.asked or folder_digest(self.folder)
-        from huggingface_hub import hf_hub_download, model_info
-
         try:
-            if self.gguf_file:  # often the only file there
-                return model_info(self.model, revision=self.asked).sha
-            return Path(hf_hub_download(self.model, "config.json", revision=self.asked)).parent.name
-        except (OSError, ValueError) as error:
-            raise self._not_had("no such folder, and it cannot be had from the Hub", error) from error
+            return find_folder(self.model, self.asked, ["config.json"]).name
+        except ValueError as error:
+            raise ValueError(f"paraphraser {self.model!r}: {error}") from error
 
     def load(self) -> None:
         """
@@ -158,11 +140,9 @@ class ChatModel(AskedModel):
         try:
             return auto.from_pretrained(self.folder or self.model, trust_remote_code=False, **options)
         except (OSError, ValueError, ImportError, SafetensorError) as error:
-            raise self._not_had("cannot be loaded", error) from error
-
-    def _not_had(self, what: str, error: Exception) -> ValueError:
-        at = f" at revision {self.asked}" if self.asked and not self.folder else ""
-        return ValueError(f"paraphraser {self.model!r}{at}: {what}: {type(error).__name__}: {first_line(error)}")
+            at = f" at revision {self.asked}" if self.asked and not self.folder else ""
+            why = f"{type(error).__name__}: {first_line(error)}"
+            raise ValueError(f"paraphraser {self.model!r}{at}: cannot be loaded: {why}") from error
 
     def _has_room(self, request: Request, max_new_tokens: int) -> bool:
         """Past the positions that a model was trained on, it rambles, and a very long prompt takes all memory."""
@@ -175,21 +155,8 @@ class ChatModel(AskedModel):
         return fits
 
     def _ask(self, rows: Sequence[tuple[Request, int]], max_new_tokens: int) -> list[tuple[str, bool]]:
-        from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
-
-        answers = []
-        while len(answers) < len(rows):
-            batch = rows[len(answers) : len(answers) + self.batch_size]
-            try:
-                answers += self._generate(batch, max_new_tokens)
-                continue
-            except RuntimeError as error:
-                if len(batch) == 1 or not should_reduce_batch_size(error):
-                    raise
-            # Only here, where the exception is gone: it holds on to what was computed with.
-            clear_device_cache(garbage_collection=True)
-            self.batch_size = len(batch) // 2
-            logger.warning("out of memory: %d rows at a time from here on", self.batch_size)
+        generate = partial(self._generate, max_new_tokens=max_new_tokens)
+        answers, self.batch_size = in_batches(generate, rows, self.batch_size)
         return answers
 
     def _generate(self, rows: Sequence[tuple[Request, int]], max_new_tokens: int) -> list[tuple[str, bool]]:

@@ -1,7 +1,11 @@
-"""Where models run, and in what numbers."""
+"""Where models run, in what numbers, and how many rows at a time."""
 
+import logging
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 DTYPES = ("float32", "float16", "bfloat16")
 
@@ -42,3 +46,27 @@ def pick_dtype(dtype: Any, device: str, on_gpu: str) -> str:
     if name == "float16" and device == "cpu":
         raise ValueError("dtype='float16': needs a GPU; on a CPU float32 or bfloat16")
     return name
+
+
+def in_batches(run: Callable[[Sequence], Sequence], items: Sequence, size: int) -> tuple[list[Any], int]:
+    """
+    The results of `run` for all items, and the size of its batches: half of it wherever memory does not suffice.
+
+    Raises:
+        RuntimeError: memory does not suffice for one item, or whatever else `run` raises.
+    """
+    from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+
+    results: list[Any] = []
+    while len(results) < len(items):
+        batch = items[len(results) : len(results) + size]
+        try:
+            results += run(batch)
+            continue
+        except RuntimeError as error:
+            if len(batch) == 1 or not should_reduce_batch_size(error):
+                raise
+        clear_device_cache(garbage_collection=True)  # only here the error, and what it holds, is gone
+        size = len(batch) // 2
+        logger.warning("out of memory: %d rows at a time from here on", size)
+    return results, size

@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from datasets_syned.scenes import make_pair
-from datasets_syned.synthesis.filters.changed_area import ChangedArea
-from datasets_syned.synthesis.filters.near_duplicates import NearDuplicates
+from datasets_syned.synthesis.filters.pixel_filters import ChangedArea, NearDuplicates
 from datasets_syned.synthesis.filters.protocol import Candidate
 from tests.support.candidates import keep, keep_batch, solid, with_patch
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BitImageProcessorPil, CLIPImageProcessorPil, CLIPModel, Dinov2Model
 
-from datasets_syned.synthesis.filters.changed_area import ChangedArea
 from datasets_syned.synthesis.filters.encoders import DinoEncoder
 from datasets_syned.synthesis.filters.model_filters import (
     ClipDirection,
@@ -15,7 +14,7 @@ from datasets_syned.synthesis.filters.model_filters import (
     ClipImageText,
     DinoSimilarity,
 )
-from datasets_syned.synthesis.filters.near_duplicates import NearDuplicates
+from datasets_syned.synthesis.filters.pixel_filters import ChangedArea, NearDuplicates
 from datasets_syned.synthesis.filters.protocol import Candidate
 from tests.support.candidates import keep, keep_batch, scene, solid
 

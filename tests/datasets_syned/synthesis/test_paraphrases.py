@@ -309,10 +309,10 @@ def test_no_chat_model(tmp_path):
 
 def test_a_model_that_cannot_be_had(monkeypatch, random, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ValueError, match="'nobody/nothing': no such folder, and it cannot be had from the Hub"):
+    with pytest.raises(ValueError, match="'nobody/nothing': there is no such folder, and the Hub does not give it"):
         load_paraphraser("nobody/nothing").load()
-    with pytest.raises(ValueError, match="no such folder, nor is it a name on the Hub"):
-        load_paraphraser("/no/such/folder")
+    with pytest.raises(ValueError, match="there is no such folder, and the Hub does not give it: HFValidationError"):
+        load_paraphraser("/no/such/folder").load()
     with pytest.raises(ValueError, match="no config.json"):
         load_paraphraser(str(tmp_path))
     (tmp_path / "config.json").write_bytes((random / "config.json").read_bytes())
@@ -340,10 +340,7 @@ def test_a_model_that_cannot_be_had(monkeypatch, random, tmp_path):
         ({"rules": "all"}, "rules='all' must be one of none, format, strict"),
         ({"device": "cuda:99"}, "cuda:99"),
         ({"dtype": "int8"}, "int8"),
-        (
-            {"beams": 4, "model": "x"},
-            "takes no option beams, model; it takes revision, gguf_file, device, dtype, batch_size, rules",
-        ),
+        ({"beams": 4}, "unexpected keyword argument 'beams'"),
     ],
 )
 def test_bad_options(random, options, match):
