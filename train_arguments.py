@@ -10,7 +10,7 @@ from transformers import Seq2SeqTrainingArguments
 
 from blip2idc_scripts import RECIPES
 from datasets_syned.loading.specs import check_files, check_roots, check_spec, place_spec
-from datasets_syned.training import dense_supervision as lessons
+from datasets_syned.training.dense_supervision import check_curriculum
 from modeling_blip2idc.hub.push import claim_repo
 from modeling_blip2idc.loading.load import check_folder
 from modeling_blip2idc.loading.lora import TOWERS
@@ -199,7 +199,7 @@ def _check_dense_supervision(model_args, data_args, training_args):
     if training_args.train_sampling_strategy not in ("random", "sequential"):
         raise ValueError("dense_supervision draws the order of its rows: leave out train_sampling_strategy")
     if data_args.curriculum is not None:
-        lessons.check_curriculum(data_args.curriculum, len(data_args.train_data))
+        check_curriculum(data_args.curriculum, len(data_args.train_data))
 
 
 def preflight(model_args, data_args, training_args):

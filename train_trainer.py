@@ -93,7 +93,7 @@ def make_train_data(args, training_args, parts, processor, config):
     if args.dense_supervision:
         training_args.train_sampling_strategy = "sequential"  # the order is drawn inside
         rows_per_step = training_args.train_batch_size * training_args.gradient_accumulation_steps
-        rows = training_data.lessons(
+        rows = training_data.dense_supervision(
             parts,
             partial(canvas, size=dict(processor.image_processor.size), concat_axis=processor.concat_axis),
             config.vision_config.patch_size,
@@ -102,7 +102,7 @@ def make_train_data(args, training_args, parts, processor, config):
             training_args.seed,
             num_proc=args.num_proc,
         )
-        return rows, dense_supervision.LessonCollator(processor)
+        return rows, dense_supervision.DenseSupervisionCollator(processor)
     options = {"max_length": args.max_length, "folders": image_folders(args)}
     options["augment"] = BlurJPEG() if args.augment else None
     collator = IDCCollator(processor, seed=training_args.seed, **options)

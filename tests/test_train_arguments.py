@@ -56,7 +56,7 @@ class TestParse:
             ({"train_data": [DATA], "dense_supervision": True, "scratch": {}}, [], "and max_steps"),
             (
                 {**DENSE, "train_data": [{**DATA, "masks": False}]}, [],
-                "lessons are made from object masks; give the data set `masks: true`",
+                "dense supervision needs object masks; give the data set `masks: true`",
             ),
             ({"train_data": [DATA], "curriculum": [[1, [0]]]}, [], "curriculum needs `dense_supervision: true`"),
             ({**DENSE, "curriculum": [0.5, [0]]}, [], "must be a list of [until, [numbers of parts]]"),

@@ -129,11 +129,8 @@ class BenchmarkConfig(datasets.BuilderConfig):
     def check_images(self, cells: bool = False) -> None:
         """
         Reads every image file, and refuses broken ones. With `on_error="skip"` it makes sure that each can be decoded,
-        and leaves out the pairs of those that cannot.
-
-        Args:
-            cells (`bool`, *optional*, defaults to `False`): also the images in Parquet files, which are looked at
-                anyway while rows are built.
+        and leaves out the pairs of those that cannot. `cells` adds the images in Parquet files, which are looked at
+        anyway while rows are built.
         """
         reader = Cells()
 

@@ -31,13 +31,7 @@ class Plan:
         return dict.fromkeys(image for image in images if isinstance(image, kind))
 
     def refuse_outside(self, root: str, config: str) -> None:
-        """
-        Refuses image files that are not in `root`, as their paths are written: records come with the data, and may
-        name any file of this machine.
-
-        Raises:
-            BenchmarkFilesError: names the configuration, the split, the pair and the file.
-        """
+        """Refuses image files not in `root`, as their paths are written: records may name any file of this machine."""
         for split, pairs in self.pairs.items():
             for pair in pairs:
                 if outside := [path for path in pair.images if isinstance(path, Path) and not is_inside(path, root)]:

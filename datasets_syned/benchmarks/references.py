@@ -42,12 +42,7 @@ TEXT_WANTED = re.compile(
 
 
 def read_paraphrases(path: Path) -> dict[str, list[str]]:
-    """
-    Reads paraphrases by index; the space behind each index is taken away.
-
-    Raises:
-        BenchmarkFilesError: the file is not a JSON object of lists of strings, or has an index twice.
-    """
+    """Reads paraphrases by index; the space behind each index is taken away."""
     record, paraphrases = read_object(path), {}
     for key, texts in record.values.items():
         record.texts(key)

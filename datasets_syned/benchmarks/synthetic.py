@@ -114,9 +114,7 @@ class SyntheticConfig(HubConfig):
         if self.emu_edit is not None:
             folder = Path(self.emu_edit).expanduser()
             if not folder.is_dir():
-                raise ValueError(
-                    f"emu_edit={str(self.emu_edit)!r} is not a folder; {EmuEditConfig.SOURCES[0]} fills it"
-                )
+                raise ValueError(f"emu_edit={self.emu_edit!r} is not a folder; {EmuEditConfig.SOURCES[0]} fills it")
             return folder
         for folder in (root / "emu_edit", root):
             if any(map(is_emu_edit, shards(folder, "test"))):

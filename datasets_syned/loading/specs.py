@@ -37,20 +37,17 @@ def check_spec(name: str, specs: Any, masks: bool = False) -> None:
         if not isinstance(specs.get(key), str):
             raise ValueError(f"{name}: {dict(specs)} has no {key!r}")
     if masks and not specs.get("masks"):
-        raise ValueError(f"{name}: lessons are made from object masks; give the data set `masks: true`")
+        raise ValueError(f"{name}: dense supervision needs object masks; give the data set `masks: true`")
 
 
 def place_spec(spec: Mapping[str, Any], roots: Sequence[str]) -> dict[str, Any]:
     """
-    Tells a benchmark where its files are.
+    `spec`, with `data_dir` where a benchmark of this package has none. The rendered scenes need no files.
 
     Args:
         spec (`dict`): arguments of `datasets.load_dataset`.
         roots (`Sequence[str]`): a folder for every benchmark that names none itself (nor a `repo` on the Hub), or
             `name=folder` for one of them.
-
-    Returns:
-        `dict`: `spec`, with `data_dir` where a benchmark of this package has none. The rendered scenes need no files.
 
     Raises:
         ValueError: two roots for one benchmark, a name that is none, or no folder after it.
@@ -81,16 +78,7 @@ def _named(root: str) -> tuple[str | None, str]:
 
 
 def check_roots(specs: Sequence[Mapping[str, Any]], roots: Sequence[str]) -> None:
-    """
-    Refuses a root that does not exist, and one that no data set would read.
-
-    Args:
-        specs (`Sequence[dict]`): all data sets of a run, as for [`place_spec`].
-        roots (`Sequence[str]`): as for [`place_spec`].
-
-    Raises:
-        ValueError: names the root, and what would read it; and as for [`place_spec`].
-    """
+    """Refuses a root that does not exist, and one that none of the data sets of a run would read."""
     for i, root in enumerate(roots):
         name, folder = _named(root)
         if not Path(folder).expanduser().is_dir():
@@ -118,9 +106,6 @@ def _label(spec: Mapping[str, Any]) -> str:
 def check_files(spec: Mapping[str, Any]) -> None:
     """
     Refuses a benchmark whose files are missing or incomplete. Reads its annotations; images are only looked for.
-
-    Args:
-        spec (`dict`): arguments of `datasets.load_dataset`.
 
     Raises:
         ValueError: names the files, an argument that the data set does not take, or a split that it does not have.

@@ -10,18 +10,13 @@ MOVE_DISTANCE = 1.3  # at least this far: more than what the camera's jitter can
 
 @dataclass(frozen=True)
 class Change:
-    """What happened between two lists of objects.
-
-    `old` is the changed object as it was (`None` for "add"), `new` as it is (`None` for "drop"); both are `None` for
-    "none". Objects that did not change keep their order, and a changed object keeps its place in the list; an added
-    object comes last.
-    """
+    """What happened between two lists of objects. A changed object keeps its place; an added object comes last."""
 
     category: str
     before: tuple
     after: tuple
-    old: object = None
-    new: object = None
+    old: object = None  # the changed object as it was: `None` for "add" and "none"
+    new: object = None  # as it is: `None` for "drop" and "none"
 
     @property
     def value(self):

@@ -16,16 +16,7 @@ from .pair import make_pair
 
 
 def export_examples(folder: str | Path, turn: int = 0) -> list[Path]:
-    """
-    Renders and writes one pair of each category of the test split.
-
-    Args:
-        folder (`str` or `Path`): where to write; it is made if there is none.
-        turn (`int`, *optional*, defaults to 0): which pair of each category: 0 for the first, 1 for the second, ...
-
-    Returns:
-        `list[Path]`: the files written, `references.jsonl` last.
-    """
+    """Writes pair number `turn` of each category of the test split; returns the files, `references.jsonl` last."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written, lines = [], []

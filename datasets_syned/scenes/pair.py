@@ -17,34 +17,20 @@ MAX_ATTEMPTS = 1000
 
 @dataclass(frozen=True)
 class ScenePair:
-    """A rendered pair.
+    """A rendered pair."""
 
-    Args:
-        id (`str`): "<split>-<index>".
-        before, after (`np.ndarray` of shape `(height, width, 3)`, uint8): the images.
-        before_mask, after_mask (`np.ndarray` of shape `(height, width)`, uint8): 0 for the ground, `i + 1` for object
-            `i` of `before_objects` / `after_objects`.
-        captions (`list[str]`): references that say the change from before to after.
-        captions_reversed (`list[str]`): the same number of references for the pair swapped.
-        category (`str`): one of `CATEGORIES`.
-        changed (`bool`): false for category "none".
-        before_objects, after_objects (`list[dict]`): shape, color, material, size, x, y, angle.
-        changed_object (`tuple` of two `int` or `None`): index of the changed object in `before_objects` and in
-            `after_objects`; `None` where it is not, or where nothing changed.
-    """
-
-    id: str
-    before: np.ndarray
+    id: str  # "<split>-<index>"
+    before: np.ndarray  # (height, width, 3), uint8
     after: np.ndarray
-    before_mask: np.ndarray
+    before_mask: np.ndarray  # (height, width), uint8: 0 for the ground, i + 1 for object i of before_objects
     after_mask: np.ndarray
-    captions: list
-    captions_reversed: list
-    category: str
+    captions: list  # references that say the change from before to after
+    captions_reversed: list  # as many for the pair swapped
+    category: str  # one of `CATEGORIES`
     changed: bool
-    before_objects: list
+    before_objects: list  # of dicts: shape, color, material, size, x, y, angle
     after_objects: list
-    changed_object: tuple
+    changed_object: tuple  # its index in before_objects and in after_objects, `None` where it is not
 
 
 def make_pair(seed, split, index, jitter=1.0, width=WIDTH, height=HEIGHT, references=5):

@@ -189,17 +189,9 @@ def _shade_object(objects, k, point, direction, light, strength):
 
 
 def render(objects, view, width, height):
-    """Renders a scene.
-
-    Args:
-        objects (`Sequence[SceneObject]`): what stands on the ground.
-        view ([`View`]): camera and light.
-        width (`int`), height (`int`): pixels.
-
-    Returns:
-        `tuple`: the picture `(height, width, 3)` uint8; the mask `(height, width)` uint8, 0 for the ground and `i + 1`
-        for `objects[i]`; and `(len(objects), 2)` int, for each object its visible rays and those it would have if it
-        stood alone.
+    """
+    A scene's picture `(height, width, 3)` uint8; its mask `(height, width)` uint8, 0 for the ground and `i + 1` for
+    `objects[i]`; and `(len(objects), 2)` int, for each object its visible rays and those it would have alone.
     """
     w, h = width * SUPERSAMPLING, height * SUPERSAMPLING
     camera = eye, right, up, forward = camera_of(view)

@@ -1,7 +1,7 @@
 """What the renderer knows about every patch, as labels for training a small model from nothing.
 
-A row of `load_dataset("syned", "scenes", masks=True)` becomes a *lesson*: the canvas that the model will see and the
-labels of its patches. [`Lessons`] then deals them out, mirrored, swapped and with one caption each.
+A row of `load_dataset("syned", "scenes", masks=True)` is prepared: the canvas that the model will see and the
+labels of its patches. [`DenseSupervision`] then deals them out, mirrored, swapped and with one caption each.
 """
 
 import json
@@ -52,8 +52,8 @@ def patch_labels(mask, objects, changed, category, rows, columns):
     return labels
 
 
-def prepare_lesson(row, make_canvas, patch_size):
-    """Turns a row with masks into a lesson, for `Dataset.map`; canvas (uint8) and patch labels (int16) are bytes."""
+def prepare_row(row, make_canvas, patch_size):
+    """Canvas (uint8) and patch labels (int16), both as bytes, of a row with masks; for `Dataset.map`."""
     canvas = np.asarray(make_canvas(row["before"], row["after"]))
     height, width = canvas.shape[:2]
     rows, columns = height // 2 // patch_size, width // patch_size
@@ -77,7 +77,7 @@ def prepare_lesson(row, make_canvas, patch_size):
 
 
 def check_curriculum(curriculum, parts):
-    """Raises a `ValueError` unless a curriculum (see [`Lessons`]) fits a number of parts."""
+    """Raises a `ValueError` unless a curriculum (see [`DenseSupervision`]) fits a number of parts."""
     try:
         ends = [float(until) for until, _ in curriculum]
     except (TypeError, ValueError) as error:
@@ -89,14 +89,14 @@ def check_curriculum(curriculum, parts):
             raise ValueError(f"curriculum, phase until {until}: {numbers} must name parts from 0 to {parts - 1}")
 
 
-class Lessons:
+class DenseSupervision:
     """A whole training run, in order: item `i` is a function of `(seed, i)`, so that a resumed run sees the same.
 
     Each item draws a row, swaps before and after in half of the cases (with the captions of the reversed change),
     mirrors half of them, and takes one of the captions.
 
     Args:
-        parts (`Sequence[datasets.Dataset]`): lessons of [`prepare_lesson`].
+        parts (`Sequence[datasets.Dataset]`): rows of [`prepare_row`].
         curriculum (`Sequence[tuple[float, Sequence[int]]]`): `(until, numbers of parts)` for each phase of the run, in
             order: rows are drawn from those parts together while less than `until` of the run is over. The last one
             ends at 1.0.
@@ -121,19 +121,19 @@ class Lessons:
     def __getitem__(self, i):
         rng = np.random.default_rng([self.seed, i])
         rows = next(rows for end, rows in self.phases if i < end)
-        lesson = rows[int(rng.integers(len(rows)))]
-        halves = np.frombuffer(lesson["canvas"], np.uint8).reshape(2, lesson["height"] // 2, lesson["width"], 3)
-        patches = np.frombuffer(lesson["patch_labels"], np.int16)
-        pair, said = lesson["pair_labels"], lesson["captions"]
-        patches = patches.reshape(2, -1, lesson["columns"], len(PATCH_CLASSES))
+        row = rows[int(rng.integers(len(rows)))]
+        halves = np.frombuffer(row["canvas"], np.uint8).reshape(2, row["height"] // 2, row["width"], 3)
+        patches = np.frombuffer(row["patch_labels"], np.int16)
+        pair, said = row["pair_labels"], row["captions"]
+        patches = patches.reshape(2, -1, row["columns"], len(PATCH_CLASSES))
         swap, mirror = rng.random(2) < 0.5
         if swap:
-            halves, patches, said = halves[::-1], patches[::-1], lesson["captions_reversed"]
+            halves, patches, said = halves[::-1], patches[::-1], row["captions_reversed"]
             pair = [_reversed_category(pair[0]), *pair[5:], *pair[1:5]]
         if mirror:  # no caption speaks of left and right
             halves, patches = halves[:, :, ::-1], patches[:, :, ::-1]
         return {
-            "id": f"lesson-{i}",
+            "id": f"item-{i}",
             "pair": tuple(Image.fromarray(np.ascontiguousarray(half)) for half in halves),
             "caption": said[int(rng.integers(len(said)))],
             "patch_labels": patches.reshape(-1, len(PATCH_CLASSES)).astype(np.int64),
@@ -146,8 +146,8 @@ def _reversed_category(index):
     return CATEGORIES.index(swapped)
 
 
-class LessonCollator:
-    """Batches of [`Lessons`]: what the processor makes of images and captions, and the labels of patches and pairs."""
+class DenseSupervisionCollator:
+    """Batches of [`DenseSupervision`]: the inputs of the processor, and the labels of patches and pairs."""
 
     def __init__(self, processor):
         self.processor = processor

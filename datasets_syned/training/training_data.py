@@ -14,7 +14,7 @@ from ..common.row import FEATURES
 from ..loading.builder import DEFAULT
 from ..loading.registration import NAME
 from ..loading.specs import READING, check_spec
-from .dense_supervision import Lessons, prepare_lesson
+from .dense_supervision import DenseSupervision, prepare_row
 
 NEEDED = ("id", "before", "after", "captions")
 TIMED = 5  # pairs that are rendered to see how long all of them take
@@ -22,15 +22,12 @@ TIMED = 5  # pairs that are rendered to see how long all of them take
 
 def load(spec: Mapping[str, Any]) -> datasets.Dataset | datasets.IterableDataset:
     """
-    Loads one data set of a recipe.
+    Loads one data set of a recipe, with its images not decoded. The collator opens them, with limits that `datasets`
+    does not have; and many are only passed by, in a shuffle buffer or a resumed run.
 
     Args:
         spec (`dict`): arguments of `datasets.load_dataset`, `split` among them; with `streaming: true` nothing is read
             before it is needed.
-
-    Returns:
-        `datasets.Dataset` or `datasets.IterableDataset`: with its images not decoded. The collator opens them, with
-        limits that `datasets` does not have; and many are only passed by, in a shuffle buffer or a resumed run.
 
     Raises:
         ValueError: `path` or `split` is missing, or the rows lack a column that training reads.
@@ -143,7 +140,7 @@ def with_lengths(rows: datasets.Dataset, tokenize: Callable[[list[str]], Sequenc
     return rows.add_column("length", lengths)
 
 
-def lessons(
+def dense_supervision(
     parts: Sequence[datasets.Dataset],
     make_canvas: Callable,
     patch_size: int,
@@ -151,30 +148,30 @@ def lessons(
     curriculum: Sequence[tuple[float, Sequence[int]]],
     seed: int = 0,
     num_proc: int | None = None,
-) -> Lessons:
+) -> DenseSupervision:
     """
-    A whole training run of [`Lessons`] from parts of "scenes" with masks, which `check_spec` has asked for.
+    A whole training run of [`DenseSupervision`] from parts of "scenes" with masks, which `check_spec` has asked for.
 
     Args:
         parts (`Sequence[datasets.Dataset]`): rows with masks.
         make_canvas (`Callable`): `make_canvas(before, after) -> PIL.Image`, before above after; picklable.
         patch_size (`int`): of the vision tower, pixels.
         length (`int`): rows of the run: steps times rows per step.
-        curriculum, seed: see [`Lessons`].
-        num_proc (`int`, *optional*): processes that prepare the lessons.
+        curriculum, seed: see [`DenseSupervision`].
+        num_proc (`int`, *optional*): processes that prepare the rows.
     """
     parts = [_with_images(part, decode=True) for part in parts]  # rendered by this package
-    code = Path(inspect.getfile(prepare_lesson)).read_text(encoding="utf-8")
+    code = Path(inspect.getfile(prepare_row)).read_text(encoding="utf-8")
     prepared = [
         part.map(
-            prepare_lesson,
+            prepare_row,
             fn_kwargs={"make_canvas": make_canvas, "patch_size": patch_size},
             remove_columns=part.column_names,
             num_proc=num_proc,
-            desc="lessons",
+            desc="labels of patches",
             # by itself the cache knows an imported function by its name, and would return what older code made
             new_fingerprint=Hasher.hash([part._fingerprint, code, make_canvas, patch_size]),
         )
         for part in parts
     ]
-    return Lessons(prepared, curriculum, length, seed)
+    return DenseSupervision(prepared, curriculum, length, seed)

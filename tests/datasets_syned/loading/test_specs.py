@@ -36,8 +36,8 @@ class TestCheckSpec:
             check_spec("data", specs)
 
     @pytest.mark.parametrize("spec", [SCENES, {**SCENES, "masks": False}])
-    def test_lessons_need_masks(self, spec):
-        with pytest.raises(ValueError, match=r"data\[0\]: lessons are made from object masks; .* `masks: true`"):
+    def test_dense_supervision_needs_masks(self, spec):
+        with pytest.raises(ValueError, match=r"data\[0\]: dense supervision needs object masks; .* `masks: true`"):
             check_spec("data", [spec], masks=True)
 
 

@@ -1,4 +1,4 @@
-"""Lessons: what the labels of patches and pairs are, and that swapping and mirroring keep them true."""
+"""DenseSupervision: what the labels of patches and pairs are, and that swapping and mirroring keep them true."""
 
 import io
 import json
@@ -20,10 +20,10 @@ from datasets_syned.training.dense_supervision import (
     IGNORE,
     PAIR_CLASSES,
     PATCH_CLASSES,
-    LessonCollator,
-    Lessons,
+    DenseSupervision,
+    DenseSupervisionCollator,
     patch_labels,
-    prepare_lesson,
+    prepare_row,
     vocabulary,
 )
 
@@ -58,7 +58,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def prepared(rows):
-    return Dataset.from_list([prepare_lesson(row, stack, 8) for row in rows])
+    return Dataset.from_list([prepare_row(row, stack, 8) for row in rows])
 
 
 class TestPatchLabels:
@@ -97,13 +97,13 @@ class TestPatchLabels:
 
 class TestPrepare:
     def test_a_row(self, rows, prepared):
-        for row, lesson in zip(rows, prepared, strict=True):
-            assert (lesson["height"], lesson["width"]) == (32, 32)
-            assert lesson["canvas"] == stack(row["before"], row["after"]).tobytes()
-            assert lesson["captions"] == row["captions"]
-            patches = np.frombuffer(lesson["patch_labels"], np.int16).reshape(2, 2, 4, len(PATCH_CLASSES))
+        for row, ready in zip(rows, prepared, strict=True):
+            assert (ready["height"], ready["width"]) == (32, 32)
+            assert ready["canvas"] == stack(row["before"], row["after"]).tobytes()
+            assert ready["captions"] == row["captions"]
+            patches = np.frombuffer(ready["patch_labels"], np.int16).reshape(2, 2, 4, len(PATCH_CLASSES))
             assert patches[..., 0].any(axis=(1, 2)).all(), "objects in both images"
-            pair = dict(zip(PAIR_CLASSES, lesson["pair_labels"], strict=True))
+            pair = dict(zip(PAIR_CLASSES, ready["pair_labels"], strict=True))
             assert CATEGORIES[pair["category"]] == row["category"]
             changes = [0 if row["category"] in absent else 1 for absent in (("add", "none"), ("drop", "none"))]
             for side, index, present in zip(
@@ -117,16 +117,16 @@ class TestPrepare:
                 assert said == [ATTRIBUTES[name].index(changed[name]) for name in ATTRIBUTES]
 
     def test_labels_are_in_range(self, prepared):
-        for lesson in prepared:
-            patches = np.frombuffer(lesson["patch_labels"], np.int16).reshape(-1, len(PATCH_CLASSES))
+        for ready in prepared:
+            patches = np.frombuffer(ready["patch_labels"], np.int16).reshape(-1, len(PATCH_CLASSES))
             for column, (name, classes) in zip(patches.T, PATCH_CLASSES.items(), strict=True):
                 assert set(column) <= {IGNORE, *range(classes)}, name
-            for label, (name, classes) in zip(lesson["pair_labels"], PAIR_CLASSES.items(), strict=True):
+            for label, (name, classes) in zip(ready["pair_labels"], PAIR_CLASSES.items(), strict=True):
                 assert label in {IGNORE, *range(classes)}, name
 
 
 def marked(swapped_caption="reversed", category="add"):
-    """A lesson in which each patch of 8 x 8 pixels has a colour of its own, and that colour as its labels."""
+    """A prepared row in which each patch of 8 x 8 pixels has a colour of its own, and that colour as its labels."""
     number = np.arange(2 * 2 * 4).reshape(2, 2, 4)  # half, row, column
     pixels = np.repeat(np.repeat(number, 8, 1), 8, 2)[..., None].repeat(3, -1).astype(np.uint8)
     return {
@@ -143,8 +143,8 @@ def marked(swapped_caption="reversed", category="add"):
 
 @pytest.fixture(scope="module")
 def items():
-    lessons = Lessons([Dataset.from_list([marked()])], ONE_PHASE, 64)
-    return [lessons[i] for i in range(64)]
+    items = DenseSupervision([Dataset.from_list([marked()])], ONE_PHASE, 64)
+    return [items[i] for i in range(64)]
 
 
 class TestDealing:
@@ -171,13 +171,13 @@ class TestDealing:
 
     def test_other_categories_stay_when_swapped(self):
         for category in ("color", "texture", "move", "none"):
-            lessons = Lessons([Dataset.from_list([marked(category=category)])], ONE_PHASE, 8)
-            assert {CATEGORIES[lessons[i]["pair_labels"][0]] for i in range(8)} == {category}
+            items = DenseSupervision([Dataset.from_list([marked(category=category)])], ONE_PHASE, 8)
+            assert {CATEGORIES[items[i]["pair_labels"][0]] for i in range(8)} == {category}
 
     def test_captions_of_real_rows_say_their_labels(self, prepared):
-        lessons = Lessons([prepared], ONE_PHASE, 200)
+        items = DenseSupervision([prepared], ONE_PHASE, 200)
         for i in range(200):
-            item = lessons[i]
+            item = items[i]
             category, words = read(item["caption"])
             pair = dict(zip(PAIR_CLASSES, item["pair_labels"], strict=True))
             assert CATEGORIES[pair["category"]] == category
@@ -191,11 +191,11 @@ class TestDealing:
 
     def test_an_item_depends_on_seed_and_number_only(self, prepared):
         def deal(order, **kwargs):
-            lessons = Lessons([prepared], ONE_PHASE, 40, **kwargs)
-            return {i: lessons[i] for i in order}
+            items = DenseSupervision([prepared], ONE_PHASE, 40, **kwargs)
+            return {i: items[i] for i in order}
 
         forward, backward = deal(range(40), seed=3), deal(reversed(range(40)), seed=3)
-        longer = Lessons([prepared], ONE_PHASE, 1000, seed=3)
+        longer = DenseSupervision([prepared], ONE_PHASE, 1000, seed=3)
         for i in range(40):
             for other in (backward[i], longer[i]):
                 assert forward[i]["caption"] == other["caption"]
@@ -207,9 +207,9 @@ class TestDealing:
 
     def test_phases_draw_from_their_parts(self):
         parts = [Dataset.from_list([{**marked(name), "captions": [name]}] * 3) for name in ("hard", "easy")]
-        lessons = Lessons(parts, [(0.25, [1]), (0.5, [0, 1]), (1.0, [0])], 400)
-        said = [lessons[i]["caption"] for i in range(400)]
-        assert len(lessons) == 400
+        items = DenseSupervision(parts, [(0.25, [1]), (0.5, [0, 1]), (1.0, [0])], 400)
+        said = [items[i]["caption"] for i in range(400)]
+        assert len(items) == 400
         assert set(said[:100]) == {"easy"} and set(said[200:]) == {"hard"}
         assert 30 < said[100:200].count("easy") < 70
 
@@ -225,23 +225,23 @@ class TestDealing:
     )
     def test_a_curriculum_that_does_not_fit(self, prepared, curriculum, message):
         with pytest.raises(ValueError, match=message):
-            Lessons([prepared, prepared], curriculum, 10)
+            DenseSupervision([prepared, prepared], curriculum, 10)
 
     def test_items_have_names(self, items):
-        assert [item["id"] for item in items[:2]] == ["lesson-0", "lesson-1"]
+        assert [item["id"] for item in items[:2]] == ["item-0", "item-1"]
 
 
 def test_collator(prepared):
     def processor(images, captions):
         return {"count": len(images), "captions": captions, "input_ids": torch.zeros(len(images), 5, dtype=torch.long)}
 
-    lessons = Lessons([prepared], ONE_PHASE, 4)
-    batch = LessonCollator(processor)([lessons[i] for i in range(4)])
-    assert batch["count"] == 4 and batch["captions"] == [lessons[i]["caption"] for i in range(4)]
+    items = DenseSupervision([prepared], ONE_PHASE, 4)
+    batch = DenseSupervisionCollator(processor)([items[i] for i in range(4)])
+    assert batch["count"] == 4 and batch["captions"] == [items[i]["caption"] for i in range(4)]
     assert batch["patch_labels"].shape == (4, 16, len(PATCH_CLASSES))
     assert batch["pair_labels"].shape == (4, len(PAIR_CLASSES))
     assert batch["pair_labels"].dtype == batch["patch_labels"].dtype == torch.long
-    assert batch["pair_labels"][1].tolist() == lessons[1]["pair_labels"].tolist()
+    assert batch["pair_labels"][1].tolist() == items[1]["pair_labels"].tolist()
 
 
 def test_vocabulary_holds_every_word_of_the_grammar(rows):
@@ -257,5 +257,5 @@ def test_vocabulary_holds_every_word_of_the_grammar(rows):
 
 
 def test_the_canvas_maker_can_be_sent_to_a_process(rows):
-    job = partial(prepare_lesson, make_canvas=partial(stack, width=16, height=8), patch_size=8)
+    job = partial(prepare_row, make_canvas=partial(stack, width=16, height=8), patch_size=8)
     assert pickle.loads(pickle.dumps(job))(rows[0])["width"] == 16

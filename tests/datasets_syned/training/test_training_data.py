@@ -1,4 +1,4 @@
-"""Data sets that a recipe names: loaded, concatenated, made into lessons, or refused."""
+"""Data sets that a recipe names: loaded, concatenated, with dense supervision, or refused."""
 
 import json
 
@@ -130,34 +130,34 @@ def test_with_lengths(tmp_path):
     assert rows.column_names == ["id", "captions", "before", "length"]
 
 
-def test_lessons(cache):
+def test_dense_supervision(cache):
     masks = {"cache_dir": cache, "masks": True}
     hard = training_data.load({**SCENES, **masks})
     easy = training_data.load({**SCENES, **masks, "jitter": 0.0, "train": 2})
-    lessons = training_data.lessons([hard, easy], stack, 8, 30, [(0.5, [1]), (1.0, [0, 1])], seed=1)
-    assert len(lessons) == 30
+    items = training_data.dense_supervision([hard, easy], stack, 8, 30, [(0.5, [1]), (1.0, [0, 1])], seed=1)
+    assert len(items) == 30
     scenes = [json.loads(row["scene"]) for row in easy]
     easy_captions = {
         c for row, scene in zip(easy, scenes, strict=True) for c in row["captions"] + scene["captions_reversed"]
     }
-    assert {lessons[i]["caption"] for i in range(15)} <= easy_captions
-    assert not {lessons[i]["caption"] for i in range(15, 30)} <= easy_captions
-    assert lessons[0]["pair"][0].size == (16, 8) and lessons[0]["patch_labels"].shape == (4, 6)
-    again = training_data.lessons([hard, easy], stack, 8, 30, [(0.5, [1]), (1.0, [0, 1])], seed=1)
-    assert [again[i]["caption"] for i in range(30)] == [lessons[i]["caption"] for i in range(30)]
+    assert {items[i]["caption"] for i in range(15)} <= easy_captions
+    assert not {items[i]["caption"] for i in range(15, 30)} <= easy_captions
+    assert items[0]["pair"][0].size == (16, 8) and items[0]["patch_labels"].shape == (4, 6)
+    again = training_data.dense_supervision([hard, easy], stack, 8, 30, [(0.5, [1]), (1.0, [0, 1])], seed=1)
+    assert [again[i]["caption"] for i in range(30)] == [items[i]["caption"] for i in range(30)]
 
 
-def test_lessons_are_prepared_again_when_their_code_changes(cache, tmp_path, monkeypatch):
+def test_rows_are_prepared_again_when_their_code_changes(cache, tmp_path, monkeypatch):
     rows = training_data.load({**SCENES, "cache_dir": cache, "masks": True})
     calls = []
 
     def prepared():
-        made = training_data.lessons([rows], stack, 8, 30, [(1.0, [0])])
+        made = training_data.dense_supervision([rows], stack, 8, 30, [(1.0, [0])])
         calls.append(sorted(file["filename"] for _, phase in made.phases for file in phase.cache_files))
         return calls[-1]
 
     assert prepared() == prepared() != []
-    edited = tmp_path / "lessons.py"
+    edited = tmp_path / "edited.py"
     edited.write_text("# other code")
     monkeypatch.setattr(training_data.inspect, "getfile", lambda function: str(edited))
     assert prepared() != calls[0]
