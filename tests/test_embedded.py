@@ -80,12 +80,12 @@ def test_the_trainer_says_what_the_pipeline_says(rows, piped, tmp_path):
 def test_the_command_says_what_the_pipeline_says(rows, piped, tmp_path):
     for side in ("before", "after"):
         (tmp_path / side).mkdir()
-        for row in rows:
+        for row in rows.select(range(12)):
             row[side].save(tmp_path / side / f"{row['id']}.png")
     command = [sys.executable, "-m", "modeling_blip2idc", str(tmp_path), "--json", "--batch_size", "8"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=True)
     said = [json.loads(line)["generated_text"] for line in done.stdout.splitlines()]
-    assert said == [result["generated_text"] for result in piped]
+    assert said == [result["generated_text"] for result in piped[:12]]
 
 
 @pytest.mark.slow
