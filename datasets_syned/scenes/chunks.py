@@ -16,6 +16,7 @@ from datasets.arrow_writer import ArrowWriter, ParquetWriter
 from datasets.utils import tqdm
 from PIL import Image as PILImage
 
+from ..common.ranges import check_number, check_whole
 from ..common.row import FEATURES
 from .captions import PHRASINGS
 from .pair import HEIGHT, WIDTH, make_pair
@@ -54,11 +55,8 @@ class SceneSettings:
     def __post_init__(self):
         whole = {"seed": (0, 2**63 - 1), "width": (16, 2048), "height": (16, 2048), "references": (1, MOST_REFERENCES)}
         for name, (low, high) in whole.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"{name}={value!r} must be a whole number from {low} to {high}")
-        if isinstance(self.jitter, bool) or not isinstance(self.jitter, int | float) or not 0 <= self.jitter <= 2:
-            raise ValueError(f"jitter={self.jitter!r} must be a number from 0 (camera and light stay) to 2")
+            check_whole(name, getattr(self, name), low, high)
+        check_number("jitter", self.jitter, 0, 2)
         if not isinstance(self.masks, bool):
             raise ValueError(f"masks={self.masks!r} must be true or false")
         object.__setattr__(self, "jitter", float(self.jitter))

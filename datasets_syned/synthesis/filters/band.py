@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...common.ranges import check_number
 from .protocol import Candidate, Score, Verdict
 
 DIGITS = 6  # of a score; other batch sizes change less than that in float32
@@ -28,13 +29,8 @@ class BandFilter(ABC):
 
     def __init__(self, min: float | None, max: float | None = None):
         for side, limit in (("min", min), ("max", max)):
-            if limit is None:
-                continue
-            number = isinstance(limit, int | float) and not isinstance(limit, bool)
-            if not number or not self.span[0] <= limit <= self.span[1]:
-                raise ValueError(
-                    f"{self.name}: {side}={limit!r} must be a number from {self.span[0]:g} to {self.span[1]:g}"
-                )
+            if limit is not None:
+                check_number(f"{self.name}: {side}", limit, *self.span)
         if min is not None and max is not None and min > max:
             raise ValueError(f"{self.name}: min={min!r} is above max={max!r}; nothing would be kept")
         self.min, self.max = min, max

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ...common.ranges import check_whole
 from ..pretrained.devices import in_batches, pick_device
 from ..pretrained.revisions import find_folder, first_line, folder_digest
 
@@ -31,8 +32,7 @@ class Encoder:
     """
 
     def __init__(self, model: str, revision: str | None = None, device: str | None = None, batch_size: int = 64):
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r} must be a whole number from 1")
+        check_whole("batch_size", batch_size, 1)
         self.model_name, self.wanted_revision = str(model), revision
         self.device, self.batch_size = device, batch_size
         self._images: dict[int, tuple[weakref.ref, np.ndarray]] = {}

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...common.ranges import check_number
 from .band import BandFilter
 from .lab import changed_share, small_size, to_lab
 from .protocol import Candidate
@@ -27,10 +28,7 @@ class ThresholdFilter(BandFilter):
 
     def __init__(self, min: float | None, max: float | None, threshold: float):
         super().__init__(min, max)
-        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold <= 100:
-            raise ValueError(
-                f"{self.name}: threshold={threshold!r} must be a number above 0, up to 100 (black to white)"
-            )
+        check_number(f"{self.name}: threshold", threshold, 0, 100, above=True)  # black and white are 100 apart
         self.threshold = threshold
 
     @property

@@ -1,10 +1,10 @@
 """How any chat model, here or on a server, is brought to a list of good texts."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from PIL import Image
 
+from ...common.ranges import check_number, check_whole
 from ...common.seeds import seed_of
 from .prompts import DESCRIBE, REQUEST, SUGGEST, SYSTEM, Request, read_answer
 from .protocol import Paraphrases
@@ -51,11 +51,11 @@ class AskedModel:
         self.model, self.from_images, self.max_new_tokens = str(model), from_images, max_new_tokens
         if rules not in RULE_SETS:
             raise ValueError(f"rules={rules!r} must be one of {', '.join(RULE_SETS)}")
-        self._check_counts(attempts=attempts, **{} if max_new_tokens is None else {"max_new_tokens": max_new_tokens})
-        if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 < temperature < 100:
-            raise ValueError(f"temperature={temperature!r} must be above 0: without chance, asking again is in vain")
-        if isinstance(top_p, bool) or not isinstance(top_p, int | float) or not 0 < top_p <= 1:
-            raise ValueError(f"top_p={top_p!r} must be above 0 and at most 1")
+        check_whole("attempts", attempts, 1)
+        if max_new_tokens is not None:
+            check_whole("max_new_tokens", max_new_tokens, 1)
+        check_number("temperature", temperature, 0, 100, above=True)  # without chance, asking again is in vain
+        check_number("top_p", top_p, 0, 1, above=True)
         self.rules, self.attempts, self.temperature, self.top_p = rules, attempts, temperature, top_p
         self.system = system if system is None else system.strip()  # templates strip it
         self.parameters = {
@@ -67,11 +67,6 @@ class AskedModel:
             "system": SYSTEM if system is None and not from_images else self.system,
             "request": DESCRIBE if from_images else REQUEST,
         }
-
-    def _check_counts(self, **counts: Any) -> None:
-        for name, value in counts.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r} must be a whole number from 1")
 
     def paraphrase(
         self, instructions: Sequence[str], count: int, seeds: Sequence[int]
@@ -134,8 +129,7 @@ class AskedModel:
     ) -> list[Paraphrases | Exception]:
         if len(requests) != len(seeds):
             raise ValueError(f"seeds: there are {len(seeds)} for {len(requests)} instructions")
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            raise ValueError(f"count={count!r} must be a whole number from 0")
+        check_whole("count", count, 0)
         found: list[Paraphrases | Exception] = [Paraphrases() for _ in requests]
         most = self.max_new_tokens or PER_TEXT * count
         open_ones = [i for i, request in enumerate(requests) if count and request and self._has_room(request, most)]

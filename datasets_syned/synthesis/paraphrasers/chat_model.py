@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ...common.ranges import check_whole
 from ..pretrained.devices import in_batches, pick_device, pick_dtype
 from ..pretrained.revisions import find_folder, first_line, folder_digest
 from .asking import AskedModel
@@ -56,7 +57,7 @@ class ChatModel(AskedModel):
         **asking: Any,
     ):
         super().__init__(model, **asking)
-        self._check_counts(batch_size=batch_size)
+        check_whole("batch_size", batch_size, 1)
         self.asked, self.gguf_file, self.batch_size = revision, gguf_file, batch_size
         folder = Path(self.model).expanduser()
         self.folder = folder.resolve() if folder.is_dir() else None

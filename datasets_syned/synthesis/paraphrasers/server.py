@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
+from ...common.ranges import check_whole
 from ..pretrained.revisions import first_line
 from .asking import AskedModel
 from .prompts import Request
@@ -68,7 +69,8 @@ class ServerModel(AskedModel):
         **asking: Any,
     ):
         super().__init__(model, **asking)
-        self._check_counts(batch_size=batch_size, retries=retries + 1)
+        check_whole("batch_size", batch_size, 1)
+        check_whole("retries", retries, 0)
         if base_url is not None:
             parts = urlsplit(base_url)
             if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -10,6 +10,7 @@ from pathlib import Path
 from ...benchmarks.folder import visible_files
 from ...benchmarks.records import read_lines
 from ...common.images import FORMATS, ImageError, read_file
+from ...common.ranges import check_number, check_whole
 from ...common.row import NO_CHANGE
 from ...common.seeds import BITS, seed_of
 from ...common.splits import split_named
@@ -49,8 +50,7 @@ class ImageFolderSource:
     edited, constant = False, False
 
     def __init__(self, path: str, instructions: str, split: str = "train", per_image: int = 1, seed: int = 0):
-        if isinstance(per_image, bool) or not isinstance(per_image, int) or per_image < 1:
-            raise ValueError(f"source {path!r}: per_image={per_image!r} must be a whole number from 1")
+        check_whole(f"source {path!r}: per_image", per_image, 1)
         self.folder, self.per_image = Path(path).expanduser(), per_image
         if not self.folder.is_dir():
             raise ValueError(f"source {path!r}: there is no such folder; instructions={instructions!r} needs one")
@@ -145,8 +145,7 @@ class WithUnchanged:
     """
 
     def __init__(self, source: Source, share: float, seed: int = 0):
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 0.5:
-            raise ValueError(f"unchanged={share!r} must be a share from 0 to 0.5")
+        check_number("unchanged", share, 0, 0.5)
         self.source, self.seed, self.chance = source, seed, share / (1 - share)
         self.edited, self.constant = source.edited, source.constant
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...common.ranges import check_number, check_whole
 from ...common.splits import SPLITS
 from ...scenes.captions import refer
 from ...scenes.changes import CATEGORIES, sample_change
@@ -47,14 +48,15 @@ class SceneSource:
     ):
         if split not in SPLITS:
             raise ValueError(f"source 'scenes': split={split!r} must be one of {', '.join(SPLITS)}")
-        ranges = {"rows": (rows, 1, 10**8), "width": (width, 16, 2048), "height": (height, 16, 2048)}
-        for name, (value, low, high) in ranges.items():
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"source 'scenes': {name}={value!r} must be a whole number from {low} to {high}")
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise ValueError(f"source 'scenes': seed={seed!r} must be a whole number, not negative")
-        if isinstance(jitter, bool) or not isinstance(jitter, int | float) or not 0 <= jitter <= 2:
-            raise ValueError(f"source 'scenes': jitter={jitter!r} must be a number from 0 to 2")
+        ranges = {
+            "rows": (rows, 1, 10**8),
+            "width": (width, 16, 2048),
+            "height": (height, 16, 2048),
+            "seed": (seed, 0),
+        }
+        for name, (value, *limits) in ranges.items():
+            check_whole(f"source 'scenes': {name}", value, *limits)
+        check_number("source 'scenes': jitter", jitter, 0, 2)
         self.split, self.count, self.seed, self.jitter = split, rows, seed, float(jitter)
         self.width, self.height = width, height
 

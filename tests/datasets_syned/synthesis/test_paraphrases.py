@@ -334,7 +334,7 @@ def test_a_model_that_cannot_be_had(monkeypatch, random, tmp_path):
         ({"batch_size": 0}, "batch_size=0"),
         ({"attempts": 1.5}, "attempts=1.5"),
         ({"max_new_tokens": 0}, "max_new_tokens=0"),
-        ({"temperature": 0}, "temperature=0 must be above 0"),
+        ({"temperature": 0}, "temperature=0 must be a number above 0, up to 100"),
         ({"temperature": float("nan")}, "temperature=nan"),
         ({"top_p": 1.1}, "top_p=1.1"),
         ({"rules": "all"}, "rules='all' must be one of none, format, strict"),

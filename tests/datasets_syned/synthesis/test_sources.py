@@ -63,7 +63,7 @@ class TestScenes:
             ({"rows": 0}, "rows=0 must be a whole number from 1"),
             ({"width": 4}, "width=4 must be a whole number from 16 to 2048"),
             ({"jitter": 3}, "jitter=3 must be a number from 0 to 2"),
-            ({"seed": -1}, "seed=-1 must be a whole number, not negative"),
+            ({"seed": -1}, "seed=-1 must be a whole number from 0"),
             ({"colour": 1}, "unexpected keyword argument 'colour'"),
         ],
     )
@@ -308,7 +308,7 @@ class TestImageFolder:
             ({"instructions": "street", "per_image": 0}, "per_image=0 must be a whole number from 1"),
             ({"instructions": "street", "path": str(tmp_path / "gone")}, "there is no such folder"),
             ({"instructions": "street", "columns": {}}, "unexpected keyword argument 'columns'"),
-            ({"instructions": "street", "unchanged": 0.9}, "unchanged=0.9 must be a share from 0 to 0.5"),
+            ({"instructions": "street", "unchanged": 0.9}, "unchanged=0.9 must be a number from 0 to 0.5"),
         ):
             with pytest.raises(ValueError, match=said):
                 load_source({"path": str(folder), **spec})
