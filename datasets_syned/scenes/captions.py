@@ -103,16 +103,15 @@ def captions(change):
     return [pattern.format(object=phrase, value=change.value) for pattern in PHRASINGS[category]]
 
 
-def _reader(pattern):
-    words = {
-        "object": f"(?P<size>{'|'.join(SIZES)}) (?P<color>{'|'.join(COLORS)}) (?P<material>{'|'.join(MATERIALS)}) "
-        f"(?P<shape>{'|'.join(SHAPES)})(?: (?:closest to|behind|in front of) the \\w+ \\w+ \\w+ \\w+)?",
-        "value": r"(?P<value>\w+)",
-    }
-    return re.compile(pattern.format(**words))
-
-
-READERS = [(category, _reader(pattern)) for category, patterns in PHRASINGS.items() for pattern in patterns]
+OBJECT = (
+    f"(?P<size>{'|'.join(SIZES)}) (?P<color>{'|'.join(COLORS)}) (?P<material>{'|'.join(MATERIALS)}) "
+    f"(?P<shape>{'|'.join(SHAPES)})(?: (?:closest to|behind|in front of) the \\w+ \\w+ \\w+ \\w+)?"
+)
+READERS = [
+    (category, re.compile(pattern.format(object=OBJECT, value=r"(?P<value>\w+)")))
+    for category, patterns in PHRASINGS.items()
+    for pattern in patterns
+]
 
 
 def read(caption):

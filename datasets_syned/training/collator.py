@@ -4,7 +4,8 @@ import copy
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..common.image_cells import content_of
 from ..common.images import open_image, to_rgb
 
 
+@dataclass(eq=False)
 class IDCCollator:
     """
     Collates rows of a dataset into what the processor makes of them: `pixel_values`, `input_ids`, `attention_mask`,
@@ -39,7 +41,7 @@ class IDCCollator:
         augment (`Callable`, *optional*):
             `augment(before, after, rng) -> (before, after)`, for training only; see [`BlurJPEG`]. It is given what the
             processor would put on the canvas at full size: `PIL.Image.Image` in RGB, upright, over white.
-        folders (`Iterable[str | Path]`, *optional*):
+        folders (`Sequence[str | Path]`, *optional*):
             Where the image files of the rows are. A row that holds the path of an image instead of its content is read
             from there alone: a path in a file of data may name any file of this machine, or a URL.
 
@@ -49,27 +51,19 @@ class IDCCollator:
         >>> collator.for_evaluation()                            # the same, first reference, nothing augmented
     """
 
-    def __init__(
-        self,
-        processor: Callable,
-        caption_key: str = "captions",
-        sample_reference: bool = True,
-        seed: int = 0,
-        max_length: int | None = None,
-        augment: Callable | None = None,
-        folders: Iterable[str | os.PathLike] = (),
-    ):
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise ValueError(f"seed={seed!r} must be an integer that is not negative")
-        self.processor = processor
-        self.caption_key = caption_key
-        self.sample_reference = sample_reference
-        self.seed = seed
-        self.max_length = max_length
-        self.augment = augment
-        self.folders = list(folders)
-        self.epoch = 0
-        self._visits = Counter()
+    processor: Callable
+    caption_key: str = "captions"
+    sample_reference: bool = True
+    seed: int = 0
+    max_length: int | None = None
+    augment: Callable | None = None
+    folders: Sequence[str | os.PathLike] = ()
+    epoch: int = field(default=0, init=False)
+    _visits: Counter = field(default_factory=Counter, init=False)
+
+    def __post_init__(self):
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise ValueError(f"seed={self.seed!r} must be an integer that is not negative")
 
     def set_epoch(self, epoch: int) -> None:
         """Starts an epoch: what is drawn from here on depends on `epoch` (`int`) and not on what came before."""
