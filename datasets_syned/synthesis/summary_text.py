@@ -32,7 +32,7 @@ def summary_text(summary: Summary, out: str | PathLike) -> str:
         lines.append(f'load_dataset("syned", "synthetic", data_dir="{out}")')
     elif summary.splits:
         lines.append("no row was kept; select/*.parquet says why of each")
-    return "\n".join(lines)
+    return "\n".join(lines) or f"{out}: all results of these stages are there"
 
 
 def _failed(reasons: Mapping[str, int]) -> list[str]:
