@@ -7,6 +7,8 @@ import re
 import sys
 from collections.abc import Sequence
 
+from datasets.exceptions import DatasetsError
+
 from .cli.audit import add_audit
 from .cli.instruct import add_instruct
 from .cli.options import WrongUse
@@ -61,8 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:  # editors alone need more than what reading data sets needs
         print(f"syned: error: {error.name} is not installed: pip install 'blip2idc[synth]'", file=sys.stderr)
         return 1
-    except (ValueError, RuntimeError, OSError) as error:
-        said = "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in str(error))
+    except (ValueError, RuntimeError, OSError, DatasetsError) as error:
+        cause = error.__cause__ if isinstance(error, DatasetsError) else None  # what `datasets` raised it from
+        said = "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in str(cause or error))
         print(f"syned: error: {said}", file=sys.stderr)
         return getattr(error, "exit_code", 1)
 

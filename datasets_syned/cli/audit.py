@@ -47,13 +47,10 @@ def _audit(args: argparse.Namespace) -> int:
         raise WrongUse(f"--samples {args.samples} must not be negative")
     options = given_options(args)
     where = {"data_dir": args.data_dir, "cache_dir": args.cache_dir}
-    try:
-        if args.path is not None:
-            title, data, known = f"Audit of {args.path}", _load(args, options, where), {}
-        else:
-            title, data, known = _build(args, options, where)
-    except datasets.exceptions.DatasetsError as error:
-        raise RuntimeError(f"{error.__cause__ or error}") from error
+    if args.path is not None:
+        title, data, known = f"Audit of {args.path}", _load(args, options, where), {}
+    else:
+        title, data, known = _build(args, options, where)
     folders = data_folders({"path": args.path, "data_dir": args.data_dir})
     report = audit(data, **known, samples=args.samples, thumbnails=args.html is not None, folders=folders)
     print(text(report, title))

@@ -2,8 +2,6 @@
 
 import argparse
 
-import datasets
-
 from ..hub.publish import publish
 from ..loading.builder import Syned
 from .options import add_options, given_options, option_values
@@ -44,8 +42,5 @@ def _size(text: str) -> int | str:
 def _push(args: argparse.Namespace) -> int:
     values = option_values(args.config, given_options(args, without=OWN))
     mine = {name: getattr(args, name) for name in OWN}
-    try:
-        print(publish(args.config, args.target, private=args.private, dry_run=args.dry_run, **mine, **values))
-    except datasets.exceptions.DatasetsError as error:
-        raise RuntimeError(f"{error.__cause__ or error}") from error
+    print(publish(args.config, args.target, private=args.private, dry_run=args.dry_run, **mine, **values))
     return 0

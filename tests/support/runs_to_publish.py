@@ -10,8 +10,7 @@ from datasets_syned.synthesis.editors.procedural import ProceduralEditor
 from datasets_syned.synthesis.paraphrasers.protocol import Paraphrases
 from datasets_syned.synthesis.run import synthesize
 from datasets_syned.synthesis.sources import SceneSource
-
-SMALL = {"path": "scenes", "width": 48, "height": 32, "jitter": 0.0}  # a few milliseconds an image
+from tests.support.synthesis_runs import SMALL
 
 
 class FolderEditor(ProceduralEditor):

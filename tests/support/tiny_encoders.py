@@ -18,11 +18,11 @@ SIDE = 32  # pixels
 LAYERS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 
 
-def clip_tokenizer() -> CLIPTokenizer:
+def clip_tokenizer(length: int = 77) -> CLIPTokenizer:
     """CLIP's, with single characters as its only tokens."""
     letters = [chr(i) for i in range(33, 127)]
     names = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(vocab={name: i for i, name in enumerate(names)}, merges=[], model_max_length=77)
+    return CLIPTokenizer(vocab={name: i for i, name in enumerate(names)}, merges=[], model_max_length=length)
 
 
 def save_clip(folder: Path, seed: int = 0) -> Path:

@@ -45,15 +45,11 @@ from transformers import (
 )
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from tests.support.tiny_encoders import clip_tokenizer
+
 diffusers_logging.disable_progress_bar()
 
 CHARACTERS = [chr(code) for code in range(33, 127)]
-
-
-def clip_tokenizer(length: int = 77) -> CLIPTokenizer:
-    """As CLIP's, of single characters."""
-    names = [*CHARACTERS, *(f"{name}</w>" for name in CHARACTERS), "<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(vocab={name: i for i, name in enumerate(names)}, merges=[], model_max_length=length)
 
 
 def t5_tokenizer() -> T5Tokenizer:

@@ -11,7 +11,8 @@ from datasets_syned.synthesis import SplitSettings
 from datasets_syned.synthesis.card_paragraphs import run_paragraphs
 from datasets_syned.synthesis.run_card import run_card
 from datasets_syned.synthesis.tally import Tally
-from tests.support.runs_to_publish import SMALL, plain_run
+from tests.support.runs_to_publish import plain_run
+from tests.support.synthesis_runs import SMALL
 
 FILTERS = [{"changed_area": 0.001}]
 WHO = {"id": "timbrooks/instruct-pix2pix", "revision": "31519b5"}
