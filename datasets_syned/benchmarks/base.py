@@ -14,11 +14,10 @@ import datasets
 
 from ..common.image_cells import BenchmarkFilesError, BrokenImageError, Cell, Cells
 from ..common.images import ImageError, damage, printable, read_file, wrong_file
-from ..common.pairs import Pair
+from ..common.pairs import Pair, first_few
 from ..common.row import FEATURES
 from .plan import Plan
 
-SHOWN = 5  # paths that one message names
 MISSING = "is missing"
 logger = datasets.logging.get_logger(__name__)
 
@@ -56,26 +55,22 @@ class BenchmarkConfig(datasets.BuilderConfig):
         if self.data_dir is None:
             raise ValueError(
                 f"config {self.name!r} reads the files of {self.TITLE}: give data_dir=<the folder that holds them>. "
-                f"They can be had from {self.sources}."
+                f"{self.sources}."
             )
         root = Path(self.data_dir).expanduser()
         if not root.is_dir():
-            raise ValueError(
-                f"data_dir={str(self.data_dir)!r} is not a folder; {self.TITLE} can be had from {self.sources}"
-            )
+            raise ValueError(f"data_dir={str(self.data_dir)!r} is not a folder; {self.sources}")
         return root
 
     def missing(self, files: str, *folders: Path) -> BenchmarkFilesError:
         """The error that files are not there."""
         where = " and ".join(map(str, folders))
-        return BenchmarkFilesError(
-            f"config {self.name!r}: {files} missing in {where}. {self.TITLE} can be had from {self.sources}."
-        )
+        return BenchmarkFilesError(f"config {self.name!r}: {files} missing in {where}. {self.sources}.")
 
     @property
     def sources(self) -> str:
         """Where the files can be had, in words."""
-        return "; or ".join(self.SOURCES)
+        return f"{self.TITLE} can be had from {'; or '.join(self.SOURCES)}"
 
     @cached_property
     def plan(self) -> Plan:
@@ -108,13 +103,10 @@ class BenchmarkConfig(datasets.BuilderConfig):
         """Refuses wrong images, or leaves out their pairs."""
         if not wrong:
             return
-        shown = [f"{printable(path)} {what}" for path, what in list(wrong.items())[:SHOWN]]
-        more = ["..."] if len(wrong) > SHOWN else []
-        message = "\n  ".join([f"config {self.name!r}: {len(wrong)} image files are missing or broken", *shown, *more])
+        shown = first_few([f"{printable(path)} {what}" for path, what in wrong.items()])
+        message = "\n  ".join([f"config {self.name!r}: {len(wrong)} image files are missing or broken", *shown])
         if self.on_error == "raise":
-            raise BrokenImageError(
-                f"{message}\n{self.TITLE} can be had from {self.sources}. on_error='skip' leaves their pairs out."
-            )
+            raise BrokenImageError(f"{message}\n{self.sources}. on_error='skip' leaves their pairs out.")
         logger.warning(f"{message}\nTheir pairs are left out.")
         for split, pairs in plan.pairs.items():
             plan.pairs[split] = []
@@ -124,7 +116,7 @@ class BenchmarkConfig(datasets.BuilderConfig):
                 else:
                     plan.pairs[split].append(pair)
         if not any(plan.pairs.values()):
-            raise BenchmarkFilesError(f"{message}\nNo pair is left. {self.TITLE} can be had from {self.sources}.")
+            raise BenchmarkFilesError(f"{message}\nNo pair is left. {self.sources}.")
 
     def check_images(self, cells: bool = False) -> None:
         """
@@ -210,7 +202,7 @@ class HubConfig(BenchmarkConfig):
         """Takes pairs in as a split, unless two have the same id."""
         first = {}
         if twice := {pair.id: pair.before for pair in pairs if first.setdefault(pair.id, pair) is not pair}:
-            shown = "\n  ".join(f"{name}: {cell}" for name, cell in list(twice.items())[:SHOWN])
+            shown = "\n  ".join(first_few([f"{name}: {cell}" for name, cell in twice.items()]))
             raise BenchmarkFilesError(
                 f"config {self.name!r}, split {split!r}: {len(twice)} ids are there twice, again in\n  {shown}"
             )

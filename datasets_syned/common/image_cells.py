@@ -32,18 +32,11 @@ class BrokenImageError(BenchmarkFilesError, DatasetGenerationError):
 
 @dataclass(frozen=True)
 class Cell:
-    """
-    An image in a Parquet file, before it is read.
-
-    Args:
-        file (`Path`): the Parquet file.
-        row (`int`): its row, counted through all row groups.
-        column (`str`): its column: bytes, or `{"bytes", "path"}` as the `datasets` library stores images.
-    """
+    """An image in a Parquet file, before it is read."""
 
     file: Path
-    row: int
-    column: str
+    row: int  # counted through all row groups
+    column: str  # of bytes, or of `{"bytes", "path"}` as the `datasets` library stores images
 
     def __str__(self) -> str:
         return f"{self.file}, row {self.row}, column {self.column!r}"
@@ -105,12 +98,7 @@ class Cells:
         self.file, self.columns = None, {}
 
     def read(self, cell: Cell) -> tuple[bytes, str | None]:
-        """
-        Bytes of the image and its name, if it has one.
-
-        Raises:
-            ImageError: the file, or this part of it, cannot be read.
-        """
+        """Bytes of the image and its name, if it has one."""
         if cell.file != self.file:
             self.close()
             self.file = cell.file
@@ -192,16 +180,7 @@ def data_folders(spec: Mapping[str, Any]) -> list[str]:
 
 
 def open_cells(batch: Mapping[str, list], folders: Iterable[str | Path]) -> dict[str, list]:
-    """
-    Decodes the images of a batch, as a transform of `datasets.Dataset.with_transform`.
-
-    Args:
-        batch (`dict[str, list]`): columns; those of images as `datasets.Image(decode=False)` gives them.
-        folders (`Iterable[str | Path]`): as for [`content_of`].
-
-    Raises:
-        ImageError: as [`content_of`] and `load_image` raise it.
-    """
+    """Decodes the images of a batch, as a transform for `with_transform` of data whose images are not decoded."""
 
     def opened(value: Any) -> Any:
         if not (isinstance(value, Mapping) and {"bytes", "path"} == set(value)):
@@ -223,12 +202,7 @@ def parquet_columns(file: Path) -> pa.Schema:
 
 
 def read_columns(file: Path, names: Iterable[str], images: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """
-    Rows of a Parquet file, of some columns alone; the images are not read.
-
-    Raises:
-        BenchmarkFilesError: names the columns that are not there.
-    """
+    """Rows of a Parquet file, of some columns alone; the columns of images have to be there, but are not read."""
     names = list(names)
     there = parquet_columns(file).names
     if missing := [name for name in [*names, *images] if name not in there]:

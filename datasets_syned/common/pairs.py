@@ -22,27 +22,16 @@ logger = datasets.logging.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Pair:
-    """
-    One pair of images, before it is read.
+    """One pair of images, before it is read."""
 
-    Args:
-        id (`str`): unique within its split.
-        before, after (`Path` or [`Cell`]): image files, or images in a Parquet file.
-        captions (`tuple[str, ...]`): the reference descriptions, at least one.
-        category (`str`): kind of change, in the benchmark's own words; "none" for an unchanged pair.
-        changed (`bool`, *optional*, defaults to `True`): whether anything changed.
-        provenance (`dict`, *optional*): how a synthetic pair was made.
-        others (`dict`, *optional*): further columns of a user's own table.
-    """
-
-    id: str
-    before: Path | Cell
+    id: str  # unique within its split
+    before: Path | Cell  # an image file, or an image in a Parquet file
     after: Path | Cell
-    captions: tuple[str, ...]
-    category: str
+    captions: tuple[str, ...]  # at least one
+    category: str  # kind of change, in the benchmark's own words; "none" for an unchanged pair
     changed: bool = True
-    provenance: Mapping[str, Any] | None = None
-    others: dict[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] | None = None  # how a synthetic pair was made
+    others: dict[str, Any] = field(default_factory=dict)  # further columns of a user's own table
 
     @property
     def images(self) -> tuple[Path | Cell, Path | Cell]:
@@ -53,23 +42,16 @@ def tables(
     pairs: Iterable[Pair], skip_broken: bool = False, features: datasets.Features = FEATURES
 ) -> Iterator[pa.Table]:
     """
-    Tables with the content of the images, a few rows each.
-
-    Args:
-        pairs (`Iterable[Pair]`): what to read.
-        skip_broken (`bool`, *optional*, defaults to `False`): leave out pairs with a broken image, and say so. Images
-            in Parquet files are then looked at thoroughly, see [`damage`]; files have been, by `check_images`.
-        features (`Features`, *optional*): [`FEATURES`], and behind them those of the pairs' further columns.
-
-    Raises:
-        BrokenImageError: an image is broken, and is not to be skipped.
+    Tables with the content of the images, a few rows each. A broken image is a [`BrokenImageError`]; `skip_broken`
+    leaves its pair out, and says so. Images in Parquet files are then looked at thoroughly, see [`damage`]; files have
+    been, by `check_images`.
     """
     skipped, cells, schema = [], Cells(), features.arrow_schema
     try:
         for batch, images in _batches(pairs, cells):
             table, broken = _table(batch, images, schema, skip_broken)
             if broken and not skip_broken:
-                shown = "\n  ".join(["images are broken; nothing was built:", *_shown(sum(broken.values(), []))])
+                shown = "\n  ".join(["images are broken; nothing was built:", *first_few(sum(broken.values(), []))])
                 raise BrokenImageError(f"{shown}\nGet the files again. on_error='skip' leaves such pairs out.")
             if broken:
                 skipped += sum(broken.values(), [])
@@ -79,11 +61,12 @@ def tables(
     finally:
         cells.close()
     if skipped:
-        shown = "\n  ".join([f"{len(skipped)} images are broken; their pairs are left out:", *_shown(skipped)])
+        shown = "\n  ".join([f"{len(skipped)} images are broken; their pairs are left out:", *first_few(skipped)])
         logger.warning(shown)
 
 
-def _shown(lines: Sequence[str]) -> list[str]:
+def first_few(lines: Sequence[str]) -> list[str]:
+    """As many lines as one message shows."""
     return [*lines[:SHOWN], *["..."] * (len(lines) > SHOWN)]
 
 

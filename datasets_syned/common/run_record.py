@@ -15,17 +15,10 @@ UNFINISHED = "this run is not finished: run the same `syned synthesize` again"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """
-    A finished run.
-
-    Args:
-        root (`Path`): its folder.
-        run (`dict`): content of `summary.json`: "splits", what became of the rows, by split; "settings"; "made_by",
-            id, revision and parameters of the models; "planned".
-    """
+    """A finished run."""
 
     root: Path
-    run: Mapping[str, Any]
+    run: Mapping[str, Any]  # of summary.json: splits (what became of the rows), settings, made_by (models), planned
 
     def left_out(self, split: str) -> dict[str, int]:
         """How many rows were made and are no part of a split: by the filter that dropped them, or what failed."""
@@ -44,15 +37,7 @@ class RunRecord:
         return {"paraphrases asked for": said["asked"], "paraphrases kept": said["kept"], **rejected}
 
     def check(self, rows: Mapping[str, int]) -> None:
-        """
-        Refuses a run of which all files of a split are missing. Rows may be: somebody took them out.
-
-        Args:
-            rows (`dict[str, int]`): how many there are, by split.
-
-        Raises:
-            BenchmarkFilesError: names the split.
-        """
+        """Refuses a run of which all files of a split are missing. Rows may be: somebody took them out."""
         for split in self.run["splits"]:
             if split not in rows:
                 raise BenchmarkFilesError(f"{self.root}: the files of split {split!r} are missing; {UNFINISHED}")
@@ -64,12 +49,7 @@ class RunRecord:
 
 
 def read_record(root: Path) -> RunRecord | None:
-    """
-    The record of the run that a folder is of, `None` if it is of none.
-
-    Raises:
-        BenchmarkFilesError: the run is not finished, or the file that says what it came to is broken.
-    """
+    """The record of the run that a folder is of, `None` if it is of none; one that is not finished is refused."""
     if not (root / RUN).is_file():
         return None
     path = root / SUMMARY

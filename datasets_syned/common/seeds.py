@@ -6,14 +6,6 @@ BITS = 53  # exact in every format that a seed is written in
 
 
 def seed_of(run: int, source_id: str, what: int | str) -> int:
-    """
-    Args:
-        run (`int`): seed of the run.
-        source_id (`str`): of the source image.
-        what (`int` or `str`): the variant, or what else is drawn.
-
-    Returns:
-        `int`: from 0 to 2**53 - 1.
-    """
+    """From 0 to 2**53 - 1, by the run's seed, the source image, and the variant or what else is drawn."""
     digest = hashlib.sha256(f"{run}\0{source_id}\0{what}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - BITS)

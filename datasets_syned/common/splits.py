@@ -18,13 +18,8 @@ def split_named(word: str) -> str | None:
 
 def split_of_path(path: Path) -> str | None:
     """
-    The split that the name of a file says, or else the nearest of its folders, as the `datasets` library reads them.
-
-    Args:
-        path (`Path`): a path as seen from the data's folder, such as `val/metadata.csv` or `train-00000-of-00002.csv`.
-
-    Returns:
-        `str`, *optional*: `None` if no part names a split, or the part that does names several.
+    The split that the name of a file says, or else the nearest of its folders, as the `datasets` library reads them:
+    `val/metadata.csv`, `train-00000-of-00002.csv`. `None` if no part names one, or the part that does names several.
     """
     for part in (path.stem, *(folder.name for folder in path.parents)):
         found = {split for word in re.split(r"[^a-zA-Z]+", part) if (split := split_named(word))}
