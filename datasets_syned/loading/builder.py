@@ -14,6 +14,7 @@ from datasets.fingerprint import Hasher
 from ..benchmarks import CONFIGS
 from ..common.image_cells import BrokenImageError
 from ..common.pairs import tables
+from ..common.ranges import check_whole
 from ..common.splits import SPLITS
 from ..scenes.chunks import SceneSettings, chunk_path, render_chunks, spans_of
 from ..scenes.pair import HEIGHT, WIDTH
@@ -100,8 +101,7 @@ class ScenesConfig(datasets.BuilderConfig):
 def check_sizes(sizes: dict[str, int]) -> None:
     """Raises a `ValueError` unless the numbers of rows by split are whole, not negative, and not all 0."""
     for split, rows in sizes.items():
-        if isinstance(rows, bool) or not isinstance(rows, int) or not 0 <= rows < 10**8:
-            raise ValueError(f"{split}={rows!r} must be a number of rows: whole and not negative")
+        check_whole(split, rows, 0, 10**8 - 1)
     if not any(sizes.values()):
         raise ValueError(f"{', '.join(f'{split}=0' for split in sizes)}: at least one split needs rows")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..benchmarks import CONFIGS
+from ..common.ranges import check_whole
 from ..common.splits import SPLITS
 from ..loading.registration import NAME
 from ..loading.specs import place_spec
@@ -50,7 +51,7 @@ class SplitSettings:
         ranges = {"variants": (0, 1000), "paraphrases": (0, 20), "limit": (1, 10**9), "published": (1, 10**9)}
         for key, limits in ranges.items():
             if getattr(self, key) is not None or key in ("variants", "paraphrases"):
-                _check_whole(f"{name}.{key}", getattr(self, key), *limits)
+                check_whole(f"{name}.{key}", getattr(self, key), *limits)
         if self.balance not in (None, *BALANCES):
             raise ValueError(f"{name}.balance={self.balance!r} must be one of {', '.join(BALANCES)}")
 
@@ -96,7 +97,7 @@ class Settings:
                 raise ValueError(f"splits: {name!r} is none of {', '.join(SPLITS)}")
             split.check(f"splits.{name}")
         for name, low, high in (("seed", 0, 2**63 - 1), ("sources_per_part", 1, 10**6), ("rows_per_shard", 1, 10**7)):
-            _check_whole(name, getattr(self, name), low, high)
+            check_whole(name, getattr(self, name), low, high)
         if self.image_format not in FORMATS:
             raise ValueError(f"image_format={self.image_format!r} must be one of {', '.join(FORMATS)}")
         for model, needs in (("editor", "variants"), ("paraphraser", "paraphrases")):
@@ -112,11 +113,6 @@ class Settings:
     def as_dict(self) -> dict[str, Any]:
         """All of it, for a file."""
         return asdict(self)
-
-
-def _check_whole(name: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name}={value!r} must be a whole number from {low} to {high}")
 
 
 def settings_from(recipe: Mapping[str, Any], given: Mapping[str, Any], roots: Sequence[str] = ()) -> Settings:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ...common.ranges import check_whole
 from ..pretrained.devices import pick_device, pick_dtype
 from ..pretrained.revisions import first_line
 from .pipeline_call import PipelineCall, resized
@@ -87,8 +88,8 @@ class DiffusersEditor:
         force: bool = False,
     ):
         for name, value in (("batch_size", batch_size), ("resolution", resolution), ("steps", steps)):
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
+            if value is not None:
+                check_whole(name, value, 1)
         self._ready = {"device": pick_device(device), "offload": offload, "compile": compile}
         if offload not in OFFLOADS or offload and not self._ready["device"].startswith("cuda"):
             raise ValueError(f"offload={offload!r} must be model or sequential, with a GPU to move weights to")

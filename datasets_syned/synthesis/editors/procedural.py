@@ -8,6 +8,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from ...common.ranges import check_number, check_whole
 from ...scenes.changes import MOVE_DISTANCE
 from ...scenes.instructions import Instruction, find, read_instruction
 from ...scenes.pair import MIN_VISIBLE
@@ -41,10 +42,8 @@ class ProceduralEditor:
     id, revision = "procedural", "1"
 
     def __init__(self, failure_rate: float = 0.3, batch_size: int = 8):
-        if isinstance(failure_rate, bool) or not isinstance(failure_rate, int | float) or not 0 <= failure_rate <= 1:
-            raise ValueError(f"failure_rate={failure_rate!r} must be a number from 0 to 1")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r} must be a whole number of at least 1")
+        check_number("failure_rate", failure_rate, 0, 1)
+        check_whole("batch_size", batch_size, 1)
         self.failure_rate, self.batch_size = float(failure_rate), batch_size
 
     @property

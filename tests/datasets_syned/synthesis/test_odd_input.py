@@ -96,7 +96,7 @@ class TestEditors:
 
     @pytest.mark.parametrize("size", [0, -1, 1.5, True])
     def test_a_batch_of_nothing(self, size):
-        with pytest.raises(ValueError, match="batch_size=.* must be a whole number of at least 1"):
+        with pytest.raises(ValueError, match="batch_size=.* must be a whole number from 1"):
             ProceduralEditor(batch_size=size)
 
 
