@@ -28,7 +28,7 @@ from torch import distributed
 from transformers import EarlyStoppingCallback, set_seed
 
 from datasets_syned import BlurJPEG, IDCCollator
-from datasets_syned.common.image_cells import data_folders, open_cells
+from datasets_syned.common.image_paths import data_folders, open_images
 from datasets_syned.loading.specs import place_spec
 from datasets_syned.scenes import NO_CHANGE_CAPTIONS
 from datasets_syned.training import dense_supervision, training_data
@@ -170,7 +170,7 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
                 about=report["about"],
                 extra=scorer.of_the_scenes(),
             )
-            shown = test_rows.with_transform(partial(open_cells, folders=image_folders(data_args)))
+            shown = test_rows.with_transform(partial(open_images, folders=image_folders(data_args)))
             write_report(folder, report, shown)
             shutil.copyfile(folder / "report.json", folder / "final" / "report.json")
             write_predictions(folder / "predictions.jsonl", report["pairs"])

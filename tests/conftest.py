@@ -147,7 +147,7 @@ def hostile(tmp_path_factory):
     write_special(folder)
     programs = tmp_path_factory.mktemp("programs")
     for name in ("gs", "djpeg", "ppmtogif"):
-        (programs / name).write_text(f"#!/bin/sh\ntouch {programs}/started\nexit 0\n")
+        (programs / name).write_text(f"#!/bin/sh\n: > {programs}/started\n")
         (programs / name).chmod(0o755)
     yield folder, os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     assert not (programs / "started").exists()

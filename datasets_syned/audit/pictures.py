@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..common.image_cells import content_of
+from ..common.image_paths import content_of
 from ..common.images import ImageError, load_image, to_rgb
 
 THUMBNAIL = (360, 360)  # pixels at most

@@ -9,7 +9,7 @@ import datasets
 
 from ..audit.audit import audit
 from ..audit.render import page, text
-from ..common.image_cells import data_folders
+from ..common.image_paths import data_folders
 from ..loading.builder import Syned
 from ..loading.registration import NAME
 from .options import WrongUse, add_options, given_options, option_values

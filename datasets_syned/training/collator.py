@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..common.image_cells import content_of
+from ..common.image_paths import content_of
 from ..common.images import open_image, to_rgb
 
 

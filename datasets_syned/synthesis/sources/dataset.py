@@ -7,7 +7,7 @@ from typing import Any
 import datasets
 from datasets.exceptions import DatasetGenerationError
 
-from ...common.image_cells import content_of, data_folders
+from ...common.image_paths import content_of, data_folders
 from ...common.images import ImageError
 from ...common.row import NO_CHANGE
 from ...loading.registration import NAME

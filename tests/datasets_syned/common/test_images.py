@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets_syned.common.image_cells import content_of, data_folders
+from datasets_syned.common.image_paths import content_of, data_folders
 from datasets_syned.common.images import ImageError, damage, load_image, open_image, read_file, to_rgb
 from modeling_blip2idc import load_image as canvas_image
 from tests.support.hostile_images import FILES
