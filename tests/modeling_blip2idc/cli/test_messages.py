@@ -134,6 +134,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(("line", "status", "message"), MESSAGES, ids=[line or "nothing" for line, *_ in MESSAGES])
 def test_what_cannot_be_meant(folder, monkeypatch, capsys, line, status, message):
     """With `--json`, stdout is JSON, too."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # which otherwise is asked again for minutes
     monkeypatch.chdir(folder)
     before = sorted(folder.rglob("*"))
     arguments = shlex.split(line) + ["--json"] * line.startswith(PAIR)
