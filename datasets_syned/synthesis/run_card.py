@@ -36,7 +36,7 @@ import datasets_syned  # of blip2idc, which checks rows and files
 load_dataset("syned", "synthetic", data_dir="<this folder>")
 ```
 
-`syned push syned <someone/name> --data_dir <this folder>` publishes them, with what is said here."""
+`syned push synthetic <someone/name> --data_dir <this folder>` publishes them, with what is said here."""
 
 
 def run_card(run: Mapping[str, Any], tallies: Mapping[str, Tally], sheet: bool) -> str:
