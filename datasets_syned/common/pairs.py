@@ -157,8 +157,4 @@ def _table(
         "provenance": [pair.provenance for pair in pairs],
     }
     columns |= {name: [pair.others.get(name) for pair in pairs] for name in schema.names[len(columns) :]}
-    arrays = [
-        column if isinstance(column, pa.Array) else pa.array(column, schema.field(name).type)
-        for name, column in columns.items()
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema), broken
+    return pa.Table.from_pydict(columns, schema), broken

@@ -35,9 +35,7 @@ VERDICTS = pa.schema(
 
 
 class PartResults:
-    """
-    All that the stages made of a part.
-    """
+    """All that the stages made of a part."""
 
     def __init__(self, run: RunFolder, split: str, part: int, filters: Sequence[Filter]):
         who, count = run.record["made_by"], run.settings.splits[split].paraphrases
@@ -109,9 +107,4 @@ class PartResults:
                 for row, of_row in zip(rows, scores, strict=True)
             ],
         }
-        fields = FEATURES.arrow_schema
-        arrays = [
-            column if isinstance(column, pa.Array) else pa.array(column, fields.field(name).type)
-            for name, column in columns.items()
-        ]
-        return pa.Table.from_arrays(arrays, schema=fields)
+        return pa.Table.from_pydict(columns, FEATURES.arrow_schema)
