@@ -8,7 +8,7 @@ from functools import cache, partial
 from os import PathLike
 
 from datasets.utils import tqdm
-from datasets.utils._filelock import FileLock
+from filelock import FileLock
 
 from ..common.run_record import SUMMARY
 from .editors.protocol import Editor

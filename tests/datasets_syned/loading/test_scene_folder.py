@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from datasets import load_dataset
-from datasets.utils._filelock import FileLock
+from filelock import FileLock
 
 import datasets_syned
 from datasets_syned.__main__ import main
