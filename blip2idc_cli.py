@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from blip2idc_scripts import DONE, EXITS, FAILED, WRONG_USE, one_line, prepare, quick_start
+from blip2idc_scripts import DONE, EXITS, FAILED, WRONG_USE, one_line, prepare, quick_start, reader_left
 
 PAIRS = """\
 \b
@@ -276,9 +276,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of peft's use of transformers
             return typer.main.get_command(app).main(argv, "blip2idc", standalone_mode=False) or DONE
-    except BrokenPipeError:  # the reader, `head` say, has enough; keep Python from failing again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+    except BrokenPipeError:
+        return reader_left()
     except typer.TyperException as error:
         means = getattr(getattr(error, "param", None), "help", None)  # with an example of what is right
         see = f" See `{error.ctx.command_path} --help`." if getattr(error, "ctx", None) else ""

@@ -17,7 +17,8 @@ from textwrap import fill
 
 # How every command ends; `blip2idc` and `syned` do the same.
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
-EXITS = "Exit status: 0 done, 1 something failed (also one pair of many), 2 wrong use, 130 interrupted."
+ENDS = "Exit status: 0 done, 1 something failed, 2 wrong use, 130 interrupted."
+EXITS = ENDS.replace("failed", "failed (also one pair of many)")
 
 HERE = Path(__file__).parent
 # in the wheel, or else in the repository
@@ -69,7 +70,7 @@ what comes out:
   --dry_run                  take two steps, say what the run would take, stop
 
 All options, also those of transformers' Seq2SeqTrainingArguments: {program} --help_all
-Exit status: 0 done, 1 something failed, 2 wrong use, 130 interrupted."""
+{ends}"""
 
 
 def train(argv: list[str] | None = None) -> int:
@@ -78,7 +79,7 @@ def train(argv: list[str] | None = None) -> int:
     if {"-h", "--help"} & {*argv}:
         names = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml") if path.stem != "defaults"))
         recipes = fill(names, 110, initial_indent="  ", subsequent_indent="  ")
-        print(TRAIN_HELP.format(program=Path(sys.argv[0]).name, folder=RECIPES, recipes=recipes))
+        print(TRAIN_HELP.format(program=Path(sys.argv[0]).name, folder=RECIPES, recipes=recipes, ends=ENDS))
         return DONE
 
     def work():
@@ -132,9 +133,8 @@ def run(work, needed) -> int:
     except KeyboardInterrupt:
         print(f"{Path(sys.argv[0]).name}: interrupted; the same command continues", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader, `head` say, has enough; keep Python from failing again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+    except BrokenPipeError:
+        return reader_left()
     except Exception as error:
         if disk_is_full(error):
             return fail(f"disk full ({error}). What was whole is kept; make room, and the same command continues")
@@ -150,6 +150,12 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whose terminal, or file, may not know every letter
             stream.reconfigure(errors="backslashreplace")
+
+
+def reader_left() -> int:
+    """What to do when the reader of stdout, `head` say, has enough; returns the exit status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python does not fail again at exit
+    return FAILED
 
 
 def fail(message) -> int:

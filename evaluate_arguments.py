@@ -4,6 +4,8 @@ import argparse
 import difflib
 import json
 
+from blip2idc_scripts import ENDS
+
 BENCHMARKS = (
     "scenes", "clevr_change", "clevr_dc", "spot_the_diff", "image_editing_request", "magicbrush", "emu_edit",
     "levir_cc", "birds_to_words", "diffspot", "img_diff", "vlm_subtlebench", "vismin", "synthetic", "syned", "folder",
@@ -19,7 +21,6 @@ examples:
 
 The folder of --out then holds report.json, report.md, gallery.html and the captions in predictions.jsonl. The same
 command continues captioning that was interrupted, at any moment."""
-EPILOG = "Exit status: 0 done, 1 something failed, 2 wrong use, 130 interrupted."
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,7 +38,7 @@ class Parser(argparse.ArgumentParser):
 def parse(argv=None):
     """The arguments of a command line. A mistake ends the program with one message and the status 2."""
     form = argparse.RawDescriptionHelpFormatter
-    options = {"usage": "%(prog)s [--option value ...]", "description": DESCRIPTION, "epilog": EPILOG}
+    options = {"usage": "%(prog)s [--option value ...]", "description": DESCRIPTION, "epilog": ENDS}
     parser = Parser(formatter_class=form, allow_abbrev=False, **options)
     what = parser.add_argument_group("what is scored").add_mutually_exclusive_group()
     what.add_argument("--model", metavar="M", help="folder or Hub id of a model or adapter; default: the embedded one")
