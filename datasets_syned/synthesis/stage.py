@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,7 @@ class Made:
     worker: str = ""
 
 
-class Stage:
+class Stage(ABC):
     """
     Makes the tables of one folder.
 
@@ -56,15 +57,15 @@ class Stage:
         """What results depend on besides the stages before. Those with another stamp are made again."""
         return ""
 
+    @abstractmethod
     def wanted(self, run: RunFolder, split: str, part: int) -> list[str]:
         """Ids that can have a result by now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def make(
         self, run: RunFolder, made: Made, have: Results, todo: set[str]
     ) -> Callable[[], tuple[Iterable, pa.Schema]]:
         """Makes results for some ids. What is returned gives all rows of the table; it needs no model."""
-        raise NotImplementedError
 
     def load(self) -> None:
         """Loads the model."""

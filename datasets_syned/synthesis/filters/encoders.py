@@ -1,6 +1,7 @@
 """The models that filters look at images and texts with. Each is loaded when it is first needed."""
 
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from ..pretrained.devices import in_batches, pick_device
 from ..pretrained.revisions import find_folder, first_line, folder_digest
 
 
-class Encoder:
+class Encoder(ABC):
     """
     An image encoder of the Hub or of a local folder, in float32.
 
@@ -95,11 +96,13 @@ class Encoder:
         """Loads what it needs, unless it is there."""
         _ = self.model, self.image_processor
 
+    @abstractmethod
     def _check(self, model: Any) -> None:
-        pass
+        """Raises a `ValueError` for a model of another kind."""
 
+    @abstractmethod
     def _forward_images(self, pixel_values: Any) -> Any:
-        raise NotImplementedError
+        """Vectors of images, before they have one length."""
 
     def images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Unit vectors of shape `(len(images), width)`, float64."""

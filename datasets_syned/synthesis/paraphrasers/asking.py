@@ -1,5 +1,6 @@
 """How any chat model, here or on a server, is brought to a list of good texts."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from PIL import Image
@@ -13,7 +14,7 @@ from .rules import RULE_SETS, judge
 PER_TEXT = 64  # tokens at most, by default: about 45 words
 
 
-class AskedModel:
+class AskedModel(ABC):
     """
     Asks a model for a list of texts, keeps the good ones by a set of [`RULES`], and asks again for the rest. What it
     answers depends on the request, its seed and the number of the attempt alone, not on the batch.
@@ -154,6 +155,6 @@ class AskedModel:
         """Whether the model has room for a request and its answer."""
         return True
 
+    @abstractmethod
     def _ask(self, rows: Sequence[tuple[Request, int]], max_new_tokens: int) -> list[tuple[str, bool] | Exception]:
         """The answers to requests with their seeds, and whether each has an end; or why there is none."""
-        raise NotImplementedError
