@@ -59,7 +59,7 @@ def read_record(root: Path) -> RunRecord | None:
         run = json.loads(path.read_text(encoding="utf-8"))
         whole = all(isinstance(run[name], dict) for name in ("splits", "settings", "made_by", "planned"))
     except (ValueError, KeyError, TypeError) as error:
-        raise BenchmarkFilesError(f"{path} is no summary of a run: {error!r}") from None
+        raise BenchmarkFilesError(f"{path} is not a summary of a run: {error!r}") from None
     if not whole:
-        raise BenchmarkFilesError(f"{path} is no summary of a run")
+        raise BenchmarkFilesError(f"{path} is not a summary of a run")
     return RunRecord(root, run)

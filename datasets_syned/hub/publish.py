@@ -10,6 +10,7 @@ import datasets
 import pyarrow.parquet as pq
 from datasets.utils.py_utils import convert_file_size_to_int
 
+from ..loading.registration import NAME
 from .card import Entry, update_card
 from .describe import describe, why_withheld
 
@@ -67,7 +68,7 @@ def publish(
     """
     from huggingface_hub import DatasetCard, HfApi, get_token
 
-    builder = datasets.load_dataset_builder("syned", config, **options)
+    builder = datasets.load_dataset_builder(NAME, config, **options)
     withheld = why_withheld(builder.config)
     if withheld and not private:
         raise PublishError(f"config {config!r} is not published, unless into a private repository: {withheld}")
@@ -192,7 +193,7 @@ def _sentence(error: BaseException, repo: str) -> str | None:
         if isinstance(error, LocalTokenNotFoundError):
             return f"{hub} wants a token: log in with `hf auth login`, set HF_TOKEN, or give one"
         if isinstance(error, HFValidationError):
-            return f"{repo!r} is no name of a repository: {' '.join(str(error).split())}"
+            return f"{repo!r} is not the name of a repository: {' '.join(str(error).split())}"
         if response is not None:
             status, said = response.status_code, " ".join((getattr(error, "server_message", None) or "").split())
             reason = {

@@ -19,7 +19,7 @@ REASONS, EDITORS = 20, 20  # shown at most
 SETTINGS = ("steps", "guidance", "image_guidance")  # of an editor, that rows tell
 # Of the arguments of a source, those that decide rows: these, and numbers. Others may say where files are.
 SOURCE_NAMES, SOURCE_PLACES = ("name", "revision", "split"), ("num_proc", "keep_in_memory", "token")
-OURS = (NAME, "scenes")  # sources that are no files
+OURS = (NAME, "scenes")  # sources that are not files
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 LEGEND = (
     "Sources, and to the right of each what the editor made of it by the instruction above them. Crossed out: left "
@@ -133,7 +133,7 @@ def _source(source: Mapping[str, Any]) -> str:
 
 
 def _is_path(name: str | None) -> bool:
-    """Whether something is a folder of this machine, or looks like one of another, and is no name on the Hub."""
+    """Whether something is a folder of this machine, or looks like one of another, and is not a name on the Hub."""
     return name is not None and (HUB_NAME.fullmatch(name) is None or name.startswith(".") or Path(name).exists())
 
 

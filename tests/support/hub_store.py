@@ -103,7 +103,7 @@ class Repo:
         return files[path]
 
     def wants_lfs(self, path: str, size: int, sample: bytes) -> bool:
-        """Whether git only gets a pointer: by the name, the size, or because it is no text."""
+        """Whether git only gets a pointer: by the name, the size, or because it is not text."""
         large = path.endswith(tuple(f".{suffix}" for suffix in LFS_SUFFIXES[self.type])) or size > REGULAR_BYTES
         return bool(size) and (large or b"\0" in sample[:512])
 

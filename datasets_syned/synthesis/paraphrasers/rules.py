@@ -145,7 +145,7 @@ def exchanges(it: Text) -> bool:
 Rules = dict[str, tuple[Callable[[Text], object], str]]
 FORMAT: Rules = {
     "empty": (lambda it: not any(map(str.isalnum, it.text)), "nothing is said"),
-    "unreadable": (lambda it: UNREADABLE.search(it.text), "control characters, or bytes that are no text"),
+    "unreadable": (lambda it: UNREADABLE.search(it.text), "control characters, or bytes that are not text"),
     "refusal": (refuses, "the model speaks of itself, or of what it would rather do"),
     "boilerplate": (is_boilerplate, "an announcement, a heading or a part of the prompt"),
     "asks for a text": (

@@ -183,7 +183,7 @@ def test_the_same_pixels_in_other_files(one, other, same):
 
 
 def test_pictures_that_were_saved_again():
-    """Compressed again, resized, or in another format: near repeats in a split and in two, which are no problems."""
+    """Compressed again, resized, or in another format: near repeats in a split and in two, which are not problems."""
     pictures = [photo(120, 80, seed) for seed in range(6)]
     saved = [encode(picture) for picture in pictures]
     again = [encode(pictures[0], "JPEG", quality=60), encode(pictures[1].resize((60, 40)), "WEBP")]

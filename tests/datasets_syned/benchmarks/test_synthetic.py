@@ -194,7 +194,7 @@ def test_files_and_rows_of_a_run_that_are_gone_are_told(run):
         load(run)
     for broken in ("{", "[]", "{}", '{"splits": 1, "settings": 1, "made_by": 1, "planned": 1}'):
         write(run / "summary.json", broken)
-        with pytest.raises(ValueError, match="summary.json is no summary of a run"):
+        with pytest.raises(ValueError, match="summary.json is not a summary of a run"):
             load(run)
     (run / "synthesis.json").unlink()  # somebody else's summary
     assert counts(load(run)) == {"train": 8}

@@ -254,7 +254,7 @@ def test_who_may_not(hub, published, roots, home):
         "HTTP status 403: the token may not write there": ("ann/x", {"token": "ann-read"}),
         "refused bob/x with HTTP status 403": ("bob/x", {}),
         "HTTP status 403: the token may not write": ("ann/syned", {"token": "bob-write"}),
-        "is no name of a repository": ("ann/x/y", {}),
+        "is not the name of a repository": ("ann/x/y", {}),
         "ann/syned is there and is public, nothing was uploaded": ("ann/syned", {"private": True, "reason": "no"}),
     }
     since = len(hub.requests)

@@ -397,7 +397,7 @@ class TestParaphrases:
 
 
 def test_any_filesystem(finished):
-    """The same rows in a store that is no folder of this machine."""
+    """The same rows in a store that is not a folder of this machine."""
     summary = synthesize(settings(filters=FILTERS), "memory://run")
     files = fsspec.filesystem("memory")
     try:
