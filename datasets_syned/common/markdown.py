@@ -16,21 +16,6 @@ def code(value: Any) -> str:
     return f"`{_short(str(value)).replace('`', chr(39)).replace('|', '¦')}`"
 
 
-def table(header: str, lines: list[list[Any]]) -> str:
-    """
-    A table.
-
-    Args:
-        header (`str`): names of the columns, with "|" between them; those that end in ":" hold numbers.
-        lines (`list[list]`): texts, and whole numbers.
-    """
-    names = [name.strip() for name in header.split("|")]
-    cells = [[f"{cell:,}" if isinstance(cell, int) else cell for cell in line] for line in lines]
-    ruler = f"|{'|'.join('---:' if name.endswith(':') else '---' for name in names)}|"
-    head, *rows = (f"| {' | '.join(row)} |" for row in [[name.removesuffix(":") for name in names], *cells])
-    return "\n".join([head, ruler, *rows])
-
-
 def _short(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"

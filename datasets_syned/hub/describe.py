@@ -12,12 +12,10 @@ import datasets
 
 from ..audit.audit import audit
 from ..audit.pictures import Picture
-from ..common.markdown import plain, table
-from ..synthesis.card_paragraphs import package_versions, row_paragraphs, run_paragraphs, sheet_paragraphs
+from ..synthesis.cards import synthesis_section
 from .card import Entry, license_id
 
 LOOKED_AT = 50  # first rows of a split, in search of one to show
-SHOWN_CATEGORIES = 12
 
 
 def why_withheld(config: datasets.BuilderConfig) -> str:
@@ -41,37 +39,44 @@ def describe(
         languages (`tuple[str, ...]`, *optional*): codes of those of the captions; English but for pairs of one's own.
     """
     config, info = builder.config, builder.info
-    plan, own = getattr(config, "plan", None), config.name == "folder"
+    plan, own, record = getattr(config, "plan", None), config.name == "folder", getattr(config, "record", None)
     dropped = {split: dict(reasons) for split, reasons in plan.dropped.items()} if plan else {}
     for split, pairs in plan.pairs.items() if plan else ():
         # what turned out to be broken when the rows were made, perhaps by an earlier process
         if broken := len(pairs) - len(data.get(split, ())):
             dropped.setdefault(split, {})["image broken"] = broken
-    notes = plan.notes if plan else {}
-    synthesis, images, told = _synthesis(config, data)
-    options = _options(config)
-    found = audit(
-        data, published={} if options else getattr(config, "COUNTS", {}), dropped=dropped, notes=notes, samples=0
-    )
+    notes, options = plan.notes if plan else {}, _options(config)
     title = "own pairs" if own else getattr(config, "TITLE", config.name)
     about = [] if plan else [info.description.partition(". ")[0] + "."]
     if withheld := why_withheld(config):
         about.append(f"Not to be passed on: {withheld}.")
-    example, pictures = _example(config.name, data)
+    example, images = _example(config.name, data)
+    sheet = f"assets/{config.name}-contact-sheet.png" if record and record.sheet() else None
+    images |= {sheet: record.sheet()} if sheet else {}
+    synthesis = synthesis_section(record and record.run, data, sheet)
+    told = record.run["splits"] if record else ()
+    told = {split: {*record.left_out(split), *record.notes(split)} for split in told}
+    published = {} if options else getattr(config, "COUNTS", {})
     sources = () if own or synthesis else getattr(config, "SOURCES", ())
     languages = languages or (() if own else ("en",))
     said = {
         "title": title[0].upper() + title[1:],
         "about": " ".join(about),
         "example": example,
-        "counts": _counts(data),
+        "counts": [_counts(split, rows) for split, rows in data.items()],
         "options": {name: repr(value) for name, value in options.items()},
         "left_out": {
-            "Left out when it was built": _reasons(dropped, told),
-            "Noted when it was built": _reasons(notes, told),
+            f"{what} when it was built": [
+                (split, why, count)
+                for split, reasons in counts.items()
+                for why, count in reasons.items()
+                if why not in told.get(split, ())
+            ]
+            for what, counts in {"Left out": dropped, "Noted": notes}.items()
         },
         "synthesis": synthesis,
-        **_audit(found),
+        "published": published,
+        "findings": audit(data, published=published, dropped=dropped, notes=notes, samples=0)["findings"],
         "license": license or info.license,
         "homepage": info.homepage,
         "citation": info.citation,
@@ -79,48 +84,9 @@ def describe(
         "stated": bool(sources) and license is None,
         "changed": all(value for rows in data.values() for value in rows["changed"]),
         "categories": sorted({name for rows in data.values() for name in rows.unique("category")}),
-        "single": [
-            f"{count:,} of {len(rows):,} in {split}"
-            for split, rows in data.items()
-            if (count := sum(len(captions) == 1 for captions in rows["captions"]))
-        ],
         "english": languages == ("en",),
     }
-    return Entry(
-        config.name,
-        info,
-        said,
-        license or license_id(info.license),
-        languages,
-        bool(synthesis),
-        {**pictures, **images},
-    )
-
-
-def _synthesis(
-    config: datasets.BuilderConfig, data: datasets.DatasetDict
-) -> tuple[list[str], dict[str, bytes], dict[str, set[str]]]:
-    """Paragraphs on how synthetic pairs were made, the picture in them, and by split the counts that they tell."""
-    record = getattr(config, "record", None)
-    if record is None:
-        return row_paragraphs(data, level=3), {}, {}
-    paragraphs, images = run_paragraphs(record.run, package_versions(data), level=3), {}
-    if content := record.sheet():
-        path = f"assets/{config.name}-contact-sheet.png"
-        images[path] = content
-        paragraphs += sheet_paragraphs(path)
-    told = {split: {*record.left_out(split), *record.notes(split)} for split in record.run["splits"]}
-    return paragraphs, images, told
-
-
-def _reasons(counts: Mapping[str, Mapping[str, int]], told: Mapping[str, set[str]]) -> list[str]:
-    """Counts by split, without those that are told elsewhere."""
-    return [
-        f"{split}: {count:,} × {plain(why)}"
-        for split, of_split in counts.items()
-        for why, count in of_split.items()
-        if why not in told.get(split, ())
-    ]
+    return Entry(config.name, info, said, license or license_id(info.license), languages, images)
 
 
 def _options(config: datasets.BuilderConfig) -> dict[str, Any]:
@@ -147,30 +113,8 @@ def _example(name: str, data: datasets.DatasetDict) -> tuple[dict[str, Any] | No
     return None, {}
 
 
-def _counts(data: datasets.DatasetDict) -> str:
-    lines = []
-    for split, rows in data.items():
-        references = [len(captions) for captions in rows["captions"]]
-        least, most = min(references), max(references)
-        said = str(least) if least == most else f"{least} to {most}, mean {mean(references):.2f}"
-        categories = Counter(rows["category"]).most_common()
-        shown = [f"{plain(name)} {count:,}" for name, count in sorted(categories[:SHOWN_CATEGORIES])]
-        if len(categories) > SHOWN_CATEGORIES:
-            shown.append(f"and {len(categories) - SHOWN_CATEGORIES} more")
-        lines.append([split, len(rows), said, ", ".join(shown)])
-    return table("split | pairs: | references per pair | categories", lines)
-
-
-def _audit(result: Mapping[str, Any]) -> dict[str, Any]:
-    lines, absent = [], []
-    for name, kind in result["findings"].items():
-        if kind["count"]:
-            counts = kind["by_split"] if name != "count" else result["published"]
-            where = ", ".join(f"{plain(split)} {count:,}" for split, count in counts.items() if count)
-            where = f"{where} published" if name == "count" else f"{kind['count']:,} {kind['unit']}: {where}"
-            title = kind["title"] if kind["problem"] else f"{kind['title']} (may be meant so)"
-            lines.append([title, where, kind["about"]])
-        elif name != "count" or result["published"]:
-            absent.append(kind["title"].lower())
-    findings = table("finding | where | what it means", lines) if lines else ""
-    return {"findings": findings, "absent": absent}
+def _counts(split: str, rows: datasets.Dataset) -> dict[str, Any]:
+    references = [len(captions) for captions in rows["captions"]]
+    counts = {"least": min(references), "most": max(references), "mean": mean(references)}
+    categories = Counter(rows["category"]).most_common()
+    return {"name": split, "rows": len(rows), "single": references.count(1), "categories": categories, **counts}

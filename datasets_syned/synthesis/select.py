@@ -12,15 +12,16 @@ import pyarrow.parquet as pq
 from ..common.paths_in_text import without_paths
 from ..common.row import FEATURES, NO_CHANGE
 from ..common.run_record import SHEET, SUMMARY
+from .cards import run_card
 from .contact_sheet import contact_sheet
 from .filters import Filter
 from .folder import CAPTION, DATA, EDIT, PLAN, ROWS_TOGETHER, SCORE, SELECT, RunFolder
 from .part_results import VERDICTS, PartResults
 from .provenance import common_provenance
-from .run_card import CARD, run_card
 from .store import Store
 from .tally import DROPPED, FAILED, KEPT, Tally
 
+CARD = "README.md"
 DELETED = "deleted.json"  # ids of rows that somebody took out of the result
 VERDICTS_TOGETHER = 1000  # of a row group
 
@@ -38,9 +39,10 @@ def select(run: RunFolder, filters: Sequence[Filter]) -> dict[str, Tally]:
     edited = [split for split, wanted in settings.splits.items() if wanted.variants]
     if edited:
         store.write(SHEET, contact_sheet(run, edited[0], tallies[edited[0]]))
-    store.write(CARD, run_card(run.record, tallies, bool(edited)).encode())
     counts = {split: tally.as_dict() for split, tally in tallies.items()}
-    store.write(SUMMARY, (json.dumps({"splits": counts, **run.record}, indent=1) + "\n").encode())
+    summary = {"splits": counts, **run.record}
+    store.write(CARD, run_card(summary, SHEET if edited else None).encode())
+    store.write(SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
     return {split: Tally.from_dict(of_split) for split, of_split in counts.items()}  # the most frequent first
 
 

@@ -7,13 +7,14 @@ from datasets import DatasetInfo, SplitDict, SplitInfo
 from huggingface_hub import DatasetCard
 
 from datasets_syned import FEATURES
-from datasets_syned.common.markdown import code, plain, table
+from datasets_syned.common.markdown import code, plain
 from datasets_syned.hub.card import Entry, license_id, update_card
 
 
 def small(name, license=""):
     splits = SplitDict(train=SplitInfo("train", num_examples=1))
-    return Entry(name, DatasetInfo(features=FEATURES, splits=splits), {"title": name.title()}, license_id(license))
+    fields = {"title": name.title(), "findings": {}}
+    return Entry(name, DatasetInfo(features=FEATURES, splits=splits), fields, license_id(license))
 
 
 def card_of(*names, default=None, text=""):
@@ -53,10 +54,6 @@ def test_text_is_no_markup():
     assert plain("a|b  *c*\n<d> [e](f) `g` 1_2 &amp; #") == r"a\|b \*c\* \<d\> \[e\](f) \`g\` 1\_2 \&amp; \#"
     assert len(plain("x" * 1000)) == 300
     assert code("a|b\n`c` *d*") == "`a¦b 'c' *d*`"
-
-
-def test_a_table_with_numbers():
-    assert table("a | b:", [["x", 1234], ["y", 0]]) == "| a | b |\n|---|---:|\n| x | 1,234 |\n| y | 0 |"
 
 
 @pytest.mark.parametrize(

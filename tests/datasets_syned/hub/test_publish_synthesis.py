@@ -52,11 +52,8 @@ def card(hub, name):
 
 def test_what_a_run_says_of_itself(hub):
     text = card(hub, "mixed").text
-    assert "- train: 5 images with instructions, from files of their own (split `train`); 3 edits of each\n" in text
-    assert (
-        "- test: 3 images with instructions, from `scenes` (split `test`, `width=48`, `height=32`, `jitter=0.0`); "
-        "1 edit of each; 2 paraphrases of each instruction asked for\n" in text
-    )
+    assert "| train | files of their own (split `train`) | 5 | 3 | 0 |\n" in text
+    assert "| test | `scenes` (split `test`, `width=48`, `height=32`, `jitter=0.0`) | 3 | 1 | 2 |\n" in text
     assert "- Editor: `my-editor`, revision `sha256:0123`, with `failure_rate=0.3`\n" in text
     assert "- Paraphraser: `my-chat`, revision `c0ffee`, with `temperature=0.7`, `system=Say it in 'other' w" in text
     assert "- Filter `changed_area`, with `min=0.001`, `max=0.9`, `threshold=8.0`\n" in text
@@ -100,13 +97,13 @@ def test_what_was_left_out(hub, runs):
     text, splits = card(hub, "mixed").text, json.loads((runs["mixed"] / "summary.json").read_text())["splits"]
     kept, dropped = splits["train"]["kept"], splits["train"]["dropped"]
     assert set(dropped) == {"changed_area", "near_duplicates"} and kept + sum(dropped.values()) + 6 == 15
-    assert f"| train | 5 | 15 | {kept} | {15 - 6 - kept} | 6 |\n| test | 3 | 3 | 3 | 0 | 0 |" in text
+    assert f"| train | 15 | {kept} | {15 - 6 - kept} | 6 |\n| test | 3 | 3 | 0 | 0 |" in text
     for name, count in dropped.items():
         assert f"| train | dropped by `{name}` | {count} |" in text
     assert "| train | failed, source: the image is damaged, or not an image that is read here: it begins" in text
     assert "| train | failed, source: the image '…' cannot be read: No such file or directory | 3 |" in text
-    assert "Of 6 paraphrases that were asked for, 3 were kept. Answers that were rejected, by the rule" in text
-    assert "broke: refusal 3." in text
+    assert "Of 6 paraphrases that were asked for in test, 3 were kept. Answers that were rejected, by the" in text
+    assert "rule that they broke: refusal 3." in text
     assert "Left out when it was built" not in text and "Noted when it was built" not in text  # said once
 
 

@@ -8,9 +8,7 @@ from huggingface_hub import DatasetCard
 
 from datasets_syned.hub.describe import describe
 from datasets_syned.synthesis import SplitSettings
-from datasets_syned.synthesis.card_paragraphs import run_paragraphs
-from datasets_syned.synthesis.run_card import run_card
-from datasets_syned.synthesis.tally import Tally
+from datasets_syned.synthesis.cards import run_card
 from tests.support.runs_to_publish import plain_run
 from tests.support.synthesis_runs import SMALL
 
@@ -37,8 +35,9 @@ def made_by(**more):
     }
 
 
-def text_of(run, **tally):
-    return run_card(run, {"train": Tally(**{"rows": 28720, "kept": 28720, **tally})}, sheet=False)
+def text_of(run, kept=28720, failed=()):
+    counts = {"rows": 28720, "kept": kept, "dropped": {}, "failed": dict(failed), "paraphrases": {}}
+    return run_card({"splits": {"train": counts}, **run}, None)
 
 
 def test_the_header_finds_the_splits_and_the_text_is_that_of_a_push(folder, tmp_path):
@@ -54,10 +53,9 @@ def test_the_header_finds_the_splits_and_the_text_is_that_of_a_push(folder, tmp_
         "](contact_sheet.png)\n\n*Sources, and to the right" in card.text and (folder / "contact_sheet.png").is_file()
     )
     pushed = describe(builder, builder.as_dataset()).fields["synthesis"]
-    mine = [part.replace("## ", "### ") for part in run_paragraphs(builder.config.record.run)]
-    assert mine[0] == pushed[0] == "### How the pairs were made" and mine[2:] == list(pushed[2 : len(mine)])
-    assert pushed[1].startswith(mine[1]) and "\n- Packages: blip2idc" in pushed[1]
-    assert all(part.replace("### ", "## ") in card.text for part in mine)
+    said = [line for line in pushed.splitlines() if line and "contact-sheet" not in line and "Packages" not in line]
+    assert "\n- Packages: blip2idc" in pushed and said[0] == "### How the pairs were made"
+    assert all(line.removeprefix("#") in card.text for line in said)
 
 
 def test_models_in_words():
@@ -71,11 +69,8 @@ def test_models_in_words():
         "- Filter `clip_image_text`, with `min=0.2`, `model=openai/clip-vit-large-patch14`, `revision=32bd645`\n"
         "- Filter `near_duplicates`, with `max=0.5`, `threshold=8.0`\n" in text
     )
-    assert (
-        "- train: 3,590 images with instructions, from `syned` (name `emu_edit`, split `train`, `uncut=True`); 8 ed"
-        in text
-    )
-    assert "| train | 3,590 | 28,720 | 28,720 | 0 | 0 |\n\nNothing was left out.\n" in text
+    assert "| train | `syned` (name `emu_edit`, split `train`, `uncut=True`) | 3,590 | 8 | 0 |\n" in text
+    assert "| train | 28,720 | 28,720 | 0 | 0 |\n\nNothing was left out.\n" in text
     assert "- Seed: 3; " in text and "ann" not in text.replace("planned", "")
     assert "- No filter was on\n" in text_of(made_by())
 
@@ -92,7 +87,7 @@ def test_models_in_words():
 )
 def test_a_source_that_is_no_name_on_the_hub_is_not_named(path, said):
     text = text_of(made_by(source={"path": path, "name": None, "data_files": "/srv/ann/x", "token": "hf_x"}))
-    assert f"3,590 images with instructions, from {said}, `uncut=True`); 8 edits of each" in text
+    assert f"| train | {said}, `uncut=True`) | 3,590 | 8 | 0 |" in text
     assert "srv" not in text and "hf_x" not in text
 
 
@@ -104,11 +99,8 @@ def test_a_folder_of_this_machine_is_no_name_on_the_hub(tmp_path, monkeypatch):
     assert "- Editor: `pairs`, revision `1`, with `extra=…`\n" in text_of(made_by(editor=editor))
 
 
-def test_reasons_are_put_together_and_cut_short():
-    failed = Counter({f"editor: OSError: cannot open '/srv/ann/{number}/my cat.png'": 2 for number in range(9)})
-    text = text_of(made_by(), kept=28702, failed=failed)
-    assert "| train | failed, editor: OSError: cannot open '…' | 18 |\n" in text
-    failed = Counter({f"editor: a | b `{number}`": 30 - number for number in range(25)})
+def test_reasons_are_cut_short_and_name_no_file():
+    failed = Counter({f"editor: a | b `{number}` '/srv/ann/my cat.png'": 30 - number for number in range(25)})
     text = text_of(made_by(), kept=28200, failed=failed)
-    assert "| train | failed, editor: a \\| b \\`0\\` | 30 |" in text
+    assert "| train | failed, editor: a \\| b \\`0\\` '…' | 30 |" in text
     assert text.count("failed, editor") == 20 and "| train | failed, for 5 other reasons | 40 |" in text
