@@ -15,7 +15,7 @@ from .card import Entry, update_card
 from .describe import describe, why_withheld
 
 ATTEMPTS = 5  # while others write to the repository
-AGAIN = "The same command continues: what is uploaded is not uploaded again."
+AGAIN = "Once that is mended, the same command continues: what is uploaded is not uploaded again."
 NEW_CARD = "---\n{}\n---\n"
 
 
@@ -176,35 +176,10 @@ def _said_plainly(repo: str, token: str | None) -> Iterator[None]:
     except PublishError:
         raise
     except Exception as error:
-        text = _sentence(error, repo)
-        if text is None:
+        cause = error  # or what it was raised from
+        while cause and not type(cause).__module__.startswith(("http", "huggingface_hub")):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
             raise
-        raise PublishError(text.replace(token, "<token>") if token else text) from error
-
-
-def _sentence(error: BaseException, repo: str) -> str | None:
-    """What went wrong with the Hub, `None` if it was something else."""
-    from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError, RepositoryNotFoundError
-
-    hub, seen = datasets.config.HF_ENDPOINT, []
-    while error is not None and error not in seen:
-        seen.append(error)
-        response = getattr(error, "response", None)
-        if isinstance(error, LocalTokenNotFoundError):
-            return f"{hub} wants a token: log in with `hf auth login`, set HF_TOKEN, or give one"
-        if isinstance(error, HFValidationError):
-            return f"{repo!r} is not the name of a repository: {' '.join(str(error).split())}"
-        if response is not None:
-            status, said = response.status_code, " ".join((getattr(error, "server_message", None) or "").split())
-            reason = {
-                401: "the token is not accepted; make another in your settings there",
-                403: "the token may not write there; it needs the role 'write', and the repository must be yours",
-                429: f"too many requests; wait a little. {AGAIN}",
-            }.get(status, f"it has a problem. {AGAIN}" if status >= 500 else said or type(error).__name__)
-            if isinstance(error, RepositoryNotFoundError):
-                reason = "there is no such repository, or the token may not see it"
-            return f"{hub} refused {repo} with HTTP status {status}: {reason}"
-        if type(error).__module__.split(".")[0].startswith("http"):
-            return f"the connection to {hub} failed ({type(error).__name__}). {AGAIN}"
-        error = error.__cause__ or error.__context__
-    return None
+        said = " ".join(f"{datasets.config.HF_ENDPOINT}, {repo}: {type(cause).__name__}: {cause}".split())
+        raise PublishError(f"{said.replace(token or AGAIN, '<token>')}. {AGAIN}") from error

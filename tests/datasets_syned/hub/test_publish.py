@@ -222,11 +222,11 @@ def test_when_the_hub_fails(hub, roots, home):
         "slow": ("^PUT .*/ann/slow/", {"pause": 0.2}),
     }
     lasting = {
-        "down": ("^PUT .*/ann/down/", {"status": 500, "times": 99, "nth": 2}, "HTTP status 500"),
-        "commit429": ("^POST .*/ann/commit429/commit/", {"status": 429}, "HTTP status 429: too many requests"),
-        "lost": ("^POST .*/ann/lost/commit/", {"cut": "answer"}, "failed (RemoteProtocolError). The same command"),
-        "commit500": ("^POST .*/ann/commit500/commit/", {"status": 500}, "HTTP status 500"),
-        "card": ("^(HEAD|GET) .*/ann/card/resolve/", {"cut": "answer", "times": 99}, "connection to"),
+        "down": ("^PUT .*/ann/down/", {"status": 500, "times": 99, "nth": 2}, "500 Internal Server Error"),
+        "commit429": ("^POST .*/ann/commit429/commit/", {"status": 429}, "429 Too Many Requests"),
+        "lost": ("^POST .*/ann/lost/commit/", {"cut": "answer"}, "ann/lost: RemoteProtocolError: "),
+        "commit500": ("^POST .*/ann/commit500/commit/", {"status": 500}, "500 Internal Server Error"),
+        "card": ("^(HEAD|GET) .*/ann/card/resolve/", {"cut": "answer", "times": 99}, "ann/card: "),
         "info": ("^GET /api/datasets/ann/info$", {"cut": "answer", "times": 9}, "RemoteProtocolError"),
     }
     for pattern, fault, *_ in [*passing.values(), *lasting.values()]:
@@ -250,11 +250,11 @@ def test_who_may_not(hub, published, roots, home):
     options = {"data_dir": roots["spot_the_diff"]}
     before = state(published)
     calls = {
-        "HTTP status 401: the token is not accepted": ("ann/x", {"token": "hf_secret"}),
-        "HTTP status 403: the token may not write there": ("ann/x", {"token": "ann-read"}),
-        "refused bob/x with HTTP status 403": ("bob/x", {}),
-        "HTTP status 403: the token may not write": ("ann/syned", {"token": "bob-write"}),
-        "is not the name of a repository": ("ann/x/y", {}),
+        "Invalid user token": ("ann/x", {"token": "hf_secret"}),
+        "ann/x: HfHubHTTPError: 403 Forbidden": ("ann/x", {"token": "ann-read"}),
+        "bob/x: HfHubHTTPError: 403 Forbidden": ("bob/x", {}),
+        "ann/syned: HfHubHTTPError: 403 Forbidden": ("ann/syned", {"token": "bob-write"}),
+        "HFValidationError: Repo id must be in the form": ("ann/x/y", {}),
         "ann/syned is there and is public, nothing was uploaded": ("ann/syned", {"private": True, "reason": "no"}),
     }
     since = len(hub.requests)
@@ -262,7 +262,7 @@ def test_who_may_not(hub, published, roots, home):
     for text, words in zip(said, calls, strict=True):
         assert text.startswith("PublishError: ") and words in text, text
         assert not re.search("hf_secret|ann-write|ann-read|bob-write", text) and "\n" not in text
-    assert "wants a token: log in" in push(hub, home, ("spot_the_diff", "ann/x", options), token=None)[0]
+    assert "LocalTokenNotFoundError: Token is required" in push(hub, home, ("spot_the_diff", "ann/x", options), token=None)[0]
     assert hub.uploaded(since) == 0 and state(published) == before
 
 
