@@ -37,7 +37,8 @@ class Parser(argparse.ArgumentParser):
         option = re.match(r"argument (--\w+): ", message)
         if option:
             action = self._option_string_actions[option[1]]
-            message += f" ({action.help}{f', such as {action.default}' if action.default else ''})"
+            example = action.default not in (None, argparse.SUPPRESS)
+            message += f" ({action.help}{f', such as {action.default}' if example else ''})"
         self.exit(2, f"syned: error: {message} (see `{self.prog} --help`)\n")
 
 

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
+from .options import sections, settings_of
+
 FILE = "instructions.jsonl"
-OF_MODEL = ("revision", "device", "base_url", "provider", "api_key_env", "batch_size", "attempts")
 
 
 def add_instruct(commands: "argparse._SubParsersAction") -> None:
@@ -26,22 +27,27 @@ def add_instruct(commands: "argparse._SubParsersAction") -> None:
     parser.add_argument("--per_image", type=int, default=1, metavar="N", help="instructions (default: 1)")
     parser.add_argument("--split", default="train", choices=("train", "validation", "test"), help="(default: train)")
     parser.add_argument("--seed", type=int, default=0, help="of the answers (default: 0)")
-    parser.add_argument("--revision", metavar="REVISION", help="branch, tag or commit of the model")
-    parser.add_argument("--device", help="such as cpu or cuda:1")
-    parser.add_argument("--base_url", metavar="URL", help="of a server that runs it, such as http://localhost:8000/v1")
-    parser.add_argument("--provider", metavar="NAME", help="an inference provider of the Hub that runs it, or auto")
-    parser.add_argument("--api_key_env", metavar="NAME", help="environment variable that holds the server's key")
-    parser.add_argument("--batch_size", type=int, metavar="N", help="images, or requests, at a time")
-    parser.add_argument("--attempts", type=int, metavar="N", help="how often the model is asked at most (default: 3)")
+    model = settings_of(parser, "model")
+    model("revision", "branch, tag or commit of the model")
+    model("device", "such as cpu or cuda:1")
+    add_server(model)
+    model("batch_size", "images, or requests, at a time", type=int)
+    model("attempts", "how often the model is asked at most (default: 3)", type=int)
     parser.set_defaults(run=_instruct, stopped="stopped; the same command continues where it was")
+
+
+def add_server(model) -> None:
+    """Adds the options of a model that runs elsewhere."""
+    model("base_url", "of a server that runs it, such as http://localhost:8000/v1", metavar="URL")
+    model("provider", "an inference provider of the Hub that runs it, or auto")
+    model("api_key_env", "environment variable that holds the server's key")
 
 
 def _instruct(args: argparse.Namespace) -> int:
     from ..synthesis.instructing import write_instructions
     from ..synthesis.paraphrasers import load_paraphraser
 
-    options = {name: getattr(args, name) for name in OF_MODEL if getattr(args, name) is not None}
-    model = load_paraphraser(args.model, from_images=True, **options)
+    model = load_paraphraser(args.model, from_images=True, **sections(args).get("model", {}))
     out = Path(args.out or Path(args.folder) / FILE)
     counts = write_instructions(args.folder, out, model, args.per_image, args.split, args.seed)
     print(f"{out}: {counts['instructions']} instructions added; {counts['images']} images, {counts['failed']} failed")

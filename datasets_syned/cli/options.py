@@ -1,10 +1,9 @@
-"""Options of configurations on the command line: those that `load_dataset` takes, by their names."""
+"""Options on the command line: those that `load_dataset` takes, by their names, and those of settings."""
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields
-from difflib import get_close_matches
 from typing import Any
 
 import datasets
@@ -53,9 +52,8 @@ def option_values(config: str, options: dict[str, str]) -> dict[str, Any]:
         WrongUse: there is no such configuration, or it has no such option, or the value is of another kind.
     """
     if config not in Syned.builder_configs:
-        near = "".join(f"; did you mean {name}?" for name in get_close_matches(str(config), Syned.builder_configs, 1))
         what = "name a config, one" if config is None else f"config {config!r} is none"
-        raise WrongUse(f"{what} of {', '.join(Syned.builder_configs)}{near}")
+        raise WrongUse(f"{what} of {', '.join(Syned.builder_configs)}")
     own = {field.name: field for field in fields(Syned.builder_configs[config]) if field.name not in COMMON}
     if unknown := [name for name in options if name not in own]:
         raise WrongUse(f"config {config!r} has no option {unknown[0]!r}, but {', '.join(own)}")
@@ -72,3 +70,25 @@ def _value(value: str, field: Any) -> Any:
         if field.default is None:
             return value
         raise WrongUse(f"--{field.name} {value} must be like {json.dumps(field.default)}") from None
+
+
+def settings_of(parser: Any, section: str) -> Callable[..., None]:
+    """How a command gets options that are settings of a section: what is not given is left out of [`sections`]."""
+
+    def add(name: str, help: str, option: str | None = None, **how: Any) -> None:
+        if how.get("action") != "store_true" and "choices" not in how:
+            how = {"metavar": "N" if "type" in how else "NAME", **how}
+        default = argparse.SUPPRESS
+        parser.add_argument(f"--{option or name}", dest=f"{section}.{name}", default=default, help=help, **how)
+
+    return add
+
+
+def sections(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The settings that were given, by section."""
+    found = {}
+    for name, value in vars(args).items():
+        section, dot, option = name.partition(".")
+        if dot:
+            found.setdefault(section, {})[option] = value
+    return found

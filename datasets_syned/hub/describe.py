@@ -3,7 +3,6 @@
 import base64
 import re
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import fields
 from statistics import mean
 from typing import Any

@@ -10,16 +10,11 @@ from ..common.ranges import check_whole
 from ..common.splits import SPLITS
 from ..loading.registration import NAME
 from ..loading.specs import place_spec
-from .sources import SCENES
 
 SECTION = "synthesis"  # of a recipe that also says how to train on what was made
 FORMATS = ("png", "jpeg")
 BALANCES = ("category",)
 STAGES = ("plan", "edit", "score", "caption", "select")
-VARIANTS = 8  # of the paper
-MODELS = ("editor", "paraphraser")
-OF_SOURCE = ("columns", "instructions", "per_image", "unchanged")
-OPTIONS = ("editor_options", "paraphraser_options", "filter_options")
 OF_FILTERS = ("clip_model", "dino_model", "device")
 
 
@@ -30,7 +25,8 @@ class SplitSettings:
 
     Args:
         source (`dict`): see [`load_source`].
-        variants (`int`, *optional*, defaults to 8): edited images per source image; 0 takes the source's own pairs.
+        variants (`int`, *optional*, defaults to 8): edited images per source image, by default as many as in the
+            paper; 0 takes the source's own pairs.
         paraphrases (`int`, *optional*, defaults to 0): further captions per pair, besides the instruction.
         limit (`int`, *optional*): how many rows of the source are taken, of those that can be used.
         balance (`str`, *optional*): "category" takes the rows of all categories in turn.
@@ -39,21 +35,22 @@ class SplitSettings:
     """
 
     source: Mapping[str, Any]
-    variants: int = VARIANTS
+    variants: int = 8
     paraphrases: int = 0
     limit: int | None = None
     balance: str | None = None
     published: int | None = None
 
-    def check(self, name: str) -> None:
+    def __post_init__(self):
         if not isinstance(self.source, Mapping) or not isinstance(self.source.get("path"), str):
-            raise ValueError(f"{name}.source={self.source!r} must name a source, such as {{path: scenes}}")
-        ranges = {"variants": (0, 1000), "paraphrases": (0, 20), "limit": (1, 10**9), "published": (1, 10**9)}
-        for key, limits in ranges.items():
-            if getattr(self, key) is not None or key in ("variants", "paraphrases"):
-                check_whole(f"{name}.{key}", getattr(self, key), *limits)
+            raise ValueError(f"source={self.source!r} must name a source, such as {{path: scenes}}")
+        check_whole("variants", self.variants, 0, 1000)
+        check_whole("paraphrases", self.paraphrases, 0, 20)
+        for name in ("limit", "published"):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), 1)
         if self.balance not in (None, *BALANCES):
-            raise ValueError(f"{name}.balance={self.balance!r} must be one of {', '.join(BALANCES)}")
+            raise ValueError(f"balance={self.balance!r} must be one of {', '.join(BALANCES)}")
 
 
 @dataclass(frozen=True)
@@ -92,12 +89,11 @@ class Settings:
     def __post_init__(self):
         if not self.splits:
             raise ValueError("no split is to be made: name a source")
-        for name, split in self.splits.items():
-            if name not in SPLITS:
-                raise ValueError(f"splits: {name!r} is none of {', '.join(SPLITS)}")
-            split.check(f"splits.{name}")
-        for name, low, high in (("seed", 0, 2**63 - 1), ("sources_per_part", 1, 10**6), ("rows_per_shard", 1, 10**7)):
-            check_whole(name, getattr(self, name), low, high)
+        if unknown := [name for name in self.splits if name not in SPLITS]:
+            raise ValueError(f"splits: {unknown[0]!r} is none of {', '.join(SPLITS)}")
+        check_whole("seed", self.seed, 0, 2**63 - 1)
+        check_whole("sources_per_part", self.sources_per_part, 1)
+        check_whole("rows_per_shard", self.rows_per_shard, 1)
         if self.image_format not in FORMATS:
             raise ValueError(f"image_format={self.image_format!r} must be one of {', '.join(FORMATS)}")
         for model, needs in (("editor", "variants"), ("paraphraser", "paraphrases")):
@@ -106,13 +102,17 @@ class Settings:
                 raise ValueError(f"{model} is missing: split {wanted[0]!r} has {needs}")
             if not wanted and getattr(self, model):
                 raise ValueError(f"{model}={getattr(self, model)!r} has nothing to do: no split has {needs}")
-
         if unknown := sorted(set(self.filter_options) - set(OF_FILTERS)):
             raise ValueError(f"filter_options has {unknown[0]!r}, which is none of {', '.join(OF_FILTERS)}")
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, for a file."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Settings":
+        """Of what [`as_dict`] gave."""
+        return cls(**{**values, "splits": {name: SplitSettings(**split) for name, split in values["splits"].items()}})
 
 
 def settings_from(recipe: Mapping[str, Any], given: Mapping[str, Any], roots: Sequence[str] = ()) -> Settings:
@@ -121,71 +121,55 @@ def settings_from(recipe: Mapping[str, Any], given: Mapping[str, Any], roots: Se
 
     Args:
         recipe (`dict`): fields of [`Settings`], perhaps under "synthesis"; empty for none.
-        given (`dict`): fields of [`Settings`] and, for all splits, of [`SplitSettings`]. Options of models and
-            filters are added to those of the recipe. Without a recipe: the name of a `source`, the
-            `split` to make ("train" by default), `source_split` where that of the source has another name, and what
-            [`load_source`] takes of `OF_SOURCE`.
+        given (`dict`): fields of [`Settings`]; options are added to those of the recipe. "splits" holds fields of
+            [`SplitSettings`] for all splits. Without a recipe, "source" has the arguments of a source, and "split"
+            names what is made of it, "train" by default.
         roots (`Sequence[str]`): folders of benchmarks, as [`place_spec`] takes them.
 
     Raises:
         ValueError: names the field, and what would be right.
     """
     recipe = recipe.get(SECTION, recipe)
-    if not isinstance(recipe, Mapping):
-        raise ValueError(f"{SECTION} must be a dict of settings")
-    known = {one.name for one in fields(Settings)}
-    if unknown := sorted(set(recipe) - known):
-        raise ValueError(f"unknown setting {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    of_splits = {one.name for one in fields(SplitSettings)}
-    for name in (*OPTIONS, "splits"):
+    for name in ("splits", "editor_options", "paraphraser_options", "filter_options"):
         if not isinstance(recipe.get(name) or {}, Mapping):
             raise ValueError(f"{name} must be a dict, not {recipe[name]!r}")
-    values = {**recipe, **{name: value for name, value in given.items() if name in known}}
-    for model in MODELS:
+    values, splits = {**recipe, **given}, recipe.get("splits") or {}
+    source, split = values.pop("source", {}), values.pop("split", None)
+    for model in ("editor", "paraphraser", "filter"):
+        same = given.get(model) in (None, recipe.get(model))  # another model has options of its own
         options = f"{model}_options"
-        if given.get(model) in (None, recipe.get(model)):  # another model has options of its own
-            values[options] = {**(recipe.get(options) or {}), **(given.get(options) or {})}
-    values["filter_options"] = {**(recipe.get("filter_options") or {}), **(given.get("filter_options") or {})}
-    own = {name: value for name, value in given.items() if name in of_splits}
-    splits = dict(recipe.get("splits") or {})
-    if "source" in own and splits:
-        raise ValueError(f"source={own['source']!r}: the recipe names its own sources")
-    if "source" in own:
-        split = given.get("split", "train")
-        source = _named(own["source"], given.get("source_split", split))
-        splits = {split: {**own, "source": source | {name: given[name] for name in OF_SOURCE if name in given}}}
-    else:
-        if useless := [name for name in ("split", "source_split", *OF_SOURCE) if name in given]:
-            raise ValueError(f"{useless[0]}={given[useless[0]]!r} goes with a source; the recipe has its own")
-        splits = {name: {**_split(name, split), **own} for name, split in splits.items()}
-    values["splits"] = {name: _read_split(name, split, roots) for name, split in splits.items()}
-    return Settings(**values)
+        values[options] = {**(same and recipe.get(options) or {}), **given.get(options, {})}
+    if "path" in source and splits:
+        raise ValueError(f"source={source['path']!r}: the recipe names its own sources")
+    if "path" in source:
+        name = split or "train"
+        splits = {name: {"source": {**source, **_named(source["path"], source.get("split", name))}}}
+    elif split or source:
+        raise ValueError(f"{', '.join([*filter(None, [split]), *source])}: goes with a source; the recipe has its own")
+    values["splits"] = {name: _split(name, split, given.get("splits", {}), roots) for name, split in splits.items()}
+    return _filled(Settings, "settings", values)
 
 
-def _split(name: str, split: Any) -> Mapping[str, Any]:
-    if not isinstance(split, Mapping):
-        raise ValueError(f"splits.{name} must be a dict, not {split!r}")
-    return split
-
-
-def _read_split(name: str, split: Any, roots: Sequence[str]) -> SplitSettings:
-    known = {one.name for one in fields(SplitSettings)}
-    if unknown := sorted(set(_split(name, split)) - known):
-        raise ValueError(f"splits.{name}: unknown {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    if "source" not in split:
-        raise ValueError(f"splits.{name} has no source")
-    source = _named(split["source"], name)
+def _split(name: str, split: Any, given: Mapping[str, Any], roots: Sequence[str]) -> SplitSettings:
+    if not isinstance(split, Mapping) or "source" not in split:
+        raise ValueError(f"splits.{name} has no source: {split!r}")
+    source = _named(split["source"], name) if isinstance(split["source"], str) else split["source"]
     if isinstance(source, Mapping) and source.get("path") == NAME:
-        source = place_spec(source, roots)
-    return SplitSettings(**{**split, "source": dict(source) if isinstance(source, Mapping) else source})
+        source = dict(place_spec(source, roots))
+    return _filled(SplitSettings, f"splits.{name}", {**split, **given, "source": source})
 
 
-def _named(source: Any, split: str) -> Any:
+def _filled(settings: type, where: str, values: Mapping[str, Any]) -> Any:
+    if unknown := sorted(set(values) - (known := {one.name for one in fields(settings)})):
+        raise ValueError(f"{where}: unknown {unknown[0]!r}; there are {', '.join(sorted(known))}")
+    try:
+        return settings(**values)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _named(source: str, split: str) -> dict[str, str]:
     """What a name means: the scenes, a benchmark, or whatever `load_dataset` finds."""
-    if not isinstance(source, str):
-        return source
-    if source == SCENES:
-        return {"path": SCENES, "split": split}
     if source in {config.name for config in CONFIGS} and not Path(source).is_dir():
         return {"path": NAME, "name": source, "split": split}
     return {"path": source, "split": split}

@@ -108,10 +108,6 @@ class TestSyned:
         (["no.yaml", "--out", "x"], "No such file or directory: 'no.yaml'"),
         (["--source", "scenes", "--editor", "procedural", "--steps", "3", "--out", "x"], "it takes failure_rate"),
         (["--source", "scenes", "--editor", "procedural", "--filter", "beauty", "--out", "x"], "beauty"),
-        (
-            ["--source", "scenes", "--editor", "procedural", "--columns", "a", "--out", "x"],
-            "--columns 'a' must be like",
-        ),
         (["--source", "scenes", "--editor", "procedural", "--limit", "1", "--rate", "0", "--dry_run"], "rate=0.0"),
         (
             ["--source", "scenes", "--editor", "procedural", "--filter", "clip_direction", "--out", "x"],

@@ -262,7 +262,10 @@ def test_who_may_not(hub, published, roots, home):
     for text, words in zip(said, calls, strict=True):
         assert text.startswith("PublishError: ") and words in text, text
         assert not re.search("hf_secret|ann-write|ann-read|bob-write", text) and "\n" not in text
-    assert "LocalTokenNotFoundError: Token is required" in push(hub, home, ("spot_the_diff", "ann/x", options), token=None)[0]
+    assert (
+        "LocalTokenNotFoundError: Token is required"
+        in push(hub, home, ("spot_the_diff", "ann/x", options), token=None)[0]
+    )
     assert hub.uploaded(since) == 0 and state(published) == before
 
 

@@ -17,23 +17,27 @@ def made(recipe=None, roots=(), **given):
 
 
 def test_from_the_command_line():
-    found = made(source="scenes", editor="procedural", variants=4, limit=10, editor_options={"failure_rate": 0.1})
+    given = {"editor": "procedural", "editor_options": {"failure_rate": 0.1}, "splits": {"variants": 4, "limit": 10}}
     split = SplitSettings({"path": "scenes", "split": "train"}, variants=4, limit=10)
-    assert found == Settings({"train": split}, editor="procedural", editor_options={"failure_rate": 0.1})
+    expected = Settings({"train": split}, editor="procedural", editor_options={"failure_rate": 0.1})
+    assert made(source={"path": "scenes"}, **given) == expected
 
 
 def test_names_of_sources(tmp_path, monkeypatch):
-    def source(name, **given):
-        return made(source=name, editor="x", **given).splits
+    def source(name, roots=(), split="train", **given):
+        return made(source={"path": name, **given}, editor="x", roots=roots, split=split).splits[split].source
 
-    assert source("emu_edit", split="test")["test"].source == {"path": "syned", "name": "emu_edit", "split": "test"}
-    assert source("someone/edits", source_split="dev")["train"].source == {"path": "someone/edits", "split": "dev"}
-    placed = made(source="emu_edit", editor="x", roots=["ee/"])
-    assert placed.splits["train"].source["data_dir"] == "ee/"
-    assert source("pics/", columns={"image": "picture"})["train"].source["columns"] == {"image": "picture"}
+    assert source("emu_edit", split="test") == {"path": "syned", "name": "emu_edit", "split": "test"}
+    assert source("someone/edits", **{"columns": {"image": "picture"}}) == {
+        "path": "someone/edits",
+        "split": "train",
+        "columns": {"image": "picture"},
+    }
+    assert made(source={"path": "a/b", "split": "dev"}, editor="x").splits["train"].source["split"] == "dev"
+    assert source("emu_edit", roots=["ee/"])["data_dir"] == "ee/"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()  # also the name of a configuration
-    assert source("folder")["train"].source == {"path": "folder", "split": "train"}
+    assert source("folder") == {"path": "folder", "split": "train"}
 
 
 def test_a_recipe_and_what_was_given_in_its_place():
@@ -43,8 +47,9 @@ def test_a_recipe_and_what_was_given_in_its_place():
         "seed": 3,
         "splits": {"train": {**SPLIT, "variants": 2}, "test": {**SPLIT, "variants": 1}},
     }
-    found = made({"synthesis": recipe, "learning_rate": 1}, limit=7, seed=4, editor_options={"batch_size": 9})
-    assert found == made(recipe, limit=7, seed=4, editor_options={"batch_size": 9})
+    given = {"splits": {"limit": 7}, "seed": 4, "editor_options": {"batch_size": 9}}
+    found = made({"synthesis": recipe, "learning_rate": 1}, **given)
+    assert found == made(recipe, **given)
     assert found.seed == 4 and found.editor_options == {"failure_rate": 0.5, "batch_size": 9}
     assert [(split.variants, split.limit) for split in found.splits.values()] == [(2, 7), (1, 7)]
     other = made(recipe, editor="another/editor", editor_options={"steps": 3})
@@ -59,50 +64,36 @@ def test_the_recipe_of_syned():
     assert all(split.source["data_dir"] == "ee/" for split in found.splits.values())
 
 
+EDITED = {"splits": {"train": SPLIT}, "editor": "x"}
+
+
 @pytest.mark.parametrize(
     ("recipe", "given", "said"),
     [
         ({}, {}, "no split is to be made: name a source"),
         ({"splits": {"train": SPLIT}}, {}, "editor is missing: split 'train' has variants"),
         ({"splits": {"dev": SPLIT}, "editor": "x"}, {}, "splits: 'dev' is none of train, validation, test"),
-        (
-            {"splits": {"train": {**SPLIT, "variant": 8}}},
-            {},
-            "splits.train: unknown 'variant'; there are balance, limit",
-        ),
+        ({"splits": {"train": {**SPLIT, "variant": 8}}}, {}, "splits.train: unknown 'variant'; there are balance, li"),
         ({"splits": {"train": {"variants": 8}}}, {}, "splits.train has no source"),
-        ({"splits": {"train": "scenes"}}, {}, "splits.train must be a dict, not 'scenes'"),
-        ({"splits": {"train": {**SPLIT, "variants": -1}}, "editor": "x"}, {}, "splits.train.variants=-1 must be"),
+        ({"splits": {"train": "scenes"}}, {}, "splits.train has no source: 'scenes'"),
+        ({"splits": {"train": {**SPLIT, "variants": -1}}}, {}, "splits.train: variants=-1 must be a whole number"),
+        ({"splits": {"train": {**SPLIT, "limit": 0}}}, {}, "splits.train: limit=0 must be a whole"),
         (
-            {"splits": {"train": {**SPLIT, "limit": 0}}, "editor": "x"},
+            {"splits": {"train": {"source": {"name": "x"}}}},
             {},
-            "splits.train.limit=0 must be a whole",
+            "splits.train: source={'name': 'x'} must name a source",
         ),
-        ({"splits": {"train": {"source": {"name": "x"}}}}, {}, "splits.train.source={'name': 'x'} must name a source"),
-        ({"editors": "x"}, {}, "unknown setting 'editors'; there are editor, editor_options"),
-        ({"synthesis": "x"}, {}, "synthesis must be a dict of settings"),
-        ({"splits": {"train": SPLIT}, "editor": "x", "seed": 1.5}, {}, "seed=1.5 must be a whole number"),
-        (
-            {"splits": {"train": SPLIT}, "editor": "x", "image_format": "gif"},
-            {},
-            "image_format='gif' must be one of",
-        ),
-        ({"splits": {"train": SPLIT}, "editor": "x", "paraphraser": "y"}, {}, "paraphraser='y' has nothing to do"),
+        ({"editors": "x"}, {}, "unknown 'editors'; there are editor, editor_options"),
+        ({**EDITED, "seed": 1.5}, {}, "seed=1.5 must be a whole number"),
+        ({**EDITED, "image_format": "gif"}, {}, "image_format='gif' must be one of"),
+        ({**EDITED, "paraphraser": "y"}, {}, "paraphraser='y' has nothing to do"),
         ({"splits": {"train": NONE}, "editor": "x"}, {}, "editor='x' has nothing to do"),
-        (
-            {"splits": {"train": WORDS}, "editor": "x"},
-            {},
-            "paraphraser is missing: split 'train'",
-        ),
-        (
-            {"splits": {"train": SPLIT}, "editor": "x"},
-            {"split": "test"},
-            "split='test' goes with a source",
-        ),
+        ({"splits": {"train": WORDS}, "editor": "x"}, {}, "paraphraser is missing: split 'train'"),
+        (EDITED, {"split": "test"}, "test: goes with a source"),
         ({"splits": ["train"]}, {}, "splits must be a dict, not ['train']"),
         ({"editor_options": ["a"]}, {}, "editor_options must be a dict, not ['a']"),
-        ({"splits": {"train": SPLIT}, "editor": "x", "filter_options": {"size": 3}}, {}, "filter_options has 'size'"),
-        ({"splits": {"train": SPLIT}}, {"source": "scenes"}, "source='scenes': the recipe names its own sources"),
+        ({**EDITED, "filter_options": {"size": 3}}, {}, "filter_options has 'size'"),
+        ({"splits": {"train": SPLIT}}, {"source": {"path": "scenes"}}, "source='scenes': the recipe names its own"),
     ],
 )
 def test_refused(recipe, given, said):
