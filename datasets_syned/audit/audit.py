@@ -55,76 +55,45 @@ def audit(
     if isinstance(data, Dataset | IterableDataset):
         data = {str(data.split or "train"): data}
     data = {str(name): _undecoded(name, rows) for name, rows in data.items()}
-    findings = Findings(samples, thumbnails)
-    splits = {name: _Split(name) for name in data}
-    sizes, modes, formats, examples = Counter(), Counter(), Counter(), []
+    published, dropped, notes = published or {}, dropped or {}, notes or {}
+    findings, splits, examples = Findings(samples, thumbnails), {}, []
+    images = {"sizes": Counter(), "modes": Counter(), "formats": Counter()}
     with tqdm(desc="Auditing", total=_total(data), unit=" pairs") as bar:
         for name, rows in data.items():
-            split, earlier = splits[name], [other for other in splits.values() if other.rows and other.name != name]
+            split, earlier = _Split(name), list(splits.values())
+            splits[name] = split
             for number, values in enumerate(rows):
                 row = AuditedRow(name, number, values, folders)
                 findings.look_at(row)
                 split.add(row, findings, earlier)
                 for image in (picture.image for picture in row.pictures if picture.image is not None):
-                    sizes[f"{image.width}x{image.height}"] += 1
-                    modes[image.mode] += 1
-                    formats[image.format or "unknown"] += 1
+                    images["sizes"][f"{image.width}x{image.height}"] += 1
+                    images["modes"][image.mode] += 1
+                    images["formats"][image.format or "unknown"] += 1
                 if number < min(2, samples):
                     examples.append(row.sample("", thumbnails))
                 bar.update()
-    for name, expected in (published or {}).items():
-        if expected != (splits[name].rows if name in splits else 0):
-            findings.counts["count"][name] = 1
+    rows = {name: split.rows for name, split in splits.items()}
+    findings.counts["count"].update(name for name, expected in published.items() if expected != rows.get(name, 0))
     across = {f"{one.name}/{two.name}": _shared(one, two) for one, two in combinations(splits.values(), 2)}
     for both, shared in across.items():
         findings.counts["leaked_pairs"] += Counter({both: shared["pairs"]["shared"]})
         findings.counts["leaked_sources"] += Counter({both: shared["sources"]["shared"]})
     found = findings.report()
+    before = {
+        name: {"published": published.get(name), "dropped": dropped.get(name, {}), "notes": notes.get(name, {})}
+        for name in splits
+    }
     return {
-        "splits": {
-            name: split.report((published or {}).get(name), (dropped or {}).get(name), (notes or {}).get(name))
-            for name, split in splits.items()
-        },
-        "published": dict(published or {}),
+        "splits": {name: {**split.report(), **before[name]} for name, split in splits.items()},
+        "published": dict(published),
         "across": across,
-        "images": {"sizes": _ranked(sizes), "modes": _ranked(modes), "formats": _ranked(formats)},
-        "vocabulary": _vocabulary(splits),
+        "images": {what: _ranked(counts) for what, counts in images.items()},
+        "vocabulary": _vocabulary({name: split.words for name, split in splits.items()}),
         "findings": found,
         "problems": sum(kind["problem"] and kind["count"] > 0 for kind in found.values()),
         "examples": examples,
     }
-
-
-class _Seen:
-    """Digests of what a split has: the row that each was first in, and how often it came."""
-
-    def __init__(self):
-        self.first, self.times = {}, Counter()
-
-    def add(self, digest: bytes, row: int) -> int | None:
-        """Returns the row that had it first, `None` if it is new."""
-        self.times[digest] += 1
-        first = self.first.setdefault(digest, row)
-        return first if self.times[digest] > 1 else None
-
-
-class _Looks:
-    """Difference hashes of the pairs of a split, each with its row."""
-
-    def __init__(self):
-        self.hashes, self.rows = np.empty((1024, 2), np.uint64), []
-
-    def add(self, looks: np.ndarray, row: int) -> None:
-        if len(self.rows) == len(self.hashes):
-            self.hashes = np.concatenate([self.hashes, np.empty_like(self.hashes)])
-        self.hashes[len(self.rows)] = looks
-        self.rows.append(row)
-
-    def find(self, looks: np.ndarray) -> int | None:
-        """The first row whose images both look like these."""
-        distances = np.bitwise_count(self.hashes[: len(self.rows)] ^ looks)  # (rows, 2)
-        near = np.flatnonzero((distances <= NEAR).all(axis=1))
-        return self.rows[near[0]] if len(near) else None
 
 
 class _Split:
@@ -132,11 +101,11 @@ class _Split:
 
     def __init__(self, name: str):
         self.name, self.rows, self.changed = name, 0, 0
-        self.pairs, self.sources, self.ids, self.captions = _Seen(), _Seen(), _Seen(), _Seen()
-        self.looks = _Looks()
+        self.pairs, self.sources, self.ids, self.captions = {}, {}, {}, {}  # numbers of rows by digest
+        self.looks, self.looking = np.empty((1024, 2), np.uint64), []  # difference hashes, and the rows that have them
         self.references, self.categories, self.words = Counter(), Counter(), Counter()
 
-    def add(self, row: AuditedRow, findings: Findings, earlier: list["_Split"]) -> None:
+    def add(self, row: AuditedRow, findings: Findings, earlier: Sequence["_Split"]) -> None:
         self.rows += 1
         self.changed += bool(row.row["changed"])
         self.categories[str(row.row["category"])] += 1
@@ -144,46 +113,60 @@ class _Split:
         self.references[len(said)] += 1
         for caption in said:
             self.words.update(words(caption))
-            self.captions.add(_digest(normal(caption)), row.number)
+            self.captions.setdefault(_digest(normal(caption)), []).append(row.number)
         pair, source, looks = row.digest, row.pictures[0].digest, row.looks
-        known = pair in self.pairs.first
-        if (first := self.ids.add(_digest(str(row.row["id"])), row.number)) is not None:
-            findings.add("repeated_ids", row, f"is also the id of row {first}")
-        if pair and (first := self.pairs.add(pair, row.number)) is not None:
-            findings.add("duplicate_pairs", row, f"the same pixels as row {first}")
-        if source:
-            self.sources.add(source, row.number)
         for other in earlier:
-            if pair in other.pairs.first:
-                findings.show("leaked_pairs", row, f"the same pixels as {other.name} row {other.pairs.first[pair]}")
-            elif looks is not None and (first := other.looks.find(looks)) is not None:
-                findings.add(
-                    "near_leaks", row, f"looks like {other.name} row {first}", split=f"{other.name}/{self.name}"
-                )
-            if source in other.sources.first:
-                findings.show("leaked_sources", row, f"as {other.name} row {other.sources.first[source]}")
-        if looks is not None and not known:
-            if (first := self.looks.find(looks)) is not None:
-                findings.add("near_duplicates", row, f"looks like row {first}")
-            self.looks.add(looks, row.number)
+            if pair in other.pairs:
+                findings.show("leaked_pairs", row, f"the same pixels as {other.name} row {other.pairs[pair][0]}")
+            elif (near := other.looks_like(looks)) is not None:
+                both = f"{other.name}/{self.name}"
+                findings.add("near_leaks", row, f"looks like {other.name} row {near}", split=both)
+            if source in other.sources:
+                findings.show("leaked_sources", row, f"as {other.name} row {other.sources[source][0]}")
+        if pair not in self.pairs:
+            if (near := self.looks_like(looks)) is not None:
+                findings.add("near_duplicates", row, f"looks like row {near}")
+            self._remember(looks, row.number)
+        if source:
+            self.sources.setdefault(source, []).append(row.number)
+        for kind, seen, digest, what in (
+            ("repeated_ids", self.ids, _digest(str(row.row["id"])), "is also the id of"),
+            ("duplicate_pairs", self.pairs, pair, "the same pixels as"),
+        ):
+            if digest in seen:
+                findings.add(kind, row, f"{what} row {seen[digest][0]}")
+            if digest:
+                seen.setdefault(digest, []).append(row.number)
 
-    def report(self, published: int | None, dropped: Counts | None, notes: Counts | None) -> dict[str, Any]:
+    def looks_like(self, looks: np.ndarray | None) -> int | None:
+        """The first row whose images both look like these."""
+        if looks is None:
+            return None
+        distances = np.bitwise_count(self.looks[: len(self.looking)] ^ looks)  # (rows, 2)
+        near = np.flatnonzero((distances <= NEAR).all(axis=1))
+        return self.looking[near[0]] if len(near) else None
+
+    def _remember(self, looks: np.ndarray | None, row: int) -> None:
+        if looks is not None:
+            if len(self.looking) == len(self.looks):
+                self.looks = np.resize(self.looks, (2 * len(self.looks), 2))
+            self.looks[len(self.looking)] = looks
+            self.looking.append(row)
+
+    def report(self) -> dict[str, Any]:
         references = sum(count * rows for count, rows in self.references.items())
         return {
             "rows": self.rows,
-            "published": published,
-            "dropped": dict(dropped or {}),
-            "notes": dict(notes or {}),
             "changed": self.changed,
             "unchanged": self.rows - self.changed,
             "categories": _ranked(self.categories),
             "references": {
                 "total": references,
                 "mean": round(references / max(1, self.rows), 4),
-                "histogram": {str(count): self.references[count] for count in sorted(self.references)},
+                "histogram": {str(count): rows for count, rows in sorted(self.references.items())},
             },
-            "distinct_captions": len(self.captions.first),
-            "distinct_sources": len(self.sources.first),
+            "distinct_captions": len(self.captions),
+            "distinct_sources": len(self.sources),
             "words": self.words.total(),
         }
 
@@ -202,8 +185,8 @@ def _undecoded(name: str, rows: Dataset | IterableDataset) -> Dataset | Iterable
 
 
 def _total(data: Mapping[str, Dataset | IterableDataset]) -> int | None:
-    counts = [len(rows) if isinstance(rows, Dataset) else None for rows in data.values()]
-    return None if None in counts else sum(counts)
+    sized = all(isinstance(rows, Dataset) for rows in data.values())
+    return sum(map(len, data.values())) if sized else None
 
 
 def _digest(text: str) -> bytes:
@@ -219,22 +202,22 @@ def _shared(one: _Split, two: _Split) -> dict[str, Any]:
     """What two splits have in common: how many different ones, how many times in each, and the share of each."""
     shared = {}
     for what in ("pairs", "sources", "captions"):
-        mine, theirs = getattr(one, what), getattr(two, what)
-        both = mine.first.keys() & theirs.first.keys()
-        seen = {one.name: mine.times, two.name: theirs.times}
-        times = {name: sum(counts[digest] for digest in both) for name, counts in seen.items()}
-        share = {name: round(times[name] / max(1, counts.total()), 4) for name, counts in seen.items()}
+        seen = {split.name: getattr(split, what) for split in (one, two)}
+        both = seen[one.name].keys() & seen[two.name].keys()
+        times = {name: sum(len(rows[digest]) for digest in both) for name, rows in seen.items()}
+        share = {name: round(times[name] / max(1, sum(map(len, rows.values()))), 4) for name, rows in seen.items()}
         shared[what] = {"shared": len(both), "times": times, "share": share}
     return shared
 
 
-def _vocabulary(splits: Mapping[str, _Split]) -> dict[str, Any]:
-    everything, unseen = sum((split.words for split in splits.values()), Counter()), {}
-    for name, split in splits.items() if "train" in splits else ():
-        if name != "train":
-            new = Counter({word: count for word, count in split.words.items() if word not in splits["train"].words})
-            share = round(new.total() / max(1, split.words.total()), 4)
-            most = list(_ranked(new))[:10]
-            unseen[name] = {"words": len(new), "times": new.total(), "share": share, "most_frequent": most}
+def _vocabulary(splits: Mapping[str, Counter]) -> dict[str, Any]:
+    everything, unseen = sum(splits.values(), Counter()), {}
+    for name in splits if "train" in splits else ():
+        if name == "train":
+            continue
+        new = Counter({word: count for word, count in splits[name].items() if word not in splits["train"]})
+        share = round(new.total() / max(1, splits[name].total()), 4)
+        most = list(_ranked(new))[:10]
+        unseen[name] = {"words": len(new), "times": new.total(), "share": share, "most_frequent": most}
     once = sum(count == 1 for count in everything.values())
     return {"words": len(everything), "once": once, "times": everything.total(), "unseen_in_train": unseen}

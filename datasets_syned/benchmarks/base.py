@@ -2,10 +2,9 @@
 
 import hashlib
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,19 +12,49 @@ from typing import Any, ClassVar
 import datasets
 
 from ..common.image_cells import BenchmarkFilesError, BrokenImageError, Cell, Cells
-from ..common.images import ImageError, damage, printable, read_file, wrong_file
+from ..common.images import ImageError, damage, is_inside, printable, read_file, wrong_file
 from ..common.pairs import Pair, first_few
 from ..common.row import FEATURES
-from .plan import Plan
+from .records import Record, first_folder, read_parquet, shards
 
 MISSING = "is missing"
 logger = datasets.logging.get_logger(__name__)
 
 
 @dataclass
+class Plan:
+    """What a benchmark's annotation files say, before any image is read."""
+
+    annotations: list[Path] = field(default_factory=list)  # the files that said it
+    parquet: list[Path] = field(default_factory=list)  # Parquet files that said it, or hold the images
+    pairs: dict[str, list[Pair]] = field(default_factory=dict)  # by split
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)  # by split and reason: what was left out
+    notes: dict[str, dict[str, int]] = field(default_factory=dict)  # likewise: what was mended, and the like
+    state: str = ""  # hash of names, sizes and times of the last change of all image and Parquet files
+
+    def add(self, split: str, pair: Pair) -> None:
+        """Takes a pair in, if it has a caption."""
+        if pair.captions:
+            self.pairs.setdefault(split, []).append(pair)
+        else:
+            self.drop(split, "no caption")
+
+    def drop(self, split: str, reason: str, count: int = 1) -> None:
+        """Notes that `count` pairs or records of a split were left out."""
+        if count:
+            reasons = self.dropped.setdefault(split, {})
+            reasons[reason] = reasons.get(reason, 0) + count
+
+    def images(self, kind: type) -> dict[Path | Cell, None]:
+        """Every image that is a file (`Path`) or in a Parquet file (`Cell`), once, in order."""
+        images = (image for pairs in self.pairs.values() for pair in pairs for image in pair.images)
+        return dict.fromkeys(image for image in images if isinstance(image, kind))
+
+
+@dataclass
 class BenchmarkConfig(datasets.BuilderConfig):
     """
-    Configuration that reads a benchmark in the layout of its authors.
+    Configuration that reads a benchmark in the layout of its authors. One that has a method `pairs` needs no `read`.
 
     Args:
         data_dir (`str`): the folder that holds it.
@@ -40,12 +69,29 @@ class BenchmarkConfig(datasets.BuilderConfig):
     LICENSE: ClassVar[str]
     CITATION: ClassVar[str]
     HOMEPAGE: ClassVar[str] = ""
+    FILES: ClassVar[tuple[str, ...]] = ()  # annotation files
+    FOLDERS: ClassVar[tuple[str, ...]] = ("",)  # where these may lie
     COUNTS: ClassVar[dict[str, int]] = {}  # published pairs by split, under the default options
     WITHHELD: ClassVar[dict[str, str]] = {}  # splits that must not be published, and why
     PLACES: ClassVar[frozenset[str]] = frozenset()  # arguments that only say where files are
 
     def read(self, root: Path) -> Plan:
         """Reads the annotation files under `root`; images are only named."""
+        plan = self.find(root)
+        for split, pair in self.pairs(root, plan.annotations or plan.parquet):
+            plan.add(split, pair)
+        return plan
+
+    def find(self, root: Path) -> Plan:
+        """The annotation files, which all have to be there."""
+        folder = first_folder(root, *self.FOLDERS, holds=self.FILES[0])
+        plan = Plan([folder / name for name in self.FILES])
+        if missing := [path.name for path in plan.annotations if not path.is_file()]:
+            raise self.missing(", ".join(missing), folder)
+        return plan
+
+    def pairs(self, root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Pair]]:
+        """Each pair with its split, also those without a caption, which are left out and counted."""
         raise NotImplementedError
 
     @property
@@ -79,9 +125,9 @@ class BenchmarkConfig(datasets.BuilderConfig):
             raise ValueError(f"on_error={self.on_error!r} must be 'raise' or 'skip'")
         root = self.root
         plan, top = self.read(root), str(root)
-        plan.refuse_outside(top, self.name)
-        images, wrong, digest = plan.images(Path), {}, hashlib.sha256()
-        for path in (*images, *plan.parquet):
+        self._refuse_outside(plan, top)
+        wrong, digest = {}, hashlib.sha256()
+        for path in (*plan.images(Path), *plan.parquet):
             try:
                 status = os.stat(path)
             except (FileNotFoundError, NotADirectoryError):
@@ -91,13 +137,24 @@ class BenchmarkConfig(datasets.BuilderConfig):
             except ValueError as error:  # a lone surrogate, a zero byte
                 wrong[path] = f"cannot be the name of a file: {error}"
             else:
-                if path in images and (what := wrong_file(status)):
+                if path.suffix != ".parquet" and (what := wrong_file(status)):
                     wrong[path] = what
                 place = printable(path).removeprefix(top)
                 digest.update(f"{place}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
         plan.state = digest.hexdigest()
         self._without(plan, wrong)
         return plan
+
+    def _refuse_outside(self, plan: Plan, root: str) -> None:
+        """Refuses image files not in `root`, as their paths are written: records may name any file of this machine."""
+        for split, pairs in plan.pairs.items():
+            for pair in pairs:
+                for path in pair.images:
+                    if isinstance(path, Path) and not is_inside(path, root):
+                        raise BenchmarkFilesError(
+                            f"config {self.name!r}, split {split!r}, id {pair.id!r}: {printable(path)!r} is not in "
+                            f"{root}. A row may name images of its own folder only."
+                        )
 
     def _without(self, plan: Plan, wrong: dict[Path | Cell, str]) -> None:
         """Refuses wrong images, or leaves out their pairs."""
@@ -126,19 +183,17 @@ class BenchmarkConfig(datasets.BuilderConfig):
         """
         reader = Cells()
 
-        def look(image):
+        def look(image: Path | Cell) -> str | None:
             try:
                 content = read_file(image) if isinstance(image, Path) else reader.read(image)[0]
-                return damage(content, thorough=self.on_error == "skip")
             except ImageError as error:
                 return error.what
+            return damage(content, thorough=self.on_error == "skip")
 
-        files = self.plan.images(Path)
-        inside = self.plan.images(Cell) if cells else {}
+        files, inside = self.plan.images(Path), self.plan.images(Cell) if cells else {}
         with ThreadPoolExecutor() as pool:
             found = zip((*files, *inside), (*pool.map(look, files), *map(look, inside)), strict=True)
             self._without(self.plan, {image: what for image, what in found if what})
-        reader.close()
 
     def create_config_id(self, config_kwargs: dict, custom_features: datasets.Features | None = None) -> str:
         # Names the cache folder by the content of the annotation files and the state of every image file, so that an
@@ -146,9 +201,7 @@ class BenchmarkConfig(datasets.BuilderConfig):
         digest = hashlib.sha256(repr(sorted(self.options.items())).encode())
         for path in self.plan.annotations:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
-        digest.update(self.plan.state.encode())
-        if custom_features is not None:
-            digest.update(repr(custom_features).encode())
+        digest.update(f"{self.plan.state}{custom_features or ''}".encode())
         return f"{self.name}-{digest.hexdigest()[:16]}"
 
     @property
@@ -165,7 +218,8 @@ class BenchmarkConfig(datasets.BuilderConfig):
 @dataclass
 class HubConfig(BenchmarkConfig):
     """
-    Configuration that reads Parquet files, in a local folder or on the Hub.
+    Configuration that reads Parquet files, in a local folder or on the Hub. One whose rows are a pair each needs a
+    method `pair` alone.
 
     Args:
         repo (`str`, *optional*): the dataset repository on the Hub from which they are downloaded, unless there is a
@@ -176,7 +230,45 @@ class HubConfig(BenchmarkConfig):
     repo: str | None = None
 
     HUB_FILES: ClassVar[tuple[str, ...]] = ()  # patterns of the files to download
+    SHARDS: ClassVar[dict[str, str]] = {}  # how the names of a split's Parquet files begin
+    ABSENT: ClassVar[tuple[str, ...]] = ()  # splits that need not be there
+    COLUMNS: ClassVar[tuple[str, ...]] = ()  # of the files, but the images
+    IMAGES: ClassVar[tuple[str, ...]] = ()
     PLACES = frozenset({"repo"})
+
+    def read(self, root: Path) -> Plan:
+        plan = super().read(root)
+        for split, pairs in plan.pairs.items():
+            first = {}
+            if twice := [pair for pair in pairs if first.setdefault(pair.id, pair) is not pair]:
+                shown = "\n  ".join(first_few([f"{pair.id}: {pair.before}" for pair in twice]))
+                raise BenchmarkFilesError(
+                    f"config {self.name!r}, split {split!r}: {len(twice)} ids are there twice, again in\n  {shown}"
+                )
+        return plan
+
+    def find(self, root: Path) -> Plan:
+        files = {split: shards(root, prefix) for split, prefix in self.SHARDS.items()}
+        if needed := [split for split in files if not files[split] and split not in self.ABSENT]:
+            names = ", ".join(f"{self.SHARDS[split]}-*.parquet" for split in needed)
+            raise self.missing(names, root, root / "data")
+        return Plan(parquet=sum(files.values(), []), pairs={split: [] for split in files if files[split]})
+
+    def by_split(self, files: Sequence[Path]) -> dict[str, list[Path]]:
+        """Parquet files by the split that their names say."""
+        return {
+            split: [file for file in files if file.name.startswith(f"{prefix}-")]
+            for split, prefix in self.SHARDS.items()
+        }
+
+    def pairs(self, root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Pair]]:
+        for split, some in self.by_split(files).items():
+            for record, images in read_parquet(some, self.COLUMNS, self.IMAGES):
+                yield split, self.pair(record, *images)
+
+    def pair(self, record: Record, *images: Cell) -> Pair:
+        """The pair of a row."""
+        raise NotImplementedError
 
     @property
     def root(self) -> Path:
@@ -197,28 +289,3 @@ class HubConfig(BenchmarkConfig):
                 f"config {self.name!r}: repo={self.repo!r} cannot be had from the Hub: "
                 f"{error}\nA local copy is read with data_dir=<its folder>."
             ) from error
-
-    def add(self, plan: Plan, split: str, pairs: Sequence[Pair]) -> None:
-        """Takes pairs in as a split, unless two have the same id."""
-        first = {}
-        if twice := {pair.id: pair.before for pair in pairs if first.setdefault(pair.id, pair) is not pair}:
-            shown = "\n  ".join(first_few([f"{name}: {cell}" for name, cell in twice.items()]))
-            raise BenchmarkFilesError(
-                f"config {self.name!r}, split {split!r}: {len(twice)} ids are there twice, again in\n  {shown}"
-            )
-        plan.pairs[split] = list(pairs)
-
-
-def shards(root: Path, prefix: str) -> list[Path]:
-    """`<prefix>-*.parquet` of a folder, or else of its `data/`, in order: as many as their names say."""
-    files = sorted(root.glob(f"{prefix}-*.parquet")) or sorted((root / "data").glob(f"{prefix}-*.parquet"))
-    counted = [re.match(rf"{re.escape(prefix)}-(\d+)-of-(\d+)", file.name) for file in files]
-    numbers = {(int(match[1]), int(match[2])) for match in counted if match}
-    totals = sorted({total for _, total in numbers})
-    wanted = {(number, total) for total in totals for number in range(total)}
-    if numbers and (numbers != wanted or len(numbers) != len(files)):
-        raise BenchmarkFilesError(
-            f"{files[0].parent}: {prefix}-*.parquet are not the files of one split: {len(files)} are there, their "
-            f"names count {', '.join(map(str, totals))}"
-        )
-    return files

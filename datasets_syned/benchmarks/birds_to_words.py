@@ -2,15 +2,14 @@
 
 import csv
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..common.pairs import Pair
-from ..common.splits import SPLITS, split_named
-from .base import BenchmarkConfig, Plan
-from .records import Record, first_folder, kind_of
-
-FILE = "birds-to-words-v1.0.tsv"
+from ..common.splits import SPLITS
+from .base import BenchmarkConfig
+from .records import Record, kind_of
 
 
 @dataclass
@@ -40,23 +39,20 @@ class BirdsToWordsConfig(BenchmarkConfig):
   year={2019}
 }"""
 
-    def read(self, root: Path) -> Plan:
-        path = first_folder(root, ("",), [FILE], self) / FILE
-        plan, found = Plan({}, [path]), {split: {} for split in SPLITS}
-        with open(path, encoding="utf-8-sig", newline="") as file:
+    FILES = ("birds-to-words-v1.0.tsv",)
+
+    def pairs(self, root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Pair]]:
+        found = {split: {} for split in SPLITS}
+        with open(files[0], encoding="utf-8-sig", newline="") as file:
             for number, values in enumerate(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE), 2):
-                record = Record(f"{path}, line {number}", values)
-                split = split_named(record.text("split")) or record.fail("split", "must be train, val or test")
+                record = Record(f"{files[0]}, line {number}", values)
                 photos = tuple(_photo(record, f"img{side}ImgURL") for side in (1, 2))
-                captions = found[split].setdefault(photos, (record.text("img2Selection"), []))[1]
+                captions = found[record.split()].setdefault((*photos, record.text("img2Selection")), [])
                 captions.append(record.text("description"))
-        for split, pairs in found.items():
-            plan.pairs[split] = []
-            for photos, (category, captions) in pairs.items():
-                images = (root / "images" / f"{photo}.jpg" for photo in photos)
-                pair = Pair("-".join(photos), *images, tuple(captions), *kind_of(captions, category))
-                plan.pairs[split].append(pair)
-        return plan
+        for split, paragraphs in found.items():
+            for (*photos, kind), captions in paragraphs.items():
+                sides = (root / "images" / f"{photo}.jpg" for photo in photos)
+                yield split, Pair("-".join(photos), *sides, captions, *kind_of(captions, kind))
 
 
 def _photo(record: Record, key: str) -> str:

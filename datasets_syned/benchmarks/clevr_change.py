@@ -1,15 +1,15 @@
 """CLEVR-Change: rendered scenes with one change or none, and always another viewpoint."""
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..common.pairs import Pair
 from ..common.row import NO_CHANGE
-from .base import BenchmarkConfig, BenchmarkFilesError, Plan
-from .records import Record, first_folder, lists_by_split, read_object
+from .base import BenchmarkConfig, BenchmarkFilesError
+from .records import Record, read_object
 
-FILES = ("change_captions.json", "no_change_captions.json", "splits.json", "type_mapping.json")
 TYPES = {"material": "texture"}  # the papers' word
 
 
@@ -43,34 +43,32 @@ class ClevrChangeConfig(BenchmarkConfig):
 }"""
     COUNTS = {"train": 67660, "validation": 3976, "test": 7970}
 
-    def read(self, root: Path) -> Plan:
-        folder = first_folder(root, ("", "data"), FILES, self)
-        annotations = [folder / name for name in FILES]
-        changed, unchanged, splits, types = map(read_object, annotations)
+    FILES = ("change_captions.json", "no_change_captions.json", "splits.json", "type_mapping.json")
+    FOLDERS = ("", "data")
+
+    def pairs(self, root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Pair]]:
+        changed, unchanged, splits, types = map(read_object, files)
+        type_of = {
+            _scene(types, name): TYPES.get(kind, kind)
+            for kind in types.values
+            for name in types.value(kind, list, "a list")
+        }
         changed, unchanged = (
             {_scene(file, name): file.texts(name) for name in file.values} for file in (changed, unchanged)
         )
-        type_of = {_scene(types, name): TYPES.get(kind, kind) for kind in types.values for name in types.items(kind)}
-        plan = Plan({}, annotations)
-        for split, scenes in lists_by_split(splits).items():
-            plan.pairs[split] = []
+        folder = files[0].parent
+        for split, scenes in splits.lists_by_split().items():
             for scene in (_scene(splits, name) for name in scenes):
-                if scene not in changed or scene not in type_of:
-                    where = FILES[0] if scene not in changed else FILES[3]
-                    raise BenchmarkFilesError(f"{folder / where} does not know scene {scene} of split {split!r}")
-                self._add(plan, split, folder, scene, "semantic", "sc_images", changed[scene], type_of[scene])
+                for path, known in ((files[0], changed), (files[3], type_of)):
+                    if scene not in known:
+                        raise BenchmarkFilesError(f"{path} does not know scene {scene} of split {split!r}")
+                before = folder / "images" / f"CLEVR_default_{scene:06d}.png"
+                after = folder / "sc_images" / f"CLEVR_semantic_{scene:06d}.png"
+                yield split, Pair(f"{scene:06d}", before, after, changed[scene], type_of[scene])
                 if self.unchanged:
+                    after = folder / "nsc_images" / f"CLEVR_nonsemantic_{scene:06d}.png"
                     said = unchanged.get(scene, ())
-                    self._add(plan, split, folder, scene, "nonsemantic", "nsc_images", said, NO_CHANGE)
-        return plan
-
-    def _add(self, plan, split, folder, scene, word, images, captions, category):
-        if not captions:
-            plan.drop(split, "no caption")
-            return
-        pair = folder / "images" / f"CLEVR_default_{scene:06d}.png", folder / images / f"CLEVR_{word}_{scene:06d}.png"
-        name = f"{scene:06d}" if category != NO_CHANGE else f"{scene:06d}_n"
-        plan.pairs[split].append(Pair(name, *pair, captions, category, category != NO_CHANGE))
+                    yield split, Pair(f"{scene:06d}_n", before, after, said, NO_CHANGE, changed=False)
 
 
 def _scene(file: Record, name: str | int) -> int:

@@ -1,13 +1,12 @@
 """CLEVR-DC: rendered scenes under extreme changes of viewpoint."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..common.pairs import Pair
 from .base import BenchmarkConfig, BenchmarkFilesError, Plan
-from .records import first_folder, kind_of, lists_by_split, read_object
-
-FILES = ("captions_dc.json", "split_dc.json")
+from .records import kind_of, read_object
 
 
 @dataclass
@@ -37,26 +36,24 @@ class ClevrDCConfig(BenchmarkConfig):
   year={2021}
 }"""
 
+    FILES = ("captions_dc.json", "split_dc.json")
+
     def read(self, root: Path) -> Plan:
-        files = [FILES[0], "split.json"] if (root / "split.json").is_file() else FILES
-        folder = first_folder(root, ("",), files, self)
-        annotations = [folder / name for name in files]
-        said = read_object(annotations[0])
-        splits, names = lists_by_split(read_object(annotations[1])), list(said.values)
+        if (root / "split.json").is_file():
+            self.FILES = ("captions_dc.json", "split.json")
+        return super().read(root)
+
+    def pairs(self, root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Pair]]:
+        said = read_object(files[0])
+        splits, names = read_object(files[1]).lists_by_split(), list(said.values)
         if not all(str(entry) in said.values for entries in splits.values() for entry in entries):
             try:
                 splits = {split: [names[entry] for entry in entries] for split, entries in splits.items()}
             except (IndexError, TypeError):
                 raise BenchmarkFilesError(
-                    f"{annotations[1]} lists neither names of {FILES[0]} nor places in it (0 to {len(names) - 1})"
+                    f"{files[1]} lists neither names of {files[0].name} nor places in it (0 to {len(names) - 1})"
                 ) from None
-        plan = Plan({}, annotations)
         for split, entries in splits.items():
-            plan.pairs[split] = []
             for name in map(str, entries):
-                if captions := said.texts(name):
-                    pair = folder / "bef" / f"{name}.png", folder / "aft" / f"{name}.png"
-                    plan.pairs[split].append(Pair(name, *pair, captions, *kind_of(captions)))
-                else:
-                    plan.drop(split, "no caption")
-        return plan
+                captions, sides = said.texts(name), (root / side / f"{name}.png" for side in ("bef", "aft"))
+                yield split, Pair(name, *sides, captions, *kind_of(captions))

@@ -2,15 +2,13 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
+from ..common.image_cells import Cell
 from ..common.pairs import Pair
 from ..common.row import NO_CHANGE
-from .base import HubConfig, Plan, shards
-from .records import Record, read_parquet
+from .base import HubConfig
+from .records import Record
 
-COLUMNS = ("id", "difficulty", "task_type", "mutation_dicts_json", "ground_truth_diff")
-IMAGES = ("image_before", "image_after")
 NO_DIFFERENCE = "there is no difference"
 
 
@@ -42,20 +40,14 @@ class DiffSpotConfig(HubConfig):
 }"""
     COUNTS = {"test": 4400}
     HUB_FILES = ("test-*.parquet", "data/test-*.parquet")
+    SHARDS = {"test": "test"}
+    COLUMNS = ("id", "difficulty", "task_type", "mutation_dicts_json", "ground_truth_diff")
+    IMAGES = ("image_before", "image_after")
 
-    def read(self, root: Path) -> Plan:
-        files = shards(root, "test")
-        if not files:
-            raise self.missing("test-*.parquet", root, root / "data")
-        plan, pairs = Plan({}, [], parquet=files), []
-        for record, images in read_parquet(files, COLUMNS, IMAGES):
-            row = record.values
-            changed = row["task_type"] != "no_diff" and row["difficulty"] != "no_diff"
-            caption = record.text("ground_truth_diff") if changed or row["ground_truth_diff"] else NO_DIFFERENCE
-            category = _kind(record) if changed else NO_CHANGE
-            pairs.append(Pair(record.text("id"), *images, (caption,), category, changed))
-        self.add(plan, "test", pairs)
-        return plan
+    def pair(self, record: Record, *images: Cell) -> Pair:
+        changed = "no_diff" not in (record.values["task_type"], record.values["difficulty"])
+        caption = record.text("ground_truth_diff", needed=changed) or NO_DIFFERENCE
+        return Pair(record.text("id"), *images, [caption], _kind(record) if changed else NO_CHANGE, changed)
 
 
 def _kind(record: Record) -> str:

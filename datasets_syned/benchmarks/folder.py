@@ -8,17 +8,17 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 
 import datasets
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 
 from ..common.caption_text import says_no_change
+from ..common.image_cells import BenchmarkFilesError
 from ..common.pairs import Pair
 from ..common.row import FEATURES, NO_CHANGE
 from ..common.splits import SPLITS, split_of_path
-from .base import BenchmarkConfig, BenchmarkFilesError, Plan
+from .base import BenchmarkConfig, Plan
 from .folder_tables import COLUMNS, READERS, Row, further_columns, read_table
 
 IMAGES = (*ImageFolder.EXTENSIONS, ".avif", ".heic", ".heif")
@@ -89,7 +89,7 @@ class FolderConfig(BenchmarkConfig):
         if unknown := [name for name in named if name not in COLUMNS]:
             raise ValueError(f"columns={named!r}: {', '.join(map(repr, unknown))} is none of {', '.join(COLUMNS)}")
         drafts = {split: {} for split in SPLITS}
-        plan, folders = Plan({}, []), _Folders(root, named)
+        plan, folders = Plan(), _Folders(root, named)
         files = self._files(root)
         tables = Counter(split for split, _ in files)
         for of_file, path in files:
@@ -122,27 +122,24 @@ class FolderConfig(BenchmarkConfig):
         """Moves pairs from train into the splits that are missing."""
         if isinstance(self.holdout, bool) or not isinstance(self.holdout, int | float) or not 0 <= self.holdout < 0.5:
             raise ValueError(f"holdout={self.holdout!r} must be a share of the train pairs, from 0 to below 0.5")
-
-        def draw(pair):
-            name = unicodedata.normalize("NFC", pair.before.relative_to(root).as_posix())
-            return hashlib.sha256(f"{self.seed} {name}".encode()).digest()
-
         missing = [split for split in ("validation", "test") if split not in splits and self.holdout]
-        if not missing:
-            return
-        train = splits.get("train", [])
-        groups = [list(pairs) for _, pairs in groupby(sorted(train, key=draw), key=draw)]
+        train, groups = splits.get("train", []), {}
+        for pair in train if missing else ():
+            name = unicodedata.normalize("NFC", pair.before.relative_to(root).as_posix())
+            groups.setdefault(hashlib.sha256(f"{self.seed} {name}".encode()).digest(), []).append(pair)
+        drawn = sorted(groups)
         for split in missing:
             splits[split] = []
-            while groups and len(splits[split]) < max(1, round(self.holdout * len(train))):
-                splits[split] += groups.pop()
-        if not groups:
-            raise BenchmarkFilesError(
-                f"{root}: holdout={self.holdout} leaves none of its {len(train)} pairs for train (pairs with the same "
-                "first image stay together). Give more pairs, or a column split"
-            )
-        kept = {pair.id for group in groups for pair in group}
-        splits["train"] = [pair for pair in train if pair.id in kept]
+            while drawn and len(splits[split]) < max(1, round(self.holdout * len(train))):
+                splits[split] += groups.pop(drawn.pop())
+            if not drawn:
+                raise BenchmarkFilesError(
+                    f"{root}: holdout={self.holdout} leaves none of its {len(train)} pairs for train (pairs with the "
+                    "same first image stay together). Give more pairs, or a column split"
+                )
+        if missing:
+            kept = {pair.id for pairs in groups.values() for pair in pairs}
+            splits["train"] = [pair for pair in train if pair.id in kept]
 
     def _files(self, root: Path) -> list[tuple[str | None, Path]]:
         """The tables to read, each with its split if its name or its folder says one."""

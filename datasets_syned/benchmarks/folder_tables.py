@@ -15,11 +15,11 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..common.image_cells import parquet_columns
+from ..common.image_cells import BenchmarkFilesError, parquet_columns
 from ..common.pairs import Pair
 from ..common.row import FEATURES
 from ..common.splits import split_named
-from .base import BenchmarkFilesError, logger
+from .base import logger
 from .levir_cc import sentences
 from .records import Record, as_records, read_json, read_lines, short
 
@@ -187,7 +187,7 @@ def _json(path: Path) -> Iterable[Record]:
 
 
 def _of_levir(record: Record) -> Record:
-    values = {"name": record.text("filename"), "split": record.text("split"), "captions": list(sentences(record))}
+    values = {"name": record.text("filename"), "split": record.text("split"), "captions": sentences(record)}
     return Record(record.where, {**values, "changed": record.values.get("changeflag")})
 
 

@@ -1,13 +1,13 @@
 """Image Editing Request: photographs before and after an edit that somebody asked for on the web."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..common.pairs import Pair
+from ..common.splits import SPLITS
 from .base import BenchmarkConfig, Plan
 from .records import first_folder, read_records
-
-FILES = {"train": "train.json", "validation": "valid.json", "test": "test.json"}
 
 
 @dataclass
@@ -45,37 +45,29 @@ class ImageEditingRequestConfig(BenchmarkConfig):
 }"""
     COUNTS = {"train": 3061, "validation": 383, "test": 495}
 
-    def read(self, root: Path) -> Plan:
-        folder = first_folder(root, ("",), FILES.values(), self)
-        images = root / "images" if (root / "images").is_dir() else root
-        annotations = [folder / name for name in FILES.values()]
-        plan = Plan({}, annotations)
-        for split, path in zip(FILES, annotations, strict=True):
-            pairs = []
+    FILES = ("train.json", "valid.json", "test.json")
+
+    def pairs(self, root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Pair]]:
+        images = first_folder(root, "images")
+        for split, path in zip(SPLITS, files, strict=True):
             for record in read_records(path):
-                pair = images / record.text("img0"), images / record.text("img1")
-                if captions := record.texts("sents"):
-                    pairs.append(Pair(record.text("uid"), *pair, captions, "edit"))
-                else:
-                    plan.drop(split, "no caption but an empty one")
-            plan.pairs[split] = pairs
-        if self.leak_free:
-            tested = {pair.images for pair in plan.pairs["test"]}
-            for split in ("train", "validation"):
-                kept = [pair for pair in plan.pairs[split] if pair.images not in tested]
-                plan.drop(split, "pair is in test", len(plan.pairs[split]) - len(kept))
-                plan.pairs[split] = kept
-        if self.dedupe:
-            for split, pairs in plan.pairs.items():
-                plan.pairs[split] = merged = merge(pairs)
+                sides = (images / record.text(side) for side in ("img0", "img1"))
+                yield split, Pair(record.text("uid"), *sides, record.texts("sents"), "edit")
+
+    def read(self, root: Path) -> Plan:
+        plan = super().read(root)
+        tested = {pair.images for pair in plan.pairs.get("test", ())}
+        for split, pairs in plan.pairs.items():
+            if self.leak_free and split != "test":
+                kept = [pair for pair in pairs if pair.images not in tested]
+                plan.drop(split, "pair is in test", len(pairs) - len(kept))
+                pairs = plan.pairs[split] = kept
+            if self.dedupe:
+                merged = {}
+                for pair in pairs:
+                    first = merged.get(pair.images, pair)
+                    captions = dict.fromkeys((*first.captions, *pair.captions))
+                    merged[pair.images] = replace(first, captions=tuple(captions))
                 plan.drop(split, "record merged into another of its pair", len(pairs) - len(merged))
+                plan.pairs[split] = list(merged.values())
         return plan
-
-
-def merge(pairs: list[Pair]) -> list[Pair]:
-    """One pair for each two images, with the different captions of all, in order."""
-    found = {}
-    for pair in pairs:
-        first = found.get(pair.images, pair)
-        found[pair.images] = replace(first, captions=tuple(dict.fromkeys(first.captions + pair.captions)))
-    return list(found.values())

@@ -1,13 +1,12 @@
 """Img-Diff: generated images in which one object was replaced, described by a language model."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..common.pairs import Pair
-from .base import BenchmarkConfig, Plan
-from .records import as_records, first_folder, read_records
-
-FILE = "img_diff_object_replacement.json"
+from .base import BenchmarkConfig
+from .records import first_folder, read_records
 
 
 @dataclass
@@ -38,18 +37,14 @@ class ImgDiffConfig(BenchmarkConfig):
 }"""
     COUNTS = {"train": 12688}
 
-    def read(self, root: Path) -> Plan:
-        path = first_folder(root, ("",), [FILE], self) / FILE
-        records = read_records(path)
-        places = [PurePosixPath(record.text("path")) for record in records]
-        below = root / "object_replacement"
-        folder = below if places and (below / places[0].parent).is_dir() else root
-        plan = Plan({"train": []}, [path])
-        for record, place in zip(records, places, strict=True):
-            turns = as_records(record.where, record.items("conversations"), "turn")
-            answers = tuple(turn.text("value") for turn in turns if turn.text("from") == "gpt")
-            if not answers:
-                record.fail("conversations", "has no answer from 'gpt'")
-            images = (folder / f"{place}_{side}.jpg" for side in (0, 1))
-            plan.pairs["train"].append(Pair(place.name, *images, answers, "object replacement"))
-        return plan
+    FILES = ("img_diff_object_replacement.json",)
+
+    def pairs(self, root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Pair]]:
+        for record in read_records(files[0]):
+            place = PurePosixPath(record.text("path"))
+            turns = record.records("conversations", "turn")
+            answers = [turn.text("value") for turn in turns if turn.text("from") == "gpt"]
+            answers = answers or record.fail("conversations", "has no answer from 'gpt'")
+            folder = first_folder(root, "object_replacement", holds=str(place.parent))
+            sides = (folder / f"{place}_{side}.jpg" for side in (0, 1))
+            yield "train", Pair(place.name, *sides, answers, "object replacement")

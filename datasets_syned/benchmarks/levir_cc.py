@@ -1,16 +1,13 @@
 """LEVIR-CC: satellite images of the same place, years apart."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..common.caption_text import says_no_change
 from ..common.pairs import Pair
 from ..common.row import NO_CHANGE
-from ..common.splits import SPLITS, split_named
-from .base import BenchmarkConfig, Plan
-from .records import Record, as_records, first_folder, read_object
-
-FILE = "LevirCCcaptions.json"
+from .base import BenchmarkConfig
+from .records import Record, kind_of, read_object
 
 
 @dataclass
@@ -44,24 +41,16 @@ class LevirCCConfig(BenchmarkConfig):
 }"""
     COUNTS = {"train": 6815, "validation": 1333, "test": 1929}
 
-    def read(self, root: Path) -> Plan:
-        path = first_folder(root, ("",), [FILE], self) / FILE
-        plan = Plan({split: [] for split in SPLITS}, [path])
-        for record in as_records(path, read_object(path).items("images")):
-            word, name = record.text("split"), record.text("filename")
-            split = split_named(word) or record.fail("split", f"must be train, val or test, not {word!r}")
-            captions = sentences(record)
-            pair = (root / "images" / word / side / name for side in "AB")
-            if captions:
-                flag = record.values.get("changeflag")
-                changed = not all(map(says_no_change, captions)) if flag is None else bool(flag)
-                category = "change" if changed else NO_CHANGE
-                plan.pairs[split].append(Pair(Path(name).stem, *pair, captions, category, changed))
-            else:
-                plan.drop(split, "no caption")
-        return plan
+    FILES = ("LevirCCcaptions.json",)
+
+    def pairs(self, root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Pair]]:
+        for record in read_object(files[0]).records("images", "record"):
+            name, flag, captions = record.text("filename"), record.values.get("changeflag"), sentences(record)
+            kind = kind_of(captions) if flag is None else ("change", True) if flag else (NO_CHANGE, False)
+            sides = (root / "images" / record.text("split") / side / name for side in "AB")
+            yield record.split(), Pair(Path(name).stem, *sides, captions, *kind)
 
 
-def sentences(record: Record) -> tuple[str, ...]:
+def sentences(record: Record) -> list[str]:
     """The captions of a record: `[{"raw": "a house was built", "tokens": [...]}, ...]`."""
-    return tuple(sentence.text("raw") for sentence in as_records(record.where, record.items("sentences"), "sentence"))
+    return [sentence.text("raw") for sentence in record.records("sentences", "sentence")]

@@ -1,14 +1,11 @@
 """MagicBrush: photographs and what a person made of them in an image editor, one instruction after the other."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from ..common.image_cells import Cell
 from ..common.pairs import Pair
-from .base import HubConfig, Plan, shards
-from .records import read_parquet
-
-COLUMNS, IMAGES = ("img_id", "turn_index", "instruction"), ("source_img", "target_img")
-FILES = {"train": "train", "validation": "dev", "test": "test"}
+from .base import HubConfig
+from .records import Record
 
 
 @dataclass
@@ -47,20 +44,14 @@ class MagicBrushConfig(HubConfig):
     }
     HUB_FILES = ("data/train-*.parquet", "data/dev-*.parquet")
 
-    def read(self, root: Path) -> Plan:
-        files = {split: shards(root, prefix) for split, prefix in FILES.items()}
-        if missing := [f"{FILES[split]}-*.parquet" for split in ("train", "validation") if not files[split]]:
-            raise self.missing(", ".join(missing), root, root / "data")
-        plan = Plan({}, [])
-        for split, shard in files.items():
-            pairs = []
-            for record, images in read_parquet(shard, COLUMNS, IMAGES):
-                if caption := record.text("instruction", needed=False):
-                    name = f"{record.text('img_id')}-{record.text('turn_index')}"
-                    pairs.append(Pair(name, *images, (caption,), "edit"))
-                else:
-                    plan.drop(split, "no instruction")
-            if shard:
-                self.add(plan, split, pairs)
-                plan.parquet += shard
-        return plan
+    SHARDS = {"train": "train", "validation": "dev", "test": "test"}
+    ABSENT = ("test",)
+    COLUMNS = ("img_id", "turn_index", "instruction")
+    IMAGES = ("source_img", "target_img")
+
+    def pair(self, record: Record, *images: Cell) -> Pair:
+        name, caption = (
+            f"{record.text('img_id')}-{record.text('turn_index')}",
+            record.text("instruction", needed=False),
+        )
+        return Pair(name, *images, [caption] if caption else [], "edit")

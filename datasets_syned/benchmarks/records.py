@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..common.caption_text import says_no_change
-from ..common.image_cells import Cell, read_columns
+from ..common.image_cells import BenchmarkFilesError, Cell, read_columns
 from ..common.row import NO_CHANGE
 from ..common.splits import SPLITS, split_named
-from .base import BenchmarkConfig, BenchmarkFilesError
 
 
 @dataclass(frozen=True)
@@ -24,10 +23,12 @@ class Record:
     def fail(self, key: str, what: str) -> NoReturn:
         raise BenchmarkFilesError(f"{self.where}: {key!r} {what}")
 
-    def value(self, key: str) -> Any:
+    def value(self, key: str, kind: type = object, right: str = "") -> Any:
         if key not in self.values:
             some = ", ".join(map(repr, list(self.values)[:8])) or "nothing"
             self.fail(key, f"is missing; the record has {some}")
+        if not isinstance(self.values[key], kind):
+            self.fail(key, f"must be {right}, not {short(self.values[key])}")
         return self.values[key]
 
     def text(self, key: str, needed: bool = True) -> str:
@@ -35,39 +36,59 @@ class Record:
         value = self.value(key)
         if not needed and (value is None or isinstance(value, str) and not value.strip()):
             return ""
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
             self.fail(key, f"must be a text, not {short(value)}")
-        if re.search("[\ud800-\udfff]", value):
-            self.fail(key, "has half of a character (a lone surrogate)")
-        return value.strip()
-
-    def items(self, key: str) -> list:
-        """A list of anything."""
-        value = self.value(key)
-        if not isinstance(value, list):
-            self.fail(key, f"must be a list, not {short(value)}")
-        return value
+        return self._whole(key, str(value))
 
     def texts(self, key: str, right: str = "a list of texts") -> tuple[str, ...]:
         """The texts of a list that are not empty."""
-        value = self.value(key)
-        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        value = self.value(key, list, right)
+        if not all(isinstance(text, str) for text in value):
             self.fail(key, f"must be {right}, not {short(value)}")
-        if any(re.search("[\ud800-\udfff]", text) for text in value):
+        return tuple(text for text in (self._whole(key, text) for text in value) if text)
+
+    def split(self, key: str = "split") -> str:
+        """The split that a text names."""
+        return split_named(self.text(key)) or self.fail(key, f"must be train, val or test, not {self.text(key)!r}")
+
+    def records(self, key: str, one: str) -> list["Record"]:
+        """The objects of a list; `one` says what an object of it is."""
+        return as_records(self.where, self.value(key, list, "a list"), one)
+
+    def lists_by_split(self) -> dict[str, list]:
+        """The lists of a record whose keys are splits ("val" is "validation"), in the usual order."""
+        found = {}
+        for key in self.values:
+            split = split_named(key)
+            if split is None or split in found:
+                self.fail(key, "is not a split, or is there twice; right are train, validation (or val) and test")
+            found[split] = self.value(key, list, "a list")
+        return {split: found[split] for split in SPLITS if split in found}
+
+    def _whole(self, key: str, text: str) -> str:
+        if re.search("[\ud800-\udfff]", text):
             self.fail(key, "has half of a character (a lone surrogate)")
-        return tuple(text.strip() for text in value if text.strip())
+        return text.strip()
 
 
-def first_folder(root: Path, names: Iterable[str], files: Iterable[str], config: BenchmarkConfig) -> Path:
-    """The first of some folders of `root` that holds the first of some files; all of them have to be there."""
-    files = list(files)
-    folder = next((root / name for name in names if (root / name / files[0]).is_file()), root)
-    missing = [name for name in files if not (folder / name).is_file()]
-    if missing:
-        raise config.missing(", ".join(missing), folder)
-    return folder
+def first_folder(root: Path, *names: str, holds: str = "") -> Path:
+    """The first of some folders of `root` that is there, and holds some file; `root` itself if none does."""
+    return next((root / name for name in names if (root / name / holds).exists()), root)
+
+
+def shards(root: Path, prefix: str) -> list[Path]:
+    """`<prefix>-*.parquet` of a folder, or else of its `data/`, in order: as many as their names say."""
+    files = sorted(root.glob(f"{prefix}-*.parquet")) or sorted((root / "data").glob(f"{prefix}-*.parquet"))
+    counted = [re.match(rf"{re.escape(prefix)}-(\d+)-of-(\d+)", file.name) for file in files]
+    numbers = {(int(match[1]), int(match[2])) for match in counted if match}
+    totals = sorted({total for _, total in numbers})
+    wanted = {(number, total) for total in totals for number in range(total)}
+    if numbers and (numbers != wanted or len(numbers) != len(files)):
+        raise BenchmarkFilesError(
+            f"{files[0].parent}: {prefix}-*.parquet are not the files of one split: {len(files)} are there, their "
+            f"names count {', '.join(map(str, totals))}"
+        )
+    return files
 
 
 def read_json(path: Path) -> Any:
@@ -85,8 +106,13 @@ def read_object(path: Path) -> Record:
     return _record(str(path), read_json(path))
 
 
+def read_records(path: Path) -> list[Record]:
+    """The objects of the list that a JSON file holds."""
+    return as_records(path, read_json(path))
+
+
 def as_records(where: str | Path, said: Any, one: str = "record") -> list[Record]:
-    """The objects of a list; `where` says where the list is, `one` what an object of it is."""
+    """The objects of a list; `where` says where the list is."""
     if not isinstance(said, list):
         raise BenchmarkFilesError(f"{where} must be a list of records, [{{...}}, ...], not {short(said)}")
     return [_record(f"{where}, {one} {number}", values) for number, values in enumerate(said, 1)]
@@ -96,11 +122,6 @@ def _record(where: str, values: Any) -> Record:
     if not isinstance(values, dict):
         raise BenchmarkFilesError(f"{where}: must be an object, {{...}}, not {short(values)}")
     return Record(where, values)
-
-
-def read_records(path: Path) -> list[Record]:
-    """The objects of the list that a JSON file holds."""
-    return as_records(path, read_json(path))
 
 
 def read_lines(path: Path) -> Iterator[Record]:
@@ -123,21 +144,10 @@ def read_parquet(
             yield Record(f"{file}, row {number}", row), [Cell(file, number, column) for column in images]
 
 
-def kind_of(captions: Sequence[str], kind: str = "change") -> tuple[str, bool]:
+def kind_of(captions: Iterable[str], kind: str = "change") -> tuple[str, bool]:
     """Category and `changed` of a pair: unchanged if there are captions and all of them say so."""
     changed = not captions or not all(map(says_no_change, captions))
     return kind if changed else NO_CHANGE, changed
-
-
-def lists_by_split(record: Record) -> dict[str, list]:
-    """The lists of a record whose keys are splits ("val" is "validation"), in the usual order."""
-    found = {}
-    for key in record.values:
-        split = split_named(key)
-        if split is None or split in found:
-            record.fail(key, "is not a split, or is there twice; right are train, validation (or val) and test")
-        found[split] = record.items(key)
-    return {split: found[split] for split in SPLITS if split in found}
 
 
 def short(value: Any) -> str:

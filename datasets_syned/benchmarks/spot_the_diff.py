@@ -1,13 +1,13 @@
 """Spot-the-Diff: pairs of frames of surveillance cameras, minutes apart, and what people say differs."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..common.pairs import Pair
-from .base import BenchmarkConfig, Plan
+from ..common.splits import SPLITS
+from .base import BenchmarkConfig
 from .records import first_folder, kind_of, read_records
-
-FILES = {"train": "train.json", "validation": "val.json", "test": "test.json"}
 
 
 @dataclass
@@ -45,26 +45,17 @@ class SpotTheDiffConfig(BenchmarkConfig):
 }"""
     COUNTS = {"train": 8529, "validation": 1489, "test": 1263}
 
-    def read(self, root: Path) -> Plan:
-        folder = first_folder(root, ("", "annotations", "data/annotations"), FILES.values(), self)
-        annotations = [folder / name for name in FILES.values()]
-        images = next(
-            (root / name for name in ("images", "resized_images", "data/resized_images") if (root / name).is_dir()),
-            root,
-        )
-        before, after = (images / name if (images / name).is_dir() else images for name in ("original", "modified"))
-        plan = Plan({}, annotations)
-        for split, path in zip(FILES, annotations, strict=True):
-            sentences = {}
+    FILES = ("train.json", "val.json", "test.json")
+    FOLDERS = ("", "annotations", "data/annotations")
+
+    def pairs(self, root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Pair]]:
+        images = first_folder(root, "images", "resized_images", "data/resized_images")
+        before, after = (first_folder(images, name) for name in ("original", "modified"))
+        for split, path in zip(SPLITS, files, strict=True):
+            said = {}
             for record in read_records(path):
-                sentences.setdefault(record.text("img_id"), []).extend(record.texts("sentences"))
-            pairs, empty = [], 0
-            for name, captions in sentences.items():
-                empty += not captions
-                if captions or self.keep_empty:
-                    pair = before / f"{name}.png", after / f"{name}_2.png"
-                    pairs.append(Pair(name, *pair, tuple(captions) or ("",), *kind_of(captions)))
-            plan.pairs[split] = pairs
-            if empty and not self.keep_empty:
-                plan.dropped[split] = {"no caption but an empty one": empty}
-        return plan
+                said.setdefault(record.text("img_id"), []).extend(record.texts("sentences"))
+            if self.keep_empty:
+                said = {name: captions or [""] for name, captions in said.items()}
+            for name, captions in said.items():
+                yield split, Pair(name, before / f"{name}.png", after / f"{name}_2.png", captions, *kind_of(captions))

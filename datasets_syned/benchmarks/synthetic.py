@@ -1,5 +1,6 @@
 """Pairs that a synthesis pipeline made, with Emu Edit's test split to measure what they are good for."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,17 +9,13 @@ import pyarrow as pa
 
 from ..common.image_cells import parquet_columns
 from ..common.pairs import Pair
-from ..common.row import FEATURES, PROVENANCE, validate
+from ..common.row import PROVENANCE, validate
 from ..common.run_record import RUN, SHEET, SUMMARY, UNFINISHED, RunRecord, read_record
 from ..common.splits import SPLITS
-from .base import BenchmarkFilesError, HubConfig, Plan, logger, shards
-from .emu_edit import IMAGES as EMU_EDIT_IMAGES
-from .emu_edit import EmuEditConfig, add_references, read_pairs
-from .records import read_parquet
+from .base import BenchmarkFilesError, HubConfig, Plan, logger
+from .emu_edit import EmuEditConfig
+from .records import read_parquet, shards
 from .references import PARAPHRASES
-
-IMAGES = ("before", "after")
-COLUMNS = [name for name in FEATURES if name not in IMAGES]
 
 
 @dataclass
@@ -57,6 +54,10 @@ class SyntheticConfig(HubConfig):
         f"emu_edit/{PARAPHRASES}",
         *(RUN, SUMMARY, SHEET),
     )
+    SHARDS = {split: split for split in SPLITS}
+    ABSENT = SPLITS
+    COLUMNS = ("id", "captions", "category", "changed", "provenance")
+    IMAGES = ("before", "after")
     PLACES = HubConfig.PLACES | {"emu_edit"}
 
     @cached_property
@@ -67,47 +68,50 @@ class SyntheticConfig(HubConfig):
     def read(self, root: Path) -> Plan:
         if self.references not in ("clean", "raw"):
             raise ValueError(f"references={self.references!r} must be 'clean' or 'raw'")
-        plan, record = Plan({}, []), self.record
-        try:
-            own = {split: shards(root, split) for split in SPLITS}
-        except BenchmarkFilesError as error:
-            if record is None:
-                raise
-            raise BenchmarkFilesError(f"{error}; {UNFINISHED}") from error
-        own = {split: [file for file in files if not is_emu_edit(file)] for split, files in own.items()}
-        for split, files in own.items():
-            if files:
-                self._read_rows(plan, split, files)
-        if record is not None:
-            record.check({split: len(pairs) for split, pairs in plan.pairs.items()})
-            self._tell(plan, record)
-        emu_edit = self._emu_edit(root)
-        if emu_edit is not None:
-            if own["test"]:
+        plan = super().read(root)
+        if self.record is not None:
+            self.record.check(plan.pairs)
+            for split in self.record.run["splits"]:
+                for why, count in self.record.left_out(split).items():
+                    plan.drop(split, why, count)
+                plan.notes[split] = self.record.notes(split)
+        if (folder := self._emu_edit(root)) is not None:
+            if "test" in plan.pairs:
                 raise BenchmarkFilesError(
-                    f"config {self.name!r}: both {own['test'][0]} and Emu Edit's files in {emu_edit} are a test "
-                    "split; put one of them elsewhere"
+                    f"config {self.name!r}: both {self.by_split(plan.parquet)['test'][0]} and Emu Edit's files in "
+                    f"{folder} are a test split; put one of them elsewhere"
                 )
-            self.add(plan, "test", read_pairs(self, plan, emu_edit, "test"))
-            add_references(plan, emu_edit / PARAPHRASES, self.references == "raw")
-        if not plan.pairs:
-            raise BenchmarkFilesError(
-                f"config {self.name!r}: no {', '.join(f'{split}-*.parquet' for split in SPLITS)} in {root} or "
-                f"{root / 'data'}"
-            )
-        if not any(plan.pairs.values()):
-            raise BenchmarkFilesError(f"config {self.name!r}: the files in {root} have no rows{_why(plan)}")
-        for split in [split for split, pairs in plan.pairs.items() if not pairs]:
-            logger.warning(f"config {self.name!r}: no split {split!r}, its files have no rows{_why(plan, split)}")
+            raw = self.references == "raw"
+            theirs = _TestSplit(self.name, references=str(folder / PARAPHRASES), raw_references=raw).read(folder)
+            for name in ("annotations", "parquet"):
+                getattr(plan, name).extend(getattr(theirs, name))
+            for name in ("pairs", "dropped", "notes"):
+                getattr(plan, name)["test"] = getattr(theirs, name).get("test", {})
+        return self._with_rows(plan, root)
+
+    def find(self, root: Path) -> Plan:
+        record = self.record  # one that is not finished is refused
+        try:
+            plan = super().find(root)
+        except BenchmarkFilesError as error:
+            raise BenchmarkFilesError(f"{error}; {UNFINISHED}" if record else str(error)) from error
+        plan.parquet = [file for file in plan.parquet if not _is_emu_edit(file)]
+        plan.pairs = {split: [] for split, files in self.by_split(plan.parquet).items() if files}
         return plan
 
-    def _tell(self, plan: Plan, record: RunRecord) -> None:
-        """Takes in what a run counted."""
-        for split in record.run["splits"]:
-            for why, count in record.left_out(split).items():
-                plan.drop(split, why, count)
-            if notes := record.notes(split):
-                plan.notes.setdefault(split, {}).update(notes)
+    def pairs(self, root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Pair]]:
+        for file in files:
+            _check_provenance(file)
+        for split, some in self.by_split(files).items():
+            rows = [
+                {**record.values, **dict(zip(self.IMAGES, images, strict=True))}
+                for record, images in read_parquet(some, self.COLUMNS, self.IMAGES)
+            ]
+            try:
+                validate({**row, "before": "not read yet", "after": "not read yet"} for row in rows)
+            except ValueError as error:
+                raise BenchmarkFilesError(f"{some[0].parent}, split {split!r}: {error}") from error
+            yield from ((split, Pair(**row)) for row in rows)
 
     def _emu_edit(self, root: Path) -> Path | None:
         """The folder of the test split's files, if there is one."""
@@ -116,25 +120,23 @@ class SyntheticConfig(HubConfig):
             if not folder.is_dir():
                 raise ValueError(f"emu_edit={self.emu_edit!r} is not a folder; {EmuEditConfig.SOURCES[0]} fills it")
             return folder
-        for folder in (root / "emu_edit", root):
-            if any(map(is_emu_edit, shards(folder, "test"))):
-                return folder
-        return None
+        return next((it for it in (root / "emu_edit", root) if any(map(_is_emu_edit, shards(it, "test")))), None)
 
-    def _read_rows(self, plan: Plan, split: str, files: list[Path]) -> None:
-        for file in files:
-            check_provenance(file)
-        rows = [(record.values, images) for record, images in read_parquet(files, COLUMNS, IMAGES)]
-        try:
-            validate({**row, "before": "not read yet", "after": "not read yet"} for row, _ in rows)
-        except ValueError as error:
-            raise BenchmarkFilesError(f"{files[0].parent}, split {split!r}: {error}") from error
-        names = ("category", "changed", "provenance")
-        pairs = [
-            Pair(row["id"], *images, tuple(row["captions"]), *(row[name] for name in names)) for row, images in rows
-        ]
-        self.add(plan, split, pairs)
-        plan.parquet += files
+    def _with_rows(self, plan: Plan, root: Path) -> Plan:
+        """Says which splits have no rows, and refuses if none has."""
+
+        def why(*splits: str) -> str:
+            left_out = [f"{count:,} × {why}" for name in splits for why, count in plan.dropped.get(name, {}).items()]
+            return f": left out were {', '.join(left_out)}" if left_out else ""
+
+        if not plan.pairs:
+            names = ", ".join(f"{split}-*.parquet" for split in SPLITS)
+            raise BenchmarkFilesError(f"config {self.name!r}: no {names} in {root} or {root / 'data'}")
+        if not any(plan.pairs.values()):
+            raise BenchmarkFilesError(f"config {self.name!r}: the files in {root} have no rows{why(*SPLITS)}")
+        for split in [split for split, pairs in plan.pairs.items() if not pairs]:
+            logger.warning(f"config {self.name!r}: no split {split!r}, its files have no rows{why(split)}")
+        return plan
 
 
 @dataclass
@@ -144,22 +146,18 @@ class SynedConfig(SyntheticConfig):
     name: str = "syned"
 
 
-def _why(plan: Plan, split: str | None = None) -> str:
-    """What a run left out, for a message."""
-    said = [
-        f"{count:,} × {why}"
-        for name, reasons in plan.dropped.items()
-        for why, count in reasons.items()
-        if split in (None, name)
-    ]
-    return f": left out were {', '.join(said)}" if said else ""
+@dataclass
+class _TestSplit(EmuEditConfig):
+    """The test split of Emu Edit alone."""
+
+    SHARDS = {"test": "test"}
 
 
-def is_emu_edit(file: Path) -> bool:
-    return EMU_EDIT_IMAGES[1] in parquet_columns(file).names
+def _is_emu_edit(file: Path) -> bool:
+    return EmuEditConfig.IMAGES[1] in parquet_columns(file).names
 
 
-def check_provenance(file: Path) -> None:
+def _check_provenance(file: Path) -> None:
     """Refuses fields that a row has no place for: Arrow would leave them out without a word."""
     columns = parquet_columns(file)
     kind = columns.field("provenance").type if "provenance" in columns.names else pa.null()

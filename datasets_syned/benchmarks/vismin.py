@@ -1,5 +1,6 @@
 """VisMin: photographs and generated images, each with copies in which one thing was changed."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,19 +44,17 @@ class VisMinConfig(HubConfig):
 }"""
     HUB_FILES = ("data/train/*.arrow",)
 
-    def read(self, root: Path) -> Plan:
+    def find(self, root: Path) -> Plan:
         files = sorted((root / "data" / "train").glob("*.arrow")) or sorted((root / "train").glob("*.arrow"))
         if not files:
             raise self.missing("data/train/*.arrow", root)
+        return Plan(parquet=files)
+
+    def pairs(self, root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Pair]]:
         rows = list(read_parquet(files, (*COLUMNS, self.caption), ("image",)))
         originals = {record.text("image_id"): cell for record, (cell,) in rows if not record.values["source_image_id"]}
-        plan, pairs = Plan({}, [], parquet=files), []
         for record, (after,) in rows:
-            if source := record.values["source_image_id"]:
-                before = originals.get(str(source)) or record.fail(
-                    "source_image_id", f"is {source!r}, which no row has"
-                )
-                caption = record.text(self.caption)
-                pairs.append(Pair(record.text("image_id"), before, after, (caption,), record.text("category")))
-        self.add(plan, "train", pairs)
-        return plan
+            if source := record.text("source_image_id", needed=False):
+                before = originals.get(source) or record.fail("source_image_id", f"is {source!r}, which no row has")
+                captions = [record.text(self.caption)]
+                yield "train", Pair(record.text("image_id"), before, after, captions, record.text("category"))

@@ -1,13 +1,15 @@
 """VLM-SubtleBench: pairs of nearly equal images of many domains, some of them with a description of the difference."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..common.pairs import Pair
+from ..common.splits import split_named
 from .base import HubConfig, Plan
 from .records import read_lines
 
-FILES = {"validation": "data/val.jsonl", "test": "data/test.jsonl"}
+FILES = ("data/val.jsonl", "data/test.jsonl")
 
 
 @dataclass
@@ -39,19 +41,16 @@ class VLMSubtleBenchConfig(HubConfig):
 }"""
     HUB_FILES = ("data/*.jsonl", "images/**")
 
-    def read(self, root: Path) -> Plan:
-        there = {split: root / name for split, name in FILES.items() if (root / name).is_file()}
-        if not there:
-            raise self.missing(", ".join(FILES.values()), root)
-        plan = Plan({}, list(there.values()))
-        for split, path in there.items():
-            pairs = []
-            for record in read_lines(path):
-                if record.value("has_caption"):
-                    name = "_".join(record.text(key) for key in ("category", "source", "source_id"))
-                    images = (root / record.text(key).split("/resolve/main/")[-1] for key in ("image_1", "image_2"))
-                    pairs.append(Pair(name, *images, (record.text("caption"),), record.text("category")))
-                else:
-                    plan.drop(split, "no caption")
-            self.add(plan, split, pairs)
+    def find(self, root: Path) -> Plan:
+        plan = Plan([root / name for name in FILES if (root / name).is_file()])
+        if not plan.annotations:
+            raise self.missing(", ".join(FILES), root)
         return plan
+
+    def pairs(self, root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Pair]]:
+        for path in files:
+            for record in read_lines(path):
+                captions = [record.text("caption")] if record.value("has_caption") else []
+                name = "_".join(record.text(key) for key in ("category", "source", "source_id"))
+                sides = (root / record.text(key).split("/resolve/main/")[-1] for key in ("image_1", "image_2"))
+                yield split_named(path.stem), Pair(name, *sides, captions, record.text("category"))

@@ -54,5 +54,6 @@ def says_no_change(text: str) -> bool:
     said = " ".join(words)
     if said in ("none", "nochange"):
         return True
-    known = all(word in UNCHANGED_WORDS or word.startswith("diff") for word in words)
-    return known and NOTHING.search(said) is not None and not NOT_THE_SAME.search(said)
+    if not NOTHING.search(said) or NOT_THE_SAME.search(said):
+        return False
+    return all(word in UNCHANGED_WORDS or word.startswith("diff") for word in words)

@@ -1,7 +1,7 @@
 """Images that lie in Parquet files, as the `datasets` library stores them: named, and read one after the other."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -39,8 +39,30 @@ class Cell:
         return f"{self.file}, row {self.row}, column {self.column!r}"
 
 
+class Cells:
+    """Reads cells, fast if their rows rise, with few of them in memory; holds open the file that it read from last."""
+
+    def __init__(self):
+        self.file, self.columns = None, {}
+
+    def read(self, cell: Cell) -> tuple[bytes, str | None]:
+        """Bytes of the image (`b""` if there are none) and its name, if it has one."""
+        if cell.file != self.file:
+            self.file, self.columns = cell.file, {}
+        try:
+            if cell.column not in self.columns:
+                arrow = cell.file.suffix == ".arrow"
+                self.columns[cell.column] = (
+                    _arrow(cell.file)[cell.column] if arrow else _Column(cell.file, cell.column)
+                )
+            value = self.columns[cell.column][cell.row].as_py()
+        except (pa.ArrowException, OSError, StopIteration, IndexError) as error:
+            raise ImageError(str(cell), f"cannot be read: {error!r}") from error
+        return (value.get("bytes") or b"", value.get("path")) if isinstance(value, Mapping) else (value or b"", None)
+
+
 class _Column:
-    """One column of images of a Parquet file. Fast if the rows that are asked for rise; few rows are in memory."""
+    """One column of a Parquet file."""
 
     def __init__(self, file: Path, column: str):
         # Page by page: by default all of a row group is taken in first, which may be hundreds of megabytes. (Where the
@@ -51,88 +73,43 @@ class _Column:
         self.group, self.first, self.batch, self.batches = -1, 0, (), iter(())
         self.failed: dict[int, Exception] = {}  # by row group: what is behind a damaged page cannot be read either
 
-    def read(self, row: int) -> tuple[bytes, str | None]:
-        """Bytes of an image (`b""` if there are none) and its name, if it has one."""
+    def __getitem__(self, row: int) -> pa.Scalar:
         group = bisect_right(self.ends, row)
         if group in self.failed:
             raise self.failed[group]
         try:
-            self._find(row, group)
+            if group != self.group or row < self.first:
+                self.group, self.first, self.batch = group, self.ends[group - 1] if group else 0, ()
+                self.batches = self.parquet.iter_batches(CELLS_AT_ONCE, [group], [self.column], use_threads=False)
+            while row >= self.first + len(self.batch):
+                self.first += len(self.batch)
+                self.batch = next(self.batches).column(0)
         except (pa.ArrowException, OSError, StopIteration) as error:
             self.failed[group] = error
             raise
-        value = self.batch[row - self.first].as_py()
-        if isinstance(value, Mapping):
-            return value.get("bytes") or b"", value.get("path")
-        return value or b"", None
-
-    def _find(self, row: int, group: int) -> None:
-        """Reads on to the batch of a row."""
-        if group != self.group or row < self.first:
-            self.group, self.first, self.batch = group, self.ends[group - 1] if group else 0, ()
-            self.batches = self.parquet.iter_batches(CELLS_AT_ONCE, [group], [self.column], use_threads=False)
-        while row >= self.first + len(self.batch):
-            self.first += len(self.batch)
-            self.batch = next(self.batches).column(0)
+        return self.batch[row - self.first]
 
 
-class _ArrowColumn:
-    """One column of images of an Arrow file, which is mapped into memory."""
-
-    def __init__(self, file: Path, column: str):
-        self.parquet = pa.memory_map(str(file))
-        self.values = pa.ipc.open_stream(self.parquet).read_all()[column]
-
-    def read(self, row: int) -> tuple[bytes, str | None]:
-        value = self.values[row].as_py()
-        return value["bytes"] or b"", value["path"]
-
-
-class Cells:
-    """Reads cells; holds open the one Parquet file that it read from last."""
-
-    def __init__(self):
-        self.file, self.columns = None, {}
-
-    def read(self, cell: Cell) -> tuple[bytes, str | None]:
-        """Bytes of the image and its name, if it has one."""
-        if cell.file != self.file:
-            self.close()
-            self.file = cell.file
-        try:
-            if cell.column not in self.columns:
-                kind = _ArrowColumn if cell.file.suffix == ".arrow" else _Column
-                self.columns[cell.column] = kind(cell.file, cell.column)
-            return self.columns[cell.column].read(cell.row)
-        except (pa.ArrowException, OSError, StopIteration, IndexError) as error:
-            raise ImageError(str(cell), f"cannot be read: {error!r}") from error
-
-    def close(self) -> None:
-        for column in self.columns.values():
-            column.parquet.close()
-        self.file, self.columns = None, {}
+def _arrow(file: Path) -> pa.Table:
+    """The rows of an Arrow file that `save_to_disk` wrote, which is mapped into memory."""
+    return pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
 
 
 def parquet_columns(file: Path) -> pa.Schema:
-    """Names and types of the columns of a Parquet file, or of an Arrow file that `save_to_disk` wrote."""
+    """Names and types of the columns of a Parquet or Arrow file."""
     try:
-        if file.suffix == ".arrow":
-            return pa.ipc.open_stream(pa.memory_map(str(file))).schema
-        return pq.read_schema(file)
+        return _arrow(file).schema if file.suffix == ".arrow" else pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
         raise BenchmarkFilesError(f"{file} is not a Parquet file, or is cut off: {error}") from error
 
 
-def read_columns(file: Path, names: Iterable[str], images: Iterable[str] = ()) -> list[dict[str, Any]]:
+def read_columns(file: Path, names: Sequence[str], images: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Rows of a Parquet file, of some columns alone; the columns of images have to be there, but are not read."""
-    names = list(names)
     there = parquet_columns(file).names
-    if missing := [name for name in [*names, *images] if name not in there]:
+    if missing := [name for name in (*names, *images) if name not in there]:
         raise BenchmarkFilesError(f"{file} has no column {', '.join(missing)}; it has {', '.join(there)}")
     try:
-        if file.suffix == ".arrow":
-            return pa.ipc.open_stream(pa.memory_map(str(file))).read_all().select(names).to_pylist()
-        with pq.ParquetFile(file) as parquet:
-            return parquet.read(names).to_pylist()
+        arrow = file.suffix == ".arrow"
+        return (_arrow(file).select(names) if arrow else pq.ParquetFile(file).read(names)).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise BenchmarkFilesError(f"{file} cannot be read: {error}") from error

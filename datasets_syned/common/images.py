@@ -20,6 +20,7 @@ FORMATS = (
 PLUGINS = ("HEIF", "JXL")  # of pillow-heif and pillow-jxl-plugin, where the user has registered them
 TAIL = 4096  # bytes in which an ordinary file has its end
 UPRIGHT = dict(enumerate((0, 3, 1, 5, 4, 6, 2), 2))  # the `Image.Transpose` that undoes an EXIF orientation
+DO_NOT_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 BITS = (8, 10, 12, 14, 16)  # of grey values in a file of 16 bits
 
 
@@ -53,13 +54,12 @@ def read_file(path: str | Path, name: str | None = None) -> bytes:
     """
     name = printable(path) if name is None else name
     try:
-        if wrong := wrong_file(os.stat(path)):
-            raise ImageError(name, wrong)
-        # another file may be there by now: what is open is looked at, and opening a pipe does not wait
-        with open(path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0))) as file:
-            if wrong := wrong_file(os.fstat(file.fileno())):
+        # opening a pipe does not wait; what is open is looked at, for another file may be at the path by then
+        with open(path, "rb", opener=lambda path, flags: os.open(path, flags | DO_NOT_WAIT)) as file:
+            status = os.fstat(file.fileno())
+            if wrong := wrong_file(status):
                 raise ImageError(name, wrong)
-            return file.read(MAX_BYTES)
+            return file.read(status.st_size)
     except ImageError:
         raise
     except OSError as error:

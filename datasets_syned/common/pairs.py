@@ -27,7 +27,7 @@ class Pair:
     id: str  # unique within its split
     before: Path | Cell  # an image file, or an image in a Parquet file
     after: Path | Cell
-    captions: tuple[str, ...]  # at least one
+    captions: Sequence[str]  # at least one
     category: str  # kind of change, in the benchmark's own words; "none" for an unchanged pair
     changed: bool = True
     provenance: Mapping[str, Any] | None = None  # how a synthetic pair was made
@@ -46,22 +46,28 @@ def tables(
     leaves its pair out, and says so. Images in Parquet files are then looked at thoroughly, see [`damage`]; files have
     been, by `check_images`.
     """
-    skipped, cells, schema = [], Cells(), features.arrow_schema
-    try:
-        for batch, images in _batches(pairs, cells):
-            table, broken = _table(batch, images, schema, skip_broken)
-            if broken and not skip_broken:
-                shown = "\n  ".join(["images are broken; nothing was built:", *first_few(sum(broken.values(), []))])
-                raise BrokenImageError(f"{shown}\nGet the files again. on_error='skip' leaves such pairs out.")
-            if broken:
-                skipped += sum(broken.values(), [])
-                table = table.filter(pa.array([row not in broken for row in range(len(batch))]))
-            if table.num_rows:
-                yield table
-    finally:
-        cells.close()
-    if skipped:
-        shown = "\n  ".join([f"{len(skipped)} images are broken; their pairs are left out:", *first_few(skipped)])
+    batch, columns, broken, cells = [], (_Images(), _Images()), [], Cells()
+    for pair in pairs:
+        wrong = [
+            f"{printable(image)} (id {pair.id!r}) {what}"
+            for column, image in zip(columns, pair.images, strict=True)
+            if (what := column.add(image, cells, skip_broken))
+        ]
+        if wrong and not skip_broken:
+            shown = "\n  ".join(["images are broken; nothing was built:", *wrong])
+            raise BrokenImageError(f"{shown}\nGet the files again. on_error='skip' leaves such pairs out.")
+        broken += wrong
+        if not wrong:
+            batch.append(pair)
+        for column in columns:
+            column.cut(len(batch))
+        if len(batch) == BATCH_ROWS or sum(column.ends[-1] for column in columns) >= BATCH_BYTES:
+            yield _table(batch, columns, features)
+            batch, columns = [], (_Images(), _Images())
+    if batch:
+        yield _table(batch, columns, features)
+    if broken:
+        shown = "\n  ".join([f"{len(broken)} images are broken; their pairs are left out:", *first_few(broken)])
         logger.warning(shown)
 
 
@@ -70,91 +76,54 @@ def first_few(lines: Sequence[str]) -> list[str]:
     return [*lines[:SHOWN], *["..."] * (len(lines) > SHOWN)]
 
 
-def _batches(pairs: Iterable[Pair], cells: Cells) -> Iterator[tuple[list[Pair], tuple["_Images", "_Images"]]]:
-    """Pairs of a table at a time. Files are not read yet; cells are, for they are read in order."""
-    batch, images = [], (_Images(), _Images())
-    for pair in pairs:
-        batch.append(pair)
-        for column, image in zip(images, pair.images, strict=True):
-            try:
-                if isinstance(image, Path):
-                    column.add(image, printable(image.name), os.stat(image).st_size)
-                else:
-                    content, name = cells.read(image)
-                    column.add(content, name and os.path.basename(name), len(content))
-            except ImageError as error:
-                column.add(image, None, 0, error.what)
-            except OSError as error:
-                column.add(image, None, 0, f"cannot be read: {error.strerror}")
-        if len(batch) == BATCH_ROWS or sum(column.size for column in images) >= BATCH_BYTES:
-            yield batch, images
-            batch, images = [], (_Images(), _Images())
-    if batch:
-        yield batch, images
-
-
 class _Images:
     """Images of one column of a table, which lie side by side in one buffer: files are read to where they stay."""
 
     def __init__(self):
-        self.images, self.names, self.wrong, self.ends, self.size = [], [], {}, [0], 0
+        self.buffer, self.ends, self.names = pa.allocate_buffer(BATCH_BYTES), [0], []
 
-    def add(self, image: Path | bytes, name: str | None, size: int, wrong: str | None = None) -> None:
-        if wrong:
-            self.wrong[len(self.images)] = wrong
-        self.images.append(image)
-        self.names.append(name)
-        self.size += size
-        self.ends.append(self.size)
+    def add(self, image: Path | Cell, cells: Cells, thorough: bool) -> str | None:
+        """Takes in an image. What is wrong with it, if anything is."""
+        try:
+            if isinstance(image, Cell):
+                content, name = cells.read(image)
+                place = self._room(len(content))
+                place[:] = content
+            else:  # that it is an ordinary file is known
+                with open(image, "rb", buffering=0) as file:
+                    place = self._room(os.fstat(file.fileno()).st_size)
+                    if file.readinto(place) != len(place):
+                        return "became shorter while it was read"
+                name, thorough = image.name, False
+        except ImageError as error:
+            return error.what
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        self.ends.append(self.ends[-1] + len(place))
+        self.names.append(name and printable(os.path.basename(name)))
+        return damage(place, thorough)
 
-    def array(self, thorough: bool) -> tuple[pa.StructArray, dict[int, str]]:
-        """The column, and what is wrong with which of its rows."""
-        buffer = pa.allocate_buffer(self.size)
-        view, broken = memoryview(buffer).cast("B") if self.size else memoryview(bytearray()), dict(self.wrong)
-        for row, image in enumerate(self.images):
-            place = view[self.ends[row] : self.ends[row + 1]]
-            if row in self.wrong:
-                continue
-            if isinstance(image, Path):
-                wrong = _read_into(image, place) or damage(place)
-            else:
-                place[:] = image
-                wrong = damage(place, thorough)
-            if wrong:
-                broken[row] = wrong
+    def _room(self, size: int) -> memoryview:
+        """Where the next bytes go."""
+        start = self.ends[-1]
+        if start + size > self.buffer.size:
+            larger = pa.allocate_buffer(2 * (start + size))
+            memoryview(larger).cast("B")[:start] = memoryview(self.buffer).cast("B")[:start]
+            self.buffer = larger
+        return memoryview(self.buffer).cast("B")[start : start + size]
+
+    def cut(self, count: int) -> None:
+        """Keeps the first images only."""
+        del self.ends[count + 1 :], self.names[count:]
+
+    def array(self) -> pa.StructArray:
         ends = pa.py_buffer(np.array(self.ends, np.int32))
-        contents = pa.Array.from_buffers(pa.binary(), len(self.images), [None, ends, buffer])
-        return pa.StructArray.from_arrays([contents, pa.array(self.names, pa.string())], ["bytes", "path"]), broken
+        contents = pa.Array.from_buffers(pa.binary(), len(self.names), [None, ends, self.buffer])
+        return pa.StructArray.from_arrays([contents, pa.array(self.names, pa.string())], ["bytes", "path"])
 
 
-def _read_into(path: Path, place: memoryview) -> str | None:
-    """Reads a file to where it stays; what is wrong with it, if anything is."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            while place and (count := file.readinto(place)):
-                place = place[count:]
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    return "became shorter while it was read" if place else None
-
-
-def _table(
-    pairs: Sequence[Pair], images: Sequence[_Images], schema: pa.Schema, thorough: bool
-) -> tuple[pa.Table, dict[int, list[str]]]:
-    """A table, and for each of its rows with a broken image what is wrong."""
-    (before, broken_before), (after, broken_after) = (column.array(thorough) for column in images)
-    broken = {}
-    for side, wrong in enumerate((broken_before, broken_after)):
-        for row, what in wrong.items():
-            broken.setdefault(row, []).append(f"{printable(pairs[row].images[side])} (id {pairs[row].id!r}) {what}")
-    columns = {
-        "id": [pair.id for pair in pairs],
-        "before": before,
-        "after": after,
-        "captions": [list(pair.captions) for pair in pairs],
-        "category": [pair.category for pair in pairs],
-        "changed": [pair.changed for pair in pairs],
-        "provenance": [pair.provenance for pair in pairs],
-    }
-    columns |= {name: [pair.others.get(name) for pair in pairs] for name in schema.names[len(columns) :]}
-    return pa.Table.from_pydict(columns, schema), broken
+def _table(batch: Sequence[Pair], images: Sequence[_Images], features: datasets.Features) -> pa.Table:
+    columns = {name: [getattr(pair, name, None) for pair in batch] for name in FEATURES}
+    columns |= {"before": images[0].array(), "after": images[1].array()}
+    columns |= {name: [pair.others.get(name) for pair in batch] for name in features if name not in FEATURES}
+    return pa.Table.from_pydict(columns, features.arrow_schema)

@@ -1,9 +1,9 @@
 """The one row that every benchmark of this package yields, and the check that a row is one."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from numbers import Number
 from typing import Any
 
+import pyarrow as pa
 from datasets import Dataset, DatasetDict, Features, Image, IterableDataset, IterableDatasetDict, List, Value
 from PIL import Image as PILImage
 
@@ -104,31 +104,24 @@ def _row_problems(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for column in FEATURES:
         if column not in row:
             yield column, "is missing" + (" (it may be None)" if column == "provenance" else "")
-    for column in ("id", "category"):
-        if column in row and not (isinstance(row[column], str) and row[column].strip()):
-            yield column, f"must be a string that is not empty, not {row[column]!r}"
-    for column in ("before", "after"):
-        if column in row:
-            yield from ((column, what) for what in _image_problems(row[column]))
-    if "captions" in row:
-        yield from (("captions", what) for what in _caption_problems(row["captions"]))
-    if "changed" in row:
-        changed, category = row["changed"], row.get("category")
-        if not isinstance(changed, bool):
-            yield "changed", f"must be true or false, not {changed!r}"
-        elif isinstance(category, str) and changed == (category == NO_CHANGE):
+    there = {name: value for name, value in row.items() if name in FEATURES}
+    for column, value in there.items():
+        if column in ("id", "category") and not (isinstance(value, str) and value.strip()):
+            yield column, f"must be a string that is not empty, not {value!r}"
+        elif column in ("before", "after"):
+            if isinstance(value, Mapping) and not value.get("bytes") and not value.get("path"):
+                yield column, "has neither bytes nor a path"
+            elif not value or not isinstance(value, Mapping | PILImage.Image | str):
+                yield column, f"must be an image, not {type(value).__name__}"
+        elif column == "captions":
+            yield from ((column, what) for what in _caption_problems(value))
+        elif column == "changed" and not isinstance(value, bool):
+            yield column, f"must be true or false, not {value!r}"
+        elif column == "changed" and isinstance(said := row.get("category"), str) and value == (said == NO_CHANGE):
             right = "an unchanged pair has category 'none', and only such a pair"
-            yield "changed", f"is {changed} but 'category' is {category!r}; {right}"
-    if row.get("provenance") is not None:
-        yield from (("provenance", what) for what in _provenance_problems(row["provenance"]))
-
-
-def _image_problems(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        if not value.get("bytes") and not value.get("path"):
-            yield "has neither bytes nor a path"
-    elif not (isinstance(value, PILImage.Image) or isinstance(value, str) and value):
-        yield f"must be an image, not {type(value).__name__}"
+            yield column, f"is {value} but 'category' is {said!r}; {right}"
+        elif column == "provenance" and value is not None:
+            yield from ((column, what) for what in _provenance_problems(value))
 
 
 def _caption_problems(captions: Any) -> Iterator[str]:
@@ -149,13 +142,10 @@ def _provenance_problems(provenance: Any) -> Iterator[str]:
     if not isinstance(provenance, Mapping):
         yield f"must be a dict or None, not {type(provenance).__name__}"
         return
-    unknown = sorted(set(provenance) - set(PROVENANCE))
-    if unknown:
+    if unknown := sorted(set(provenance) - set(PROVENANCE)):
         yield f"has unknown fields {unknown}; known are {sorted(PROVENANCE)}"
-    for name, feature in PROVENANCE.items():
-        value = provenance.get(name)
-        if value is None or not isinstance(feature, Value):
-            continue
-        kind = str if feature.dtype == "string" else Number
-        if not isinstance(value, kind):
-            yield f"field {name!r} must be a {'string' if kind is str else 'number'}, not {value!r}"
+    for field in FEATURES.arrow_schema.field("provenance").type:
+        try:
+            pa.scalar(provenance.get(field.name), field.type)
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            yield f"field {field.name!r}: {error}"

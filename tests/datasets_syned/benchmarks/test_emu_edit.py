@@ -20,7 +20,6 @@ TEST = [
     (7, "Remove the béret", "Remove "),
     (8, "x", "text"),
 ]
-SPLITS = {"train": [2, 5, 10], "validation": [4, 33]}
 PARAPHRASES = {
     "0 ": ['"Put a dog there."', '"Place a dog', "Put a dog there.", "Add a dog"],
     "2 ": ["I'm just an AI, I cannot.", '  Turn  "day" into "night" '],
@@ -34,39 +33,27 @@ load = partial(layouts.load, "emu_edit")
 @pytest.fixture
 def root(tmp_path):
     root = layouts.emu_edit(tmp_path / "emu_edit", {"validation": VALIDATION, "test": TEST})
-    write(root / "splits.json", SPLITS)
     write(root / references.PARAPHRASES, PARAPHRASES)
     return root
 
 
 def test_splits_categories_and_captions(root):
-    data = load(root)
-    assert counts(data) == {"train": 3, "validation": 2, "test": 4}
+    data = load(root)  # as BLIP2IDC cut it: of these idx, only 4 is held out
+    assert counts(data) == {"train": 4, "validation": 1, "test": 4}
     assert data["train"].features == datasets_syned.FEATURES and datasets_syned.validate(data) == 9
     # the order is that of the file
-    assert data["train"]["id"] == ["10", "2", "5"] and data["validation"]["id"] == ["33", "4"]
+    assert data["train"]["id"] == ["10", "2", "33", "5"] and data["validation"]["id"] == ["4"]
     assert data["test"]["category"] == ["add", "global", "remove", "text"]
     assert data["test"]["captions"][:3] == [["Add a dog"], ["Make it “night”"], ["Remove the béret"]]
-    row = raw(data["train"])[2]
+    row = raw(data["train"])[3]
     assert row["before"]["bytes"] == png(layouts.color_of("validation", 5, "image"))
     assert row["after"]["bytes"] == png(layouts.color_of("validation", 5, "edited_image"))
     assert (row["category"], row["captions"], row["changed"]) == ("color", ["paint item 5"], True)
 
 
 def test_uncut(root):
-    (root / "splits.json").unlink()
     data = load(root, uncut=True)
     assert counts(data) == {"train": 5, "test": 4} and data["train"]["id"] == ["10", "2", "33", "4", "5"]
-
-
-def test_without_a_file_of_splits(root, tmp_path):
-    (root / "splits.json").unlink()
-    data = load(root)  # as BLIP2IDC cut it: of these idx, only 4 is held out
-    assert data["train"]["id"] == ["10", "2", "33", "5"] and data["validation"]["id"] == ["4"]
-    with pytest.raises(ValueError, match="other.json is missing; without splits= the pairs are cut as BLIP2IDC did"):
-        load(root, splits="other.json")
-    write(tmp_path / "elsewhere.json", "\ufeff" + json.dumps(SPLITS))
-    assert counts(load(root, splits=str(tmp_path / "elsewhere.json"))) == {"train": 3, "validation": 2, "test": 4}
 
 
 def test_the_cut_is_that_of_the_authors():
@@ -74,21 +61,6 @@ def test_the_cut_is_that_of_the_authors():
     assert {split: len(names) for split, names in mine.items()} == {"train": 3050, "validation": 539}
     theirs = json.loads(read_annotations("syned", "splits.json"))
     assert mine == {split: set(map(str, theirs[split])) for split in ("train", "validation")}
-
-
-@pytest.mark.parametrize(
-    ("splits", "message"),
-    [
-        ({"train": [2, 5, 10, 99], "validation": [4, 33]}, "1 idx are in no row of the validation split: 99"),
-        ({"train": [2, 5, 10, 4], "validation": [4, 33]}, "1 idx are in both lists: 4"),
-        ({"train": [2, 5, 10]}, "has no list of idx 'validation'"),
-        ([1, 2], "must be an object"),
-    ],
-)
-def test_splits_that_do_not_fit(root, splits, message):
-    write(root / "splits.json", splits)
-    with pytest.raises(ValueError, match=message):
-        load(root)
 
 
 def test_references(root, monkeypatch):
@@ -220,7 +192,6 @@ def real(tmp_path_factory):
     root = tmp_path_factory.mktemp("real") / "emu_edit"
     splits = {"validation": lines_of("train"), "test": lines_of("test")}
     layouts.emu_edit(root, splits, png(size=(1, 1)), files=3, group=100)
-    write(root / "splits.json", read_annotations("syned", "splits.json"))
     write(root / references.PARAPHRASES, read_annotations("syned", references.PARAPHRASES))
     return root
 

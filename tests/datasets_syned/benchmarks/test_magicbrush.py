@@ -84,7 +84,6 @@ def test_cells_in_any_order(root):
             assert reader.read(Cell(file, row, column))[0] == png(layouts.color_of("train", name, turn, kind))
     with pytest.raises(cells.ImageError, match=r"row 99, column 'source_img' cannot be read"):
         reader.read(Cell(file, 99, "source_img"))
-    reader.close()
 
 
 def test_a_test_split_that_someone_has_made(root):

@@ -60,8 +60,8 @@ def test_good_rows(changes):
         ({"provenance": MISSING}, "provenance", "is missing (it may be None)"),
         ({"provenance": "IP2P"}, "provenance", "a dict or None, not str"),
         ({"provenance": {"model": "x"}}, "provenance", "unknown fields ['model']"),
-        ({"provenance": {"seed": "3"}}, "provenance", "'seed' must be a number, not '3'"),
-        ({"provenance": {"editor": 3}}, "provenance", "'editor' must be a string, not 3"),
+        ({"provenance": {"seed": "3"}}, "provenance", "field 'seed': Could not convert '3'"),
+        ({"provenance": {"editor": 3}}, "provenance", "field 'editor': Expected bytes"),
     ],
 )
 def test_a_bad_row_is_named_with_its_column(changes, column, problem):
