@@ -127,7 +127,7 @@ def test_the_card(published, roots):
     assert "| `spot_the_diff` (default) | 7 train, 1 validation, 1 test |" in text
     assert "| train | 7 | 1 to 2, mean 1.14 | change 7 |" in text
     assert "| train | 6 | 2 | color 1, move 1, none 3, texture 1 |" in text
-    assert "train: 1 × no caption but an empty one" in text
+    assert "train: 1 × no caption" in text
     assert r"> - the car \| is \*gone\*" in text
     assert "train 8,529, validation 1,489, test 1,263 published" in text and "Looked for and not found: " in text
     assert "as the source states it: none stated" in text and "@inproceedings{jhamtani2018spotthediff" in text
