@@ -10,9 +10,18 @@ from .folder import CAPTION, EDIT, RunFolder
 from .images import opened
 from .paraphrasers.protocol import Paraphraser
 from .settings import Settings
-from .stage import Made, Results, Stage, answers, changed_rows, in_order, reason
+from .stage import Results, Stage, answers, changed_rows, in_order, reason
 
 PARAPHRASE = "paraphrase"  # in place of a variant, in a seed
+SCHEMA = pa.schema(
+    {
+        "id": pa.string(),
+        "captions": pa.list_(pa.string()),
+        "rejected": pa.list_(pa.struct({"text": pa.string(), "rule": pa.string()})),
+        "attempts": pa.int32(),
+        "error": pa.string(),
+    }
+)
 
 
 class Captioning(Stage):
@@ -22,15 +31,6 @@ class Captioning(Stage):
     """
 
     kind = folder = CAPTION
-    schema = pa.schema(
-        {
-            "id": pa.string(),
-            "captions": pa.list_(pa.string()),
-            "rejected": pa.list_(pa.struct({"text": pa.string(), "rule": pa.string()})),
-            "attempts": pa.int32(),
-            "error": pa.string(),
-        }
-    )
 
     def __init__(self, model: Paraphraser | None, made_by: Mapping[str, Any], settings: Settings):
         self.model, self.made_by, self.seed, self.key = model, made_by, settings.seed, caption_key(made_by)
@@ -43,37 +43,42 @@ class Captioning(Stage):
         rows = changed_rows(run, split, part) if self.counts[split] else ()
         return list(dict.fromkeys(row[self.key] for row in rows))
 
-    def make(self, run: RunFolder, made: Made, have: Results, todo: set[str]):
+    def make(self, run: RunFolder, split: str, part: int, have: Results, todo: set[str]) -> Results:
         """See [`Stage.make`]."""
-        results, planned = dict(have), {row[self.key]: row for row in run.plan(made.split, made.part)}
-        pairs = self._pairs(run, made, planned, todo) if self.key == "id" else {}
+        results, planned = dict(have), {row[self.key]: row for row in run.plan(split, part)}
+        pairs = self._pairs(run, split, part, todo) if self.key == "id" else {}
 
         def ask(names: Sequence[str]) -> list:
             told = [planned[name]["instruction"] for name in names]
-            how = self.counts[made.split], [seed_of(self.seed, name, PARAPHRASE) for name in names]
+            how = self.counts[split], [seed_of(self.seed, name, PARAPHRASE) for name in names]
             if self.key == "id":
                 return self.model.describe([pairs[name] for name in names], told, *how)
             return self.model.paraphrase(told, *how)
 
         names = [name for name in planned if name in todo]
         for name, found in zip(names, answers(ask, [[name] for name in names]), strict=True):
-            results[name] = dict.fromkeys(self.schema.names) | {"id": name}
+            results[name] = dict.fromkeys(SCHEMA.names) | {"id": name}
             if isinstance(found, Exception):
                 results[name]["error"] = reason(found)
                 continue
             rejected = [{"text": text, "rule": rule} for text, rule in found.rejected]
             results[name] |= {"captions": list(found.kept), "rejected": rejected, "attempts": found.attempts}
-        return lambda: (in_order(results, planned), self.schema)
+        return in_order(results, planned)
 
-    def _pairs(self, run: RunFolder, made: Made, planned: Mapping[str, dict], todo: set[str]) -> dict[str, tuple]:
+    def table(self, rows: list[dict[str, Any]]) -> pa.Table:
+        return pa.Table.from_pylist(rows, SCHEMA)
+
+    def _pairs(self, run: RunFolder, split: str, part: int, todo: set[str]) -> dict[str, tuple]:
         """The images of some pairs."""
-        edited = run.results(EDIT, made.split, made.part, columns=["id", "before", "after"])
-        files, befores = {}, {}
-        for row in planned.values():
-            files.setdefault(row["source_id"], edited[row["id"]]["before"])  # in the first row of a source
-        for source in {planned[name]["source_id"] for name in todo}:
-            befores[source], _ = opened(files[source])
-        return {name: (befores[planned[name]["source_id"]], opened(edited[name]["after"])[0]) for name in todo}
+        edited = run.results(EDIT, split, part, columns=["id", "before", "after"])
+        files, befores, pairs = {}, {}, {}
+        for row in run.plan(split, part):
+            name, source = row["id"], row["source_id"]
+            files.setdefault(source, edited[name]["before"])  # in the first row of a source
+            if name in todo:
+                befores[source] = befores.get(source) or opened(files[source])[0]
+                pairs[name] = befores[source], opened(edited[name]["after"])[0]
+        return pairs
 
 
 def caption_key(made_by: Mapping[str, Any]) -> str:

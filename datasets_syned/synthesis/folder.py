@@ -67,13 +67,10 @@ class RunFolder:
         table = self.table(*part, **how)
         return {} if table is None else {row["id"]: row for row in table.to_pylist()}
 
-    def keep(
-        self, folder: str, split: str, part: int, rows: Iterable[Mapping], schema: pa.Schema, stamp: str = ""
-    ) -> None:
+    def keep(self, folder: str, split: str, part: int, table: pa.Table, stamp: str = "") -> None:
         """Writes what a stage made of a part."""
-        table = pa.Table.from_pylist(list(rows), schema.with_metadata({STAMP: stamp.encode()}))
         with self.store.writing(part_name(folder, split, part)) as file:
-            pq.write_table(table, file, row_group_size=ROWS_TOGETHER)
+            pq.write_table(table.replace_schema_metadata({STAMP: stamp}), file, row_group_size=ROWS_TOGETHER)
 
     def save(self) -> None:
         """Writes `synthesis.json`, if it is to change."""
@@ -174,7 +171,7 @@ def _plan(folder: RunFolder, split: str, source: Source, there: Sequence[str]) -
             )
         if old != rows:
             folder.save()  # without this plan, which is unfinished from here on
-            folder.keep(PLAN, split, part, rows, SCHEMA)
+            folder.keep(PLAN, split, part, pa.Table.from_pylist(rows, SCHEMA))
         counts["sources"] += plan_size(rows)
         counts["rows"] += len(rows)
         counts["parts"] += 1

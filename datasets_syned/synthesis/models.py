@@ -52,27 +52,23 @@ def made_by(
     models: Mapping[str, Any], settings: Settings, record: Mapping[str, Any] | None, own: Mapping[str, Any]
 ) -> dict[str, Any]:
     """
-    Id, revision and parameters of all models of a run, for a JSON file. Those that are not among the open `models` are
+    What a record says of the models that settings name. Those that a run does not use, and are not in `models`, are
     as the record has them, unless the settings name others.
     """
     found, now = {}, json.loads(json.dumps(settings.as_dict(), default=str))
-    for kind in ("editor", "paraphraser", "filters"):
-        options = "filter_options" if kind == "filters" else f"{kind}_options"
-        if kind not in models and record and all(record["settings"][name] == now[name] for name in (kind, options)):
-            model = record["made_by"].get(kind)
-        else:
-            model = models[kind] if kind in models else open_model(kind, settings, own)
-            model = describe(model) if kind == "filters" else _described(model)
-        if model is not None:
-            found[kind] = model
+    for kind, options in (("editor",) * 2, ("paraphraser",) * 2, ("filters", "filter")):
+        names = (kind, f"{options}_options")
+        if kind not in models and record and all(record["settings"][name] == now[name] for name in names):
+            if kind in record["made_by"]:
+                found[kind] = record["made_by"][kind]
+            continue
+        model = models[kind] if kind in models else open_model(kind, settings, own)
+        if kind == "filters":
+            found[kind] = describe(model)
+        elif model is not None:
+            looks = {"from_images": True} if getattr(model, "from_images", False) else {}
+            found[kind] = {"id": model.id, "revision": model.revision, "parameters": dict(model.parameters), **looks}
     return found
-
-
-def _described(model: Any) -> dict[str, Any] | None:
-    if model is None:
-        return None
-    looks = {"from_images": True} if getattr(model, "from_images", False) else {}
-    return {"id": model.id, "revision": model.revision, "parameters": dict(model.parameters), **looks}
 
 
 def stages_of(run: RunFolder, models: dict[str, Any], source: Callable[[str], Source]) -> list[Stage]:

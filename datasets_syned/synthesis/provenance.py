@@ -30,13 +30,9 @@ def common_provenance(run: RunFolder, split: str) -> dict[str, Any]:
     return {"editor": editor["id"], "revision": editor["revision"], **own, "settings": told}
 
 
-def provenance_of(
-    row: Mapping[str, Any], scores: list[dict], versions: list[dict] | None, common: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """
-    The provenance of a row; `None` of the source's own pair.
-    """
-    own = {"seed": row["seed"], "instruction": row["instruction"], "scores": scores, "versions": versions}
+def provenance_of(row: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The provenance of a row of [`part_rows`]; `None` of the source's own pair."""
+    own = {name: row[name] for name in ("seed", "instruction", "scores", "versions")}
     if row["category"] == NO_CHANGE:
         return {**dict.fromkeys(common), **own, "settings": UNCHANGED}
     return None if row["variant"] is None else {**common, **own}

@@ -7,20 +7,15 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from os import PathLike
 
-from datasets.utils import tqdm
-from filelock import FileLock
-
-from ..common.run_record import SUMMARY
 from .editors.protocol import Editor
-from .engine_local import processes, run_stage, unless_broken
-from .engine_ray import run_stage_on_ray
+from .engine import processes, run_stages, run_stages_on_ray
 from .filters.protocol import Filter
 from .folder import CAPTION, EDIT, PLAN, SCORE, SELECT, RunFolder, claim, extended, has_begun, read_record
 from .models import USES, made_by, open_model, open_source, stages_of
 from .paraphrasers.protocol import Paraphraser
 from .select import note_deleted, select, selected
 from .settings import STAGES, Settings
-from .stage import Stage, missing
+from .stage import Stage
 from .store import Store
 from .tally import Tally
 
@@ -36,12 +31,10 @@ class Summary:
         splits (`dict[str, Tally]`): what became of the rows, by split; empty if they were not selected.
         missing (`dict[str, int]`): results that are yet to be made, by stage: by other processes, or by the same call
             once more.
-        images_per_second (`float`, *optional*): of the editor, in this run.
     """
 
     splits: dict[str, Tally] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
-    images_per_second: float | None = None
 
     @property
     def failed(self) -> int:
@@ -112,8 +105,8 @@ def synthesize(
     has_dtype = EDIT in stages and "dtype" in who.get("editor", {}).get("parameters", {})
     if engine == "ray" and gpus and has_dtype and "dtype" not in settings.editor_options:
         raise ValueError("dtype is missing: workers may have other devices than this process, so name the editor's")
-    with _room(store), _locked(store, f".process-{rank}", wait=False):
-        with _locked(store, ".lock"):
+    with _in_words(store), store.lock(f".process-{rank}", timeout=0):
+        with store.lock(".lock"):
             record = read_record(store)
             settings = extended(settings, record if has_begun(store) else None)
             source = cache(partial(open_source, settings))
@@ -121,74 +114,40 @@ def synthesize(
             run = claim(store, record, settings, who, source if {PLAN, EDIT} & set(stages) else None)
             _check_captions(run, models.get("filters", ()))
         steps = stages_of(run, models, source)
-        _check_order(run, steps, stages)
+        there = _missing(run, [step for step in steps if step.kind not in stages])
+        for name, count in there.items():
+            stage = name.partition("/")[0]
+            if SELECT in stages or stage == EDIT and {SCORE, CAPTION} & set(stages):
+                raise ValueError(f"{store.place}: {count:,} results of {name!r} are missing: run stage {stage!r} first")
         steps = [step for step in steps if step.kind in stages]
-        seconds, images, complete = 0, 0, True
-        for step in steps:
-            todo, done, total = _todo(run, step, rank, world, retry_failed)
-            complete = complete and done == total
-            if not todo:
-                continue
-            if engine == "ray":
-                made = run_stage_on_ray(run, step, todo, workers, gpus, retry_failed)
-            else:
-                made = run_stage(run, step, todo, retry_failed)
-            what = f"{step.folder} ({rank + 1} of {world} processes)" if world > 1 else step.folder
-            with tqdm(desc=what, unit=" rows", initial=done, total=total, disable=rank > 0) as bar:
-                for part in unless_broken(made):
-                    bar.update(part.rows)
-                    seconds, images = seconds + part.seconds, images + part.edited
-            step.free()
-        summary = Summary(missing={} if complete else _missing(run, steps))
-        summary.images_per_second = images / seconds if seconds else None
+        if engine == "local":
+            run_stages(run, steps, rank, world, retry_failed)
+        elif _missing(run, steps, retry_failed):
+            run_stages_on_ray(run, list(stages), workers, gpus, retry_failed)
+        summary = Summary(missing=_missing(run, steps))
         if SELECT in stages and not summary.missing:
-            with _locked(store, ".lock"):
+            with store.lock(".lock"):
                 summary.splits = selected(run) or select(run, open_model("filters", settings, own))
     return summary
 
 
 @contextlib.contextmanager
-def _locked(store: Store, name: str, wait: bool = True) -> Iterator[None]:
-    """Keeps other processes of this machine, or of the same file server, out of a local folder."""
-    if not store.local:
-        yield
-        return
-    store.files.makedirs(store.root, exist_ok=True)
-    lock = FileLock(store.path(name), timeout=-1 if wait else 0)
+def _in_words(store: Store) -> Iterator[None]:
+    """Says plainly that the disk is full, or that somebody else is at it."""
     try:
-        lock.acquire()
+        yield
     except TimeoutError as error:
         raise ValueError(f"another process is writing into {store.place}") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
-def _room(store: Store) -> Iterator[None]:
-    """Says plainly that the disk is full."""
-    try:
-        yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise OSError(f"{store.place}: {error.strerror}. Make room; the same command continues") from error
 
 
-def _missing(run: RunFolder, steps: Sequence[Stage]) -> dict[str, int]:
+def _missing(run: RunFolder, steps: Sequence[Stage], retry: bool = False) -> dict[str, int]:
     """How many results there are yet to be made, by stage."""
-    counts = {step.folder: sum(len(missing(run, step, *place)) for place in run.parts) for step in steps}
+    counts = {step.folder: sum(len(step.missing(run, *place, retry)) for place in run.parts) for step in steps}
     return {name: count for name, count in counts.items() if count}
-
-
-def _check_order(run: RunFolder, steps: Sequence[Stage], stages: Sequence[str]) -> None:
-    """Refuses stages without the results of those before them."""
-    needed = {EDIT} if {SCORE, CAPTION, SELECT} & set(stages) else set()
-    needed |= {SCORE, CAPTION} if SELECT in stages else set()
-    for name, count in _missing(run, [step for step in steps if step.kind in needed - set(stages)]).items():
-        stage = name.partition("/")[0]
-        raise ValueError(f"{run.store.place}: {count:,} results of {name!r} are missing: run stage {stage!r} first")
 
 
 def _check_captions(run: RunFolder, filters: Sequence[Filter]) -> None:
@@ -201,17 +160,3 @@ def _check_captions(run: RunFolder, filters: Sequence[Filter]) -> None:
                 f"filter {needy[0]!r} compares descriptions of the image before and after the change, and the source "
                 f"of split {split!r} has none; name their columns as before_caption and after_caption"
             )
-
-
-def _todo(run: RunFolder, step: Stage, rank: int, world: int, retry: bool) -> tuple[list[tuple[str, int]], int, int]:
-    """
-    The parts in which this process has something to make, how many results are there, and how many there will be at
-    most. Whose a part is, is a matter of its number, whoever looks first.
-    """
-    counts = [len(missing(run, step, *place, retry)) for place in run.parts]
-    total = sum(one["rows"] for one in run.record["planned"].values())
-    todo = [place for number, place in enumerate(run.parts) if counts[number] and number % world == rank]
-    if todo:
-        with _locked(run.store, ".lock"):
-            run.store.remove(SUMMARY)  # the rows are to be selected again
-    return todo, total - sum(counts), total

@@ -7,13 +7,12 @@ from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
-from PIL import Image
 
 from .filters.band import DIGITS
 from .filters.protocol import Candidate, Filter, Score
 from .folder import EDIT, SCORE, RunFolder
 from .images import opened
-from .stage import Made, Results, Stage, answers, changed_rows, in_order, reason
+from .stage import Results, Stage, answers, changed_rows, in_order, reason
 
 
 class Scoring(Stage):
@@ -30,9 +29,9 @@ class Scoring(Stage):
     def wanted(self, run: RunFolder, split: str, part: int) -> list[str]:
         return [row["id"] for row in changed_rows(run, split, part) if row["variant"] is not None]
 
-    def make(self, run: RunFolder, made: Made, have: Results, todo: set[str]):
+    def make(self, run: RunFolder, split: str, part: int, have: Results, todo: set[str]) -> Results:
         """See [`Stage.make`]. A source with a new variant is measured as a whole: variants may be compared."""
-        planned, edited = run.plan(made.split, made.part), run.results(EDIT, made.split, made.part)
+        planned, edited = run.plan(split, part), run.results(EDIT, split, part)
         results, groups = dict(have), []
         for _, rows in groupby(planned, key=itemgetter("source_id")):
             rows = list(rows)
@@ -40,25 +39,23 @@ class Scoring(Stage):
                 continue
             before, _ = opened(edited[rows[0]["id"]]["before"])
             there = [row for row in rows if edited[row["id"]]["error"] is None]
-            groups.append([(row, _candidate(row, before, edited[row["id"]]["after"])) for row in there])
+            groups.append([(row["id"], _candidate(row, before, edited[row["id"]]["after"])) for row in there])
         found = iter(answers(self.model.measure, [[candidate for _, candidate in group] for group in groups]))
         for group in groups:
             earlier = []
-            for (row, _), score in zip(group, found, strict=False):
-                results[row["id"]] = {"id": row["id"], "score": None, "error": None}
+            for (name, candidate), score in zip(group, found, strict=False):
+                results[name] = {"id": name, "score": None, "error": None}
                 try:
-                    results[row["id"]]["score"] = _score(score, earlier)
+                    results[name]["score"] = _score(score, earlier)
                 except Exception as error:
-                    results[row["id"]]["error"] = reason(error)
-                earlier.append(row["variant"])
+                    results[name]["error"] = reason(error)
+                earlier.append(candidate.variant)
+        return in_order(results, (row["id"] for row in planned))
 
-        def finish():
-            rows = in_order(results, (row["id"] for row in planned))
-            lists = any(isinstance(row["score"], list) for row in rows)
-            kind = pa.list_(pa.float64()) if lists else pa.float64()
-            return rows, pa.schema({"id": pa.string(), "score": kind, "error": pa.string()})
-
-        return finish
+    def table(self, rows: list[dict[str, Any]]) -> pa.Table:
+        lists = any(isinstance(row["score"], list) for row in rows)
+        kind = pa.list_(pa.float64()) if lists else pa.float64()
+        return pa.Table.from_pylist(rows, pa.schema({"id": pa.string(), "score": kind, "error": pa.string()}))
 
 
 def score_stamp(parameters: Mapping[str, Any]) -> str:
@@ -66,7 +63,7 @@ def score_stamp(parameters: Mapping[str, Any]) -> str:
     return repr(sorted((name, value) for name, value in parameters.items() if name not in ("min", "max")))
 
 
-def _candidate(row: Mapping[str, Any], before: Image.Image, after: bytes) -> Candidate:
+def _candidate(row: Mapping[str, Any], before: Any, after: bytes) -> Candidate:
     captions = (row["before_caption"], row["after_caption"])
     captions = captions if all(captions) else None
     return Candidate(row["source_id"], row["variant"], before, opened(after)[0], row["instruction"], captions)

@@ -1,7 +1,7 @@
 """The last stage: judges all rows by the limits of today, and writes the data set, its card and what was left out."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -9,21 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..common.paths_in_text import without_paths
-from ..common.row import FEATURES, NO_CHANGE
+from ..common.row import FEATURES
 from ..common.run_record import SHEET, SUMMARY
 from .cards import run_card
 from .contact_sheet import contact_sheet
 from .filters import Filter
-from .folder import CAPTION, DATA, EDIT, PLAN, ROWS_TOGETHER, SCORE, SELECT, RunFolder
-from .part_results import VERDICTS, PartResults
+from .folder import DATA, ROWS_TOGETHER, SELECT, RunFolder
+from .part_rows import VERDICTS, part_rows, result_table
 from .provenance import common_provenance
 from .store import Store
-from .tally import DROPPED, FAILED, KEPT, Tally
+from .tally import KEPT, Tally
 
 CARD = "README.md"
 DELETED = "deleted.json"  # ids of rows that somebody took out of the result
-VERDICTS_TOGETHER = 1000  # of a row group
 
 
 def select(run: RunFolder, filters: Sequence[Filter]) -> dict[str, Tally]:
@@ -33,17 +31,16 @@ def select(run: RunFolder, filters: Sequence[Filter]) -> dict[str, Tally]:
     """
     store, settings = run.store, run.settings
     store.remove(SUMMARY)  # until it is there again, the run is not finished
-    store.clean("", PLAN, EDIT, CAPTION, SELECT, DATA, *(f"{SCORE}/{one.name}" for one in filters))
+    store.clean()
     deleted = _deleted(store)
     tallies = {split: _select_split(run, split, filters, set(deleted.get(split, ()))) for split in settings.splits}
     edited = [split for split, wanted in settings.splits.items() if wanted.variants]
     if edited:
         store.write(SHEET, contact_sheet(run, edited[0], tallies[edited[0]]))
-    counts = {split: tally.as_dict() for split, tally in tallies.items()}
-    summary = {"splits": counts, **run.record}
+    summary = {"splits": {split: vars(tally) for split, tally in tallies.items()}, **run.record}
     store.write(CARD, run_card(summary, SHEET if edited else None).encode())
     store.write(SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
-    return {split: Tally.from_dict(of_split) for split, of_split in counts.items()}  # the most frequent first
+    return tallies
 
 
 def selected(run: RunFolder) -> dict[str, Tally] | None:
@@ -55,7 +52,7 @@ def selected(run: RunFolder) -> dict[str, Tally] | None:
     files = {name for split in run.settings.splits for name in shard_names(run, split)}
     if {"splits": summary["splits"], **run.record} != summary or not files <= set(store.names(DATA)):
         return None
-    return {split: Tally.from_dict(counts) for split, counts in summary["splits"].items()}
+    return {split: Tally(**counts) for split, counts in summary["splits"].items()}
 
 
 def note_deleted(store: Store, splits: Sequence[str]) -> None:
@@ -96,44 +93,23 @@ def _select_split(run: RunFolder, split: str, filters: Sequence[Filter], deleted
 
         def pieces() -> Iterator[tuple[int, pa.Table]]:
             """Rows of the result with the number of their file, and perhaps none of it; writes the verdicts."""
-            begin, waiting = 0, []
             for part in range(run.record["planned"][split]["parts"]):
-                results = PartResults(run, split, part, filters)
-                verdicts = list(results.verdicts(filters, deleted))
-                for number, some in groupby(range(len(verdicts)), key=lambda row: (begin + row) // each):
-                    rows = list(some)
-                    for row in rows:
-                        verdicts[row]["file"] = names[number]
-                    kept = [row for row in rows if verdicts[row]["status"] == KEPT]
-                    yield number, results.table(kept, [verdicts[row]["scores"] for row in kept], common, asked)
-                _count(tally, verdicts, results.captions, asked)
-                begin, waiting = begin + len(verdicts), waiting + verdicts
-                if len(waiting) >= VERDICTS_TOGETHER or begin == run.record["planned"][split]["rows"]:
-                    writer.write_table(pa.Table.from_pylist(waiting, VERDICTS))
-                    waiting = []
+                rows = part_rows(run, split, part, filters, deleted)
+                numbered = enumerate(rows, tally.rows)
+                for number, some in groupby(numbered, key=lambda one: one[0] // each):
+                    some = [row for _, row in some]
+                    for row in some:
+                        row["file"] = names[number]
+                    yield number, result_table(run, split, part, [row for row in some if row["status"] == KEPT], common)
+                tally.add(rows, asked)
+                writer.write_batch(pa.RecordBatch.from_pylist(rows, VERDICTS))
 
         for (_, tables), name in zip(groupby(pieces(), key=itemgetter(0)), names, strict=True):
             with store.writing(f"{DATA}/{name}") as shard, pq.ParquetWriter(shard, FEATURES.arrow_schema) as data:
                 for _, table in tables:
                     if table.num_rows:
                         data.write_table(table, row_group_size=ROWS_TOGETHER)
-        for name in store.names(DATA):
-            if name.startswith(f"{split}-") and name not in names:
-                store.remove(f"{DATA}/{name}")
+    for name in store.names(DATA):
+        if name.startswith(f"{split}-") and name not in names:
+            store.remove(f"{DATA}/{name}")
     return tally
-
-
-def _count(tally: Tally, verdicts: Sequence[dict], captions: Mapping[str, dict], asked: int) -> None:
-    for verdict in verdicts:
-        tally.rows += 1
-        tally.kept += verdict["status"] == KEPT
-        made = verdict["variant"] is not None and verdict["category"] != NO_CHANGE
-        tally.edited += made and verdict["by"] not in ("source", "editor")
-        if verdict["status"] == DROPPED:
-            tally.dropped[verdict["by"]] += 1
-        elif verdict["status"] == FAILED:
-            tally.fail(f"{verdict['by']}: {without_paths(verdict['reason'])}")
-    for said in {one["id"]: one for one in captions.values()}.values():
-        if said["error"] is None:
-            tally.paraphrases.update(asked=asked, kept=len(said["captions"]), attempts=said["attempts"])
-            tally.rejected.update(one["rule"] for one in said["rejected"])

@@ -4,7 +4,6 @@ import gc
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -16,27 +15,6 @@ from .folder import EDIT, RunFolder
 from .sources import SourceError
 
 Results = dict[str, dict[str, Any]]
-
-
-@dataclass
-class Made:
-    """
-    What became of a part.
-
-    Args:
-        split (`str`), part (`int`), rows (`int`): which one, and how many results were missing.
-        edited (`int`), seconds (`float`): images that the editor made, and how long it took.
-        broken (`str`): why the editor failed with all that it was given; empty if it did not.
-        worker (`str`): which of several made it.
-    """
-
-    split: str
-    part: int
-    rows: int
-    edited: int = 0
-    seconds: float = 0.0
-    broken: str = ""
-    worker: str = ""
 
 
 class Stage(ABC):
@@ -52,6 +30,7 @@ class Stage(ABC):
     kind: str
     folder: str
     model: Any = None
+    broken = ""  # why the model failed with all that it was given in the last part
 
     def stamp(self, split: str) -> str:
         """What results depend on besides the stages before. Those with another stamp are made again."""
@@ -62,10 +41,30 @@ class Stage(ABC):
         """Ids that can have a result by now."""
 
     @abstractmethod
-    def make(
-        self, run: RunFolder, made: Made, have: Results, todo: set[str]
-    ) -> Callable[[], tuple[Iterable, pa.Schema]]:
-        """Makes results for some ids. What is returned gives all rows of the table; it needs no model."""
+    def make(self, run: RunFolder, split: str, part: int, have: Results, todo: set[str]) -> Results:
+        """The results of a part: those that there are, in the order of the plan, and new ones."""
+
+    @abstractmethod
+    def table(self, rows: list[dict[str, Any]]) -> pa.Table:
+        """The rows as they are stored; it needs no model."""
+
+    def missing(self, run: RunFolder, split: str, part: int, retry: bool = False) -> set[str]:
+        """Ids without a result; to try again, also those that failed."""
+        have = run.results(self.folder, split, part, columns=["id", "error"], stamp=self.stamp(split))
+        done = {name for name, row in have.items() if not (retry and row["error"] is not None)}
+        return set(self.wanted(run, split, part)) - done
+
+    def begin(self, run: RunFolder, split: str, part: int, todo: set[str]) -> Callable[[], None]:
+        """Makes what is missing of one part. What is returned writes it; it needs no model any more."""
+        have = run.results(self.folder, split, part, stamp=self.stamp(split))
+        results = self.make(run, split, part, have, todo)
+
+        def write() -> None:
+            # at the end those that the plan does not have any more, or not now
+            rows = [*results.values(), *(row for name, row in have.items() if name not in results)]
+            run.keep(self.folder, split, part, self.table(rows), self.stamp(split))
+
+        return write
 
     def load(self) -> None:
         """Loads the model."""
@@ -78,13 +77,6 @@ class Stage(ABC):
         gc.collect()
         if "torch" in sys.modules:
             sys.modules["torch"].cuda.empty_cache()
-
-
-def missing(run: RunFolder, stage: Stage, split: str, part: int, retry: bool = False) -> set[str]:
-    """Ids without a result; to try again, also those that failed."""
-    have = run.results(stage.folder, split, part, columns=["id", "error"], stamp=stage.stamp(split))
-    done = {name for name, row in have.items() if not (retry and row["error"] is not None)}
-    return set(stage.wanted(run, split, part)) - done
 
 
 def changed_rows(run: RunFolder, split: str, part: int) -> list[dict]:
@@ -112,10 +104,9 @@ def answers(ask: Callable[[Sequence], Sequence], groups: Sequence[Sequence]) -> 
     return [answer for some in smaller for answer in answers(ask, some)]
 
 
-def in_order(results: Results, names: Iterable[str]) -> list[dict[str, Any]]:
-    """The results by a plan; at the end those that it does not have any more, or not now."""
-    names = [name for name in names if name in results]
-    return [results[name] for name in dict.fromkeys([*names, *results])]
+def in_order(results: Results, names: Iterable[str]) -> Results:
+    """Those of some results that there are, in an order."""
+    return {name: results[name] for name in names if name in results}
 
 
 def reason(error: Exception) -> str:

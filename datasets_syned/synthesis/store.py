@@ -3,14 +3,14 @@
 import contextlib
 import os
 import posixpath
-import re
 from collections.abc import Iterator
 from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock
 
-UNFINISHED = re.compile(r"\..+\.\d+")  # the process that writes it is part of the name
+UNFINISHED = ".unfinished"  # ends the name of a file that is being written
 
 
 class Store:
@@ -78,7 +78,7 @@ class Store:
             file.commit()
             return
         os.makedirs(posixpath.dirname(path), exist_ok=True)
-        unfinished = posixpath.join(posixpath.dirname(path), f".{posixpath.basename(path)}.{os.getpid()}")
+        unfinished = posixpath.join(posixpath.dirname(path), f".{posixpath.basename(path)}.{os.getpid()}{UNFINISHED}")
         try:
             with open(unfinished, "wb") as file:
                 yield file
@@ -86,7 +86,7 @@ class Store:
                 os.fsync(file.fileno())
             os.replace(unfinished, path)
         finally:
-            if os.path.exists(unfinished):
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(unfinished)
 
     def write(self, name: str, content: bytes) -> None:
@@ -94,14 +94,20 @@ class Store:
             file.write(content)
 
     def remove(self, name: str) -> None:
-        """Removes a file, or a folder with what is in it, if there is one."""
+        """Removes a file, if there is one."""
         with contextlib.suppress(FileNotFoundError):
-            self.files.rm(self.path(name), recursive=True)
+            self.files.rm_file(self.path(name))
 
-    def clean(self, *folders: str) -> None:
-        """Removes what killed processes left unfinished in local folders; nobody may be writing there."""
-        for folder in folders if self.local else ():
-            if os.path.isdir(self.path(folder)):
-                for entry in os.scandir(self.path(folder)):
-                    if UNFINISHED.fullmatch(entry.name):
-                        os.unlink(entry.path)
+    def lock(self, name: str, timeout: float = -1) -> contextlib.AbstractContextManager:
+        """Keeps other processes of this machine, or of the same file server, out of a local folder."""
+        if not self.local:
+            return contextlib.nullcontext()
+        os.makedirs(self.root, exist_ok=True)
+        return FileLock(self.path(name), timeout=timeout)
+
+    def clean(self) -> None:
+        """Removes what killed processes left unfinished in a local folder; nobody may be writing there."""
+        for folder, _, names in os.walk(self.root) if self.local else ():
+            for name in names:
+                if name.endswith(UNFINISHED):
+                    os.unlink(os.path.join(folder, name))

@@ -17,11 +17,9 @@ def summary_text(summary: Summary, out: str | PathLike) -> str:
         if tally.dropped:
             lines.append(f"  dropped: {', '.join(f'{name} {count:,}' for name, count in tally.dropped.items())}")
         if said := tally.paraphrases:
-            rejected = sum(tally.rejected.values())
+            rejected = sum(said["rejected"].values())
             lines.append(f"  paraphrases: {said['kept']:,} of {said['asked']:,}; {rejected:,} rejected")
         lines += _failed(tally.failed)
-    if summary.images_per_second:
-        lines.append(f"editor: {summary.images_per_second:.3g} images per second")
     for stage, count in summary.missing.items():
         lines.append(
             f"{count:,} results of stage {stage} are missing: other processes are at it, or run the same command again"

@@ -2,9 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from ..common.paths_in_text import without_paths
+from ..common.row import NO_CHANGE
 
 KEPT, DROPPED, FAILED = "kept", "dropped", "failed"
 # names of files, with or without quotes, and words with a digit: numbers, addresses, digests
@@ -24,8 +27,8 @@ class Tally:
         dropped (`dict[str, int]`): by filter; "deleted by hand" are those that somebody took out of the result.
         failed (`dict[str, int]`): by reason. Reasons that differ in a number or a file are counted as one, which
             stands as an example.
-        paraphrases (`dict[str, int]`): asked, kept, attempts; empty if none were asked for.
-        rejected (`dict[str, int]`): paraphrases by the rule that they broke.
+        paraphrases (`dict`): how many were "asked" for and "kept", in how many "attempts", and those "rejected" by the
+            rule that they broke; empty if none were asked for.
     """
 
     rows: int = 0
@@ -33,27 +36,29 @@ class Tally:
     edited: int = 0
     dropped: dict[str, int] = field(default_factory=Counter)
     failed: dict[str, int] = field(default_factory=Counter)
-    paraphrases: dict[str, int] = field(default_factory=Counter)
-    rejected: dict[str, int] = field(default_factory=Counter)
+    paraphrases: dict[str, Any] = field(default_factory=dict)
 
-    def fail(self, reason: str) -> None:
-        """Counts a failed row."""
-        kind = kind_of(reason)
-        self.failed[next((other for other in self.failed if kind_of(other) == kind), reason)] += 1
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a JSON file."""
-        counts: dict[str, Any] = {"rows": self.rows, "kept": self.kept, "edited": self.edited}
-        counts |= {"dropped": _ranked(self.dropped), "failed": _ranked(self.failed)}
-        if self.paraphrases:
-            counts["paraphrases"] = {**self.paraphrases, "rejected": _ranked(self.rejected)}
-        return counts
-
-    @classmethod
-    def from_dict(cls, counts: Mapping[str, Any]) -> "Tally":
-        said = dict(counts.get("paraphrases", {}))
-        rejected = said.pop("rejected", {})
-        return cls(**{**counts, "paraphrases": said}, rejected=rejected)
+    def add(self, rows: Sequence[Mapping[str, Any]], asked: int) -> None:
+        """Counts the rows of a part, as [`part_rows`] gives them, of which so many paraphrases were asked for."""
+        for row in rows:
+            self.rows += 1
+            self.kept += row["status"] == KEPT
+            made = row["variant"] is not None and row["category"] != NO_CHANGE
+            self.edited += made and row["by"] not in ("source", "editor")
+            if row["status"] == DROPPED:
+                self.dropped[row["by"]] += 1
+            elif row["status"] == FAILED:
+                reason = f"{row['by']}: {without_paths(row['reason'])}"
+                kind = kind_of(reason)
+                self.failed[next((other for other in self.failed if kind_of(other) == kind), reason)] += 1
+        for told in {row["told"]["id"]: row["told"] for row in rows if row["told"]}.values():
+            if told["error"] is None:
+                said = self.paraphrases or {"asked": 0, "kept": 0, "attempts": 0, "rejected": Counter()}
+                said["asked"] += asked
+                said["kept"] += len(told["captions"])
+                said["attempts"] += told["attempts"]
+                said["rejected"].update(one["rule"] for one in told["rejected"])
+                self.paraphrases = said
 
 
 def kind_of(reason: str) -> str:
@@ -65,7 +70,3 @@ def kind_of(reason: str) -> str:
         'OSError: … is truncated (… bytes)'
     """
     return DETAIL.sub("…", reason)
-
-
-def _ranked(counts: Mapping[str, int]) -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))

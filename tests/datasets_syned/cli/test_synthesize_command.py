@@ -35,7 +35,7 @@ def test_quick_start(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "my_run/, train: 40 of 40 rows kept" in done.stdout and "40/40" in done.stderr
+    assert "my_run/, train: 40 of 40 rows kept" in done.stdout and "1/1" in done.stderr
     data = load_dataset("syned", "synthetic", data_dir=str(tmp_path / "my_run"), cache_dir=str(tmp_path / "cache"))
     assert len(data["train"]) == 40
     with Image.open(tmp_path / "my_run" / "contact_sheet.png") as sheet:
@@ -148,10 +148,10 @@ def test_a_run_is_extended_by_its_folder_alone(tmp_path, capsys):
     words = ["--source", "scenes", "--editor", "procedural", "--failure_rate", 0, "--variants", 2, "--limit", 2]
     assert synthesize(*words, "--out", out)[0] == 0
     status, printed = synthesize("--variants", 3, "--limit", 3, "--out", out, capsys=capsys)
-    assert status == 0 and "train: 9 of 9 rows kept" in printed.out and "editor: " in printed.out
+    assert status == 0 and "train: 9 of 9 rows kept" in printed.out and "edit: " in printed.err
     status, printed = synthesize("--filter", "changed_area=0.9:1", "--stage", "score", "--out", out, capsys=capsys)
     assert status == 0 and "all results of these stages are there" in printed.out
     status, printed = synthesize("--filter", "changed_area=0.9:1", "--stage", "select", "--out", out, capsys=capsys)
-    assert status == 0 and "train: 0 of 9 rows kept" in printed.out and "editor: " not in printed.out
+    assert status == 0 and "train: 0 of 9 rows kept" in printed.out and "edit: " not in printed.err
     status, printed = synthesize("--seed", 1, "--out", out, capsys=capsys)
     assert status == 1 and "the images in this folder were made with seed 0, not 1" in printed.err

@@ -177,9 +177,9 @@ class TestFolders:
         assert content(tmp_path / "run") == before
 
     def test_what_a_killed_process_left_is_removed(self, tmp_path):
-        layouts.write(tmp_path / "run" / "plan" / ".train-0000000.parquet.9", b"half")
+        layouts.write(tmp_path / "run" / "plan" / ".train-0000000.parquet.9.unfinished", b"half")
         synthesize(settings(), tmp_path / "run")
-        for name in (".summary.json.123", "data/.train-0.parquet.123"):
+        for name in (".summary.json.123.unfinished", "data/.train-0.parquet.123.unfinished"):
             layouts.write(tmp_path / "run" / name, b"half")
         (tmp_path / "run" / "summary.json").unlink()
         synthesize(settings(), tmp_path / "run")

@@ -44,7 +44,7 @@ def workers(folder: str) -> list[int]:
             name, environment = ((process / file).read_bytes() for file in ("cmdline", "environ"))
         except (OSError, NotADirectoryError):
             continue
-        if b"ray::StageWorker" in name and f"RAY_TMPDIR={folder}".encode() in environment.split(b"\0"):
+        if b"ray::run_stages_in_worker" in name and f"RAY_TMPDIR={folder}".encode() in environment.split(b"\0"):
             found.append(int(process.name))
     return found
 

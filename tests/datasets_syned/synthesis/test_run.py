@@ -16,9 +16,8 @@ from datasets_syned.common.seeds import seed_of
 from datasets_syned.synthesis import Settings, SplitSettings, synthesize
 from datasets_syned.synthesis.editors import EditError
 from datasets_syned.synthesis.editors.procedural import ProceduralEditor
-from datasets_syned.synthesis.engine_local import EditorBrokenError, unless_broken
+from datasets_syned.synthesis.engine import EditorBrokenError
 from datasets_syned.synthesis.paraphrasers.protocol import Paraphrases
-from datasets_syned.synthesis.stage import Made
 from datasets_syned.synthesis.summary_text import summary_text
 from tests.support import layouts
 from tests.support.synthesis_runs import FILTERS, SMALL, content, left_out, rows, settings
@@ -71,7 +70,7 @@ def test_rows(finished):
     made, (tally,) = rows(out), summary.splits.values()
     assert tally.rows == 24 and tally.kept == len(made) and tally.edited == 24 and not tally.failed
     assert tally.kept + sum(tally.dropped.values()) == 24 and set(tally.dropped) == set(FILTERS)
-    assert not summary.missing and not summary.failed and summary.images_per_second > 0
+    assert not summary.missing and not summary.failed
     for row in made:
         source, _, variant = row["id"].rpartition("-")
         provenance = row["provenance"]
@@ -108,7 +107,7 @@ def test_left_out_rows_are_kept_apart(finished):
 def test_summary(finished):
     out, summary = finished
     said = json.loads((out / "summary.json").read_text())
-    assert said["splits"] == {"train": summary.splits["train"].as_dict()}
+    assert said["splits"] == {"train": vars(summary.splits["train"])}
     assert said["made_by"]["editor"]["parameters"]["failure_rate"] == 0.3
     assert said["planned"]["train"] == {"sources": 6, "rows": 24, "parts": 3}
     assert sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) == [
@@ -121,7 +120,7 @@ def test_again_changes_nothing(finished):
     out, summary = finished
     before = content(out)
     again = synthesize(settings(filters=FILTERS), out)
-    assert content(out) == before and again.splits == summary.splits and again.images_per_second is None
+    assert content(out) == before and again.splits == summary.splits
 
 
 @pytest.mark.parametrize("given", [{"sources_per_part": 6}, {"sources_per_part": 1}, {"rows_per_shard": 1000}])
@@ -301,16 +300,6 @@ class TestFailures:
         (tally,) = synthesize(settings(), tmp_path / "run", filters=[Judge()]).splits.values()
         assert tally.kept == 0 and sum(tally.failed.values()) == 24 and "judge: " in next(iter(tally.failed))
 
-    def test_one_worker_of_several_that_is_broken(self):
-        """What others make meanwhile is no sign that it will mend."""
-        broken = "RuntimeError: no GPU"
-        done = [Made("train", k, 4, broken=broken if k % 2 else "", worker=f"{k % 2}") for k in range(9)]
-        passed = []
-        with pytest.raises(EditorBrokenError, match="all rows of 3 parts.*no GPU"):
-            for one in unless_broken(one for one in done):
-                passed.append(one.part)
-        assert passed == [0, 1, 2, 3, 4, 5]
-
     @pytest.mark.parametrize("world", [1, 2])
     def test_failed_rows_can_be_made_again(self, tmp_path, monkeypatch, world):
         """They alone; and the result is as if none had failed."""
@@ -365,7 +354,7 @@ class TestParaphrases:
         said = [(row["id"], row["category"], row["provenance"]) for row in made]
         assert said == [("3", "add", None), ("5", "remove", None)]
         said = {"asked": 4, "kept": 2, "attempts": 4, "rejected": {"refusal": 2}}
-        assert summary.splits["test"].as_dict()["paraphrases"] == said
+        assert summary.splits["test"].paraphrases == said
         (said, _) = rows(tmp_path / "run", "test", folder="caption")
         assert said["id"] == "3" and said["rejected"] == [{"text": "I cannot", "rule": "refusal"}]
 
@@ -383,7 +372,7 @@ class TestParaphrases:
         wanted = Settings({"train": split}, editor="procedural", paraphraser="describing", sources_per_part=1)
         summary = synthesize(wanted, tmp_path / "run", paraphraser=Describing())
         made = rows(tmp_path / "run")
-        assert len({row["captions"][1] for row in made}) == 4 and summary.splits["train"].rejected == {"length": 4}
+        assert len({row["captions"][1] for row in made}) == 4 and summary.splits["train"].paraphrases["rejected"] == {"length": 4}
         assert [row["id"] for row in rows(tmp_path / "run", folder="caption")] == [row["id"] for row in made]
 
     def test_variants_of_a_source_have_the_same(self, tmp_path):

@@ -1,0 +1,107 @@
+"""Who does what of a run: this process, one of several that a launcher started, or workers of Ray."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+
+from datasets.utils import tqdm
+
+from ..common.run_record import SUMMARY
+from .folder import RunFolder, read_record
+from .models import USES, open_model, open_source, stages_of
+from .stage import Stage
+from .store import Store
+
+HOPELESS = 3  # parts in a row of which the editor made nothing
+RESTARTS = 10  # of a worker that died
+
+
+class EditorBrokenError(RuntimeError):
+    """The editor fails with whatever it is given."""
+
+
+def processes() -> tuple[int, int]:
+    """Number of this process and how many there are, as `accelerate launch` and `torchrun` tell."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+def run_stages(run: RunFolder, stages: Sequence[Stage], rank: int, world: int, retry: bool = False) -> None:
+    """
+    Makes what is missing in the parts of one process, stage by stage. Whose a part is, is a matter of its number,
+    whoever looks first.
+
+    Raises:
+        EditorBrokenError: the editor failed with every row of several parts in a row. They are kept as failed.
+    """
+    mine = run.parts[rank::world]
+    for stage in stages:
+        todo = {place: ids for place in mine if (ids := stage.missing(run, *place, retry))}
+        if not todo:
+            continue
+        with run.store.lock(".lock"):
+            run.store.remove(SUMMARY)  # the rows are to be selected again
+        what = f"{stage.folder} ({rank + 1} of {world} processes)" if world > 1 else stage.folder
+        with tqdm(
+            desc=what, unit=" parts", initial=len(mine) - len(todo), total=len(mine), disable=rank > 0
+        ) as bar, ThreadPoolExecutor(1) as thread:
+            stage.load()
+            failing, written = 0, None
+            for (split, part), ids in todo.items():
+                write = stage.begin(run, split, part, ids)
+                if written:  # images are encoded and written while the next part is made
+                    written.result()
+                    bar.update()
+                written = thread.submit(write)
+                failing = failing + 1 if stage.broken else 0
+                if failing == HOPELESS:
+                    written.result()
+                    raise EditorBrokenError(
+                        f"the editor failed with all rows of {HOPELESS} parts, so this stops here ({stage.broken}). "
+                        "The same command goes on behind them; retry_failed tries them again"
+                    )
+            written.result()
+            bar.update()
+        stage.free()
+
+
+def run_stages_on_ray(run: RunFolder, kinds: Sequence[str], workers: int, gpus: float, retry: bool = False) -> None:
+    """
+    Does what [`run_stages`] does in workers, on the cluster that the environment names (RAY_ADDRESS) or else on this
+    machine. A local folder must be one that all machines share. A worker that dies is started again, and what it had
+    begun is made again.
+
+    Raises:
+        ValueError: Ray is not installed, or this machine does not have the GPUs of one worker.
+        RuntimeError: the workers failed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ValueError("engine 'ray' needs the package ray: pip install 'blip2idc[ray]'") from error
+
+    elsewhere = bool(os.environ.get("RAY_ADDRESS"))  # a cluster, which has its processors
+    if not ray.is_initialized():
+        own = {} if elsewhere else {"num_cpus": max(workers, os.cpu_count() or 1)}
+        ray.init(include_dashboard=False, log_to_driver=False, **own)
+    have = ray.cluster_resources().get("GPU", 0)
+    if have < gpus and not elsewhere:  # it would wait for ever; a cluster may grow
+        raise ValueError(
+            f"gpus={gpus:g}: Ray finds {have:g} GPUs here, so no worker could start; name a cluster by RAY_ADDRESS"
+        )
+    place = os.path.abspath(run.store.root) if run.store.local else run.store.place
+    worker = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RESTARTS)(run_stages_in_worker)
+    try:
+        ray.get([worker.remote(place, kinds, rank, workers, retry) for rank in range(workers)])
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", error)
+        raise RuntimeError(f"a worker failed ({cause}). The same command continues") from error
+
+
+def run_stages_in_worker(place: str, kinds: Sequence[str], rank: int, world: int, retry: bool) -> None:
+    """[`run_stages`] with the run and the models that are found at a place."""
+    store = Store(place)
+    run = RunFolder(store, read_record(store))
+    models = {USES[kind]: open_model(USES[kind], run.settings, {}) for kind in kinds if kind in USES}
+    stages = stages_of(run, models, cache(partial(open_source, run.settings)))
+    run_stages(run, [stage for stage in stages if stage.kind in kinds], rank, world, retry)
