@@ -47,29 +47,26 @@ def _audit(args: argparse.Namespace) -> int:
         raise WrongUse(f"--samples {args.samples} must not be negative")
     options = given_options(args)
     where = {"data_dir": args.data_dir, "cache_dir": args.cache_dir}
-    if args.path is not None:
-        title, data, known = f"Audit of {args.path}", _load(args, options, where), {}
+    if args.path is None:
+        title, data, known = _build(args, option_values(args.config, options), where)
+    elif options:
+        raise WrongUse(f"--{next(iter(options))} is an option of a configuration, and does not go with --path")
     else:
-        title, data, known = _build(args, options, where)
+        data = datasets.load_dataset(args.path, args.config, streaming=args.streaming, **where)
+        title, known = f"Audit of {args.path}", {}
     folders = data_folders({"path": args.path, "data_dir": args.data_dir})
     report = audit(data, **known, samples=args.samples, thumbnails=args.html is not None, folders=folders)
     print(text(report, title))
     if args.html:
         Path(args.html).write_text(page(report, title), encoding="utf-8")
     if args.json:
-        Path(args.json).write_text(json.dumps(_numbers(report), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        numbers = json.loads(json.dumps(report), object_hook=_without_images)
+        Path(args.json).write_text(json.dumps(numbers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return int(args.strict and report["problems"] > 0)
 
 
-def _load(args: argparse.Namespace, options: dict[str, str], where: dict[str, str]) -> Any:
-    if options:
-        raise WrongUse(f"--{next(iter(options))} is an option of a configuration, and does not go with --path")
-    return datasets.load_dataset(args.path, args.config, streaming=args.streaming, **where)
-
-
-def _build(args: argparse.Namespace, options: dict[str, str], where: dict[str, str]) -> tuple[str, Any, dict]:
+def _build(args: argparse.Namespace, values: dict[str, Any], where: dict[str, str]) -> tuple[str, Any, dict]:
     """A title, the rows of a configuration, and what is known of them beforehand."""
-    values = option_values(args.config, options)
     builder = datasets.load_dataset_builder(NAME, args.config, **where, **values)
     if args.streaming:
         data = builder.as_streaming_dataset()
@@ -88,8 +85,5 @@ def _build(args: argparse.Namespace, options: dict[str, str], where: dict[str, s
     return f"Audit of {args.config}{f' with {said}' if said else ''}", data, known
 
 
-def _numbers(report: Any) -> Any:
-    """The report without its images."""
-    if isinstance(report, dict):
-        return {name: _numbers(value) for name, value in report.items() if name != "thumbnails"}
-    return [_numbers(value) for value in report] if isinstance(report, list) else report
+def _without_images(part: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in part.items() if name != "thumbnails"}

@@ -119,11 +119,10 @@ def _synthesize(args: argparse.Namespace) -> int:
     if args.out is None:
         raise WrongUse("--out is missing: name a folder to write")
     from ..synthesis.run import synthesize
-    from ..synthesis.summary_text import summary_text
 
     how = {name: getattr(args, name) for name in ("engine", "workers", "gpus", "retry_failed")}
     summary = synthesize(settings, args.out, stages=args.stage or STAGES, **how)
-    tqdm.write(summary_text(summary, args.out), file=sys.stdout)
+    tqdm.write(summary.text(args.out), file=sys.stdout)
     return FAILED if summary.failed else 0
 
 

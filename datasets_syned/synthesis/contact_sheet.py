@@ -3,7 +3,7 @@
 import io
 import textwrap
 from collections.abc import Iterator, Mapping
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -36,10 +36,10 @@ def contact_sheet(run: RunFolder, split: str, tally: Tally) -> bytes:
     y = MARGIN + 3 * TEXT
     sheet = Image.new("RGB", (width, y + sum(heights) + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
-    left_out = {"dropped": sum(tally.dropped.values()), "failed": sum(tally.failed.values())}
-    said = [f"{tally.rows:,} edits of {run.record['planned'][split]['sources']:,} sources", f"{tally.kept:,} kept"]
-    said += [f"{count:,} {what}" for what, count in left_out.items() if count]
-    draw.text((MARGIN, MARGIN), f"{split}: {', '.join(said)}", INK, ImageFont.load_default(TEXT + 3))
+    counts = {"kept": tally.kept, "dropped": sum(tally.dropped.values()), "failed": sum(tally.failed.values())}
+    said = [f"{count:,} {what}" for what, count in counts.items() if count or what == "kept"]
+    made = f"{split}: {tally.rows:,} edits of {run.record['planned'][split]['sources']:,} sources"
+    draw.text((MARGIN, MARGIN), ", ".join([made, *said]), INK, ImageFont.load_default(TEXT + 3))
     for (heading, tiles), height in zip(lines, heights, strict=True):
         draw.line((MARGIN, y - GAP, width - MARGIN, y - GAP), LINE)
         heading = textwrap.shorten(heading, width // 8, placeholder=" …")
@@ -56,11 +56,9 @@ def _sources(run: RunFolder, split: str) -> Iterator[tuple[str, list[tuple]]]:
     """Of each source that is shown: its heading, and what [`_tile`] takes of it and its variants."""
     parts = run.record["planned"][split]["parts"]
     chosen = sorted({round(i * (parts - 1) / max(1, SOURCES - 1)) for i in range(SOURCES)})
-    each, planned = -(-SOURCES // len(chosen)), []
-    for part in chosen:
-        by_source = groupby(run.plan(split, part), key=itemgetter("source_id"))
-        planned += [(part, list(rows)[:VARIANTS]) for _, rows in islice(by_source, each)]
-    planned = planned[:SOURCES]
+    planned = [
+        (part, rows[:VARIANTS]) for part in chosen for rows in run.sources(split, part)[: -(-SOURCES // len(chosen))]
+    ][:SOURCES]
     ids = {row["id"] for _, rows in planned for row in rows}
     with run.store.files.open(run.store.path(f"{SELECT}/{split}.parquet"), "rb") as file:
         verdicts = {row["id"]: row for row in pq.read_table(file, filters=[("id", "in", ids)]).to_pylist()}
@@ -73,20 +71,20 @@ def _sources(run: RunFolder, split: str) -> Iterator[tuple[str, list[tuple]]]:
 
 
 def _tile(content: bytes | None, verdict: Mapping[str, Any], before: bytes | None) -> Image.Image:
-    """An image in small, and below it what became of it."""
-    status, said = verdict["status"], verdict["status"]
-    mark = MARKS.get(status)
-    image = _small(content or before)
+    """An image in small, or an empty one of its size, and below it what became of it."""
+    said, mark = verdict["status"], MARKS.get(verdict["status"])
+    image = opened(content or before)[0] if content or before else Image.new("RGB", (2, 1), LINE)
+    scale = TILE / max(image.size)  # of a very long image a line is left
+    image = image.resize([max(1, round(side * scale)) for side in image.size])
     if not content:
-        image = Image.new("RGB", image.size, LINE)
-        ImageDraw.Draw(image).text((GAP, image.height // 2 - TEXT), "no image", SOFT, ImageFont.load_default(TEXT))
+        image.paste(LINE, (0, 0, *image.size))
     width, height = image.size
-    tile = Image.new("RGB", (TILE, height + GAP // 2 + LINES * TEXT), PAPER)
-    draw = ImageDraw.Draw(tile)
     if mark:
         reason = without_paths(verdict["reason"])
         said = reason if reason.startswith(verdict["by"]) else f"{verdict['by']}: {reason}"
         image = Image.blend(image, Image.new("RGB", image.size, PAPER), 0.45)  # so that what stays is seen first
+    tile = Image.new("RGB", (TILE, height + GAP // 2 + LINES * TEXT), PAPER)
+    draw = ImageDraw.Draw(tile)
     tile.paste(image)
     if mark:
         draw.rectangle((0, 0, width - 1, height - 1), outline=mark, width=3)
@@ -94,11 +92,3 @@ def _tile(content: bytes | None, verdict: Mapping[str, Any], before: bytes | Non
     said = "\n".join(textwrap.wrap(said, TILE * 2 // TEXT, max_lines=LINES, placeholder=" …"))
     draw.text((0, height + GAP // 2), said, mark or SOFT, ImageFont.load_default(TEXT - 3))
     return tile
-
-
-def _small(content: bytes | None) -> Image.Image:
-    if not content:
-        return Image.new("RGB", (TILE, TILE // 2))
-    image, _ = opened(content)
-    scale = TILE / max(image.size)  # of a very long image a line is left
-    return image.resize([max(1, round(side * scale)) for side in image.size])

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 
 from ..common.row import NO_CHANGE
 from ..common.seeds import seed_of
 from .editors import EditError, load_editor
 from .images import opened
-from .plan import plan_parts, plan_size
-from .settings import Settings, SplitSettings
+from .plan import plan_parts
+from .settings import Settings
 from .sources import SceneSource, Source, load_source
 
 MEASURED = 2  # calls of the editor; the first one warms up
@@ -30,37 +31,32 @@ def dry_run(settings: Settings, rate: float | None = None) -> str:
     Raises:
         ValueError: a source cannot be had.
     """
-    lines, sources, plans, same = [], {}, {}, 0
+    lines, sources, images, same, asked = [], {}, 0, 0, 0
     for name, split in settings.splits.items():
-        if split.published is None or split.source.get("data_dir"):
+        known = split.published is not None and not split.source.get("data_dir")  # they might be gigabytes to download
+        if known:
+            planned = min(split.published, split.limit or split.published)
+        else:
             sources[name] = load_source(split.source)
-            plans[name] = 0
-            for part in plan_parts(settings, name, sources[name]):
-                plans[name] += plan_size(part)
-                same += sum(row["category"] == NO_CHANGE and row["variant"] is not None for row in part)
-            lines.append(_split_line(split, name, plans[name]))
-            if split.published not in (None, plans[name]) and split.limit is None:
-                lines.append(f"  ({split.published:,} were published; {plans[name]:,} are there)")
-        else:  # they might be gigabytes to download
-            plans[name] = min(split.published, split.limit or split.published)
-            lines += [_split_line(split, name, plans[name]), "  (as published; --data_dir counts the files)"]
-    images = sum(plans[name] * split.variants for name, split in settings.splits.items()) - same
-    asked = sum(plans[name] * split.paraphrases for name, split in settings.splits.items())
+            rows = [row for part in plan_parts(settings, name, sources[name]) for row in part]
+            planned = len({row["source_id"] for row in rows})
+            same += sum(row["category"] == NO_CHANGE and row["variant"] is not None for row in rows)
+        made, references = planned * split.variants, planned * max(1, split.variants) * (1 + split.paraphrases)
+        what = f"{planned:,} images x {split.variants} variants = {made:,} pairs"
+        what = what if split.variants else f"{planned:,} pairs of the source"
+        what += f", x (1 + {split.paraphrases}) = {references:,} references" if split.paraphrases else ""
+        lines.append(f"{name}: {what}")
+        if known:
+            lines.append("  (as published; --data_dir counts the files)")
+        elif split.published not in (None, planned) and split.limit is None:
+            lines.append(f"  ({split.published:,} were published; {planned:,} are there)")
+        images, asked = images + made, asked + planned * split.paraphrases
+    images -= same
     lines.append(f"to make: {images:,} images with {settings.editor}" if images else "to make: no image")
     lines += [f"to move a little: {same:,} unchanged images"] if same else []
-    if asked:
-        lines.append(f"to ask for: {asked:,} paraphrases of {settings.paraphraser}")
-    if images:
-        lines.append(_time(settings, sources, images, rate))
+    lines += [f"to ask for: {asked:,} paraphrases of {settings.paraphraser}"] if asked else []
+    lines += [_time(settings, sources, images, rate)] if images else []
     return "\n".join(lines)
-
-
-def _split_line(split: SplitSettings, name: str, sources: int) -> str:
-    rows, references = sources * max(1, split.variants), 1 + split.paraphrases
-    what = f"{sources:,} images x {split.variants} variants = {rows:,} pairs"
-    what = what if split.variants else f"{sources:,} pairs of the source"
-    what += f", x (1 + {split.paraphrases}) = {rows * references:,} references" if split.paraphrases else ""
-    return f"{name}: {what}"
 
 
 def _time(settings: Settings, sources: Mapping[str, Source], images: int, rate: float | None) -> str:
@@ -72,7 +68,8 @@ def _time(settings: Settings, sources: Mapping[str, Source], images: int, rate: 
             return f"time: not known, the rate was not measured ({' '.join(str(error).split())[:200]}); give --rate"
     if not rate > 0:
         raise ValueError(f"rate={rate!r} must be a number of images per second above 0")
-    return f"time: {_duration(images / rate)} for one process, at {rate:.3g} images per second {said}"
+    took = timedelta(seconds=round(images / rate))
+    return f"time: {took} hours for one process, at {rate:.3g} images per second {said}"
 
 
 def _measured(settings: Settings, sources: Mapping[str, Source]) -> float:
@@ -91,12 +88,3 @@ def _measured(settings: Settings, sources: Mapping[str, Source]) -> float:
     if all(isinstance(one, EditError) for one in found):
         raise ValueError(f"the editor made nothing: {found[0]}")
     return count / seconds
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} seconds"
-    minutes, hours = seconds / 60, seconds / 3600
-    if minutes < 60:
-        return f"{minutes:.0f} minutes"
-    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"

@@ -1,8 +1,6 @@
 """The stage "edit": the images of the source, and what the editor makes of them."""
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -42,9 +40,8 @@ class Editing(Stage):
     def make(self, run: RunFolder, split: str, part: int, have: Results, todo: set[str]) -> Results:
         """See [`Stage.make`]. Images after the change are not encoded yet."""
         source, results, befores, edited = self.source(split), {}, {}, []
-        for name, rows in groupby(run.plan(split, part), key=itemgetter("source_id")):
-            rows = list(rows)
-            first = have.get(rows[0]["id"], {}).get("before")
+        for rows in run.sources(split, part):
+            name, first = rows[0]["source_id"], have.get(rows[0]["id"], {}).get("before")
             for row in rows:
                 results[row["id"]] = have.get(row["id"], dict.fromkeys(SCHEMA.names) | {"id": row["id"]})
                 if row["id"] not in todo:

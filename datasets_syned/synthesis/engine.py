@@ -42,9 +42,10 @@ def run_stages(run: RunFolder, stages: Sequence[Stage], rank: int, world: int, r
         with run.store.lock(".lock"):
             run.store.remove(SUMMARY)  # the rows are to be selected again
         what = f"{stage.folder} ({rank + 1} of {world} processes)" if world > 1 else stage.folder
-        with tqdm(
-            desc=what, unit=" parts", initial=len(mine) - len(todo), total=len(mine), disable=rank > 0
-        ) as bar, ThreadPoolExecutor(1) as thread:
+        with (
+            tqdm(desc=what, unit=" parts", initial=len(mine) - len(todo), total=len(mine), disable=rank > 0) as bar,
+            ThreadPoolExecutor(1) as thread,
+        ):
             stage.load()
             failing, written = 0, None
             for (split, part), ids in todo.items():

@@ -1,9 +1,10 @@
 """The folder of a run: what it is made with, and the tables of its stages."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 from ..common.run_record import RUN
 from ..loading.registration import NAME
 from .plan import SCHEMA, plan_parts, plan_size, same_sources
-from .settings import STAGES, Settings, SplitSettings
+from .settings import STAGES, Settings
 from .sources import Source
 from .store import Store
 
@@ -30,16 +31,11 @@ class RunFolder:
     Args:
         store ([`Store`]): where.
         record (`dict`): content of `synthesis.json`: "settings"; "made_by", id, revision and parameters of the
-            models; "planned", how many sources, rows and parts each split has.
+            models; "planned", how many sources, rows and parts each split has, and "from" which settings.
     """
 
     def __init__(self, store: Store, record: Mapping[str, Any]):
-        self.store, self.record = store, dict(record)
-
-    @cached_property
-    def settings(self) -> Settings:
-        splits = {name: SplitSettings(**split) for name, split in self.record["settings"]["splits"].items()}
-        return Settings(**{**self.record["settings"], "splits": splits})
+        self.store, self.record, self.settings = store, dict(record), Settings.from_dict(record["settings"])
 
     @property
     def parts(self) -> list[tuple[str, int]]:
@@ -48,6 +44,10 @@ class RunFolder:
 
     def plan(self, split: str, part: int) -> list[dict]:
         return self.store.table(part_name(PLAN, split, part)).to_pylist()
+
+    def sources(self, split: str, part: int) -> list[list[dict]]:
+        """The planned rows of each source image."""
+        return [list(rows) for _, rows in groupby(self.plan(split, part), key=itemgetter("source_id"))]
 
     def table(
         self, folder: str, split: str, part: int, columns: list[str] | None = None, stamp: str = ""
@@ -98,10 +98,10 @@ def read_record(store: Store) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(store.read(RUN))
-    except ValueError as error:
-        raise ValueError(f"{store.path(RUN)} is broken ({error}): use another folder, or remove this one") from error
-    if "sources_per_part" not in record["settings"]:
-        raise ValueError(f"{store.place}: this run is of an older version; it loads, and cannot be continued")
+        record["settings"]["sources_per_part"]
+    except (ValueError, KeyError) as error:
+        wrong = f"is broken, or of an older version ({error!r}): use another folder, or remove this one"
+        raise ValueError(f"{store.path(RUN)} {wrong}") from error
     return record
 
 
@@ -109,9 +109,8 @@ def extended(settings: Settings, record: Mapping[str, Any] | None) -> Settings:
     """The settings, with the splits and the size of the parts that a run has already."""
     if record is None:
         return settings
-    there = {name: SplitSettings(**split) for name, split in record["settings"]["splits"].items()}
-    parts = record["settings"]["sources_per_part"]
-    return replace(settings, splits={**there, **settings.splits}, sources_per_part=parts)
+    there = Settings.from_dict(record["settings"])
+    return replace(settings, splits={**there.splits, **settings.splits}, sources_per_part=there.sources_per_part)
 
 
 def claim(
@@ -128,7 +127,8 @@ def claim(
     Raises:
         ValueError: the images that are there were made with something else; or the plan is not there.
     """
-    new = {"settings": settings.as_dict(), "made_by": made_by, "planned": record["planned"] if record else {}}
+    planned = record["planned"] if record else {}
+    new = {"settings": settings.as_dict(), "made_by": made_by, "planned": planned}
     new = json.loads(json.dumps(new, default=str))
     if record and has_begun(store) and (differing := _differing(record, new)):
         told = "; ".join(f"{name} {was!r}, not {now!r}" for name, was, now in differing[:5])
@@ -136,14 +136,16 @@ def claim(
             f"{store.place}: the images in this folder were made with {told}. Continue with these settings, or use "
             "another folder"
         )
-    folder, there = RunFolder(store, new), store.names(PLAN)
-    stale = [split for split in settings.splits if not _is_planned(there, record, new, split)]
-    if source is None and stale:
-        raise ValueError(f"{store.place}: there is no plan of split {stale[0]!r} by these settings: run stage 'plan'")
-    for split in settings.splits if source else ():
-        one = source(split)
-        if split in stale or not one.constant:
-            _plan(folder, split, one, there)
+    folder = RunFolder(store, new)
+    for split in settings.splits:
+        parts = [name for name in store.names(PLAN) if name.startswith(f"{split}-")]
+        counts = planned.get(split, {})
+        follows = counts.get("from") == _plan_of(new["settings"], split) and counts["parts"] == len(parts)
+        if source is None and not follows:
+            raise ValueError(f"{store.place}: there is no plan of split {split!r} by these settings: run stage 'plan'")
+        if source and not (follows and source(split).constant):
+            _plan(folder, split, source(split), parts)
+    folder.record["planned"] = {split: folder.record["planned"][split] for split in settings.splits}
     folder.save()
     return folder
 
@@ -156,8 +158,8 @@ def has_begun(store: Store) -> bool:
 def _plan(folder: RunFolder, split: str, source: Source, there: Sequence[str]) -> None:
     """Writes those parts of the plan of a split that are not as they should be."""
     store, planned = folder.store, folder.record["planned"]
-    old_parts = {f"{PLAN}/{name}" for name in there if name.startswith(f"{split}-")}
     begun = any(name.startswith(f"{split}-") for name in store.names(EDIT))
+    old_parts = {f"{PLAN}/{name}" for name in there}
     counts = {"sources": 0, "rows": 0, "parts": 0}
     planned.pop(split, None)
     for part, rows in enumerate(plan_parts(folder.settings, split, source)):
@@ -178,22 +180,14 @@ def _plan(folder: RunFolder, split: str, source: Source, there: Sequence[str]) -
     for name in old_parts:
         folder.save()
         store.remove(name)
-    planned[split] = counts
-    folder.record["planned"] = {name: planned[name] for name in folder.settings.splits if name in planned}
+    planned[split] = {**counts, "from": _plan_of(folder.record["settings"], split)}
 
 
-def _is_planned(there: Sequence[str], record: Mapping[str, Any] | None, new: Mapping[str, Any], split: str) -> bool:
-    """Whether the plan of a split is there and follows from the settings."""
-    if record is None or split not in record["planned"] or split not in record["settings"]["splits"]:
-        return False
-
-    def decisive(run: Mapping[str, Any]) -> list:
-        wanted = run["settings"]["splits"][split]
-        own = [wanted[name] for name in ("variants", "limit", "balance")]
-        return [_source(wanted["source"]), *own, run["settings"]["seed"], run["settings"]["sources_per_part"]]
-
-    parts = sum(name.startswith(f"{split}-") for name in there)
-    return decisive(record) == decisive(new) and parts == record["planned"][split]["parts"]
+def _plan_of(settings: Mapping[str, Any], split: str) -> list[Any]:
+    """What decides the plan of a split."""
+    wanted = settings["splits"][split]
+    own = [wanted[name] for name in ("variants", "limit", "balance")]
+    return [_source(wanted["source"]), *own, settings["seed"], settings["sources_per_part"]]
 
 
 def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

@@ -1,8 +1,6 @@
 """What the stages made of a part, put together: what becomes of each row, and the rows of the data set."""
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -48,9 +46,9 @@ def part_rows(run: RunFolder, split: str, part: int, filters: Sequence[Filter], 
     if wanted.paraphrases:
         key, stamp = caption_key(who["paraphraser"]), caption_stamp(who["paraphraser"], wanted.paraphrases)
         said = run.results(CAPTION, split, part, stamp=stamp)
-    planned = run.plan(split, part)
-    for _, variants in groupby(planned, key=itemgetter("source_id")):
-        variants, scores = list(variants), {}
+    sources = run.sources(split, part)
+    for variants in sources:
+        scores = {}
         for row in variants:
             row |= {"first": variants[0]["id"], "told": said.get(row[key]), "versions": made[row["id"]]["versions"]}
             found = {name: results.get(row["id"]) for name, results in measured.items()}
@@ -67,7 +65,7 @@ def part_rows(run: RunFolder, split: str, part: int, filters: Sequence[Filter], 
             if not by and row["id"] in deleted:
                 by, why = BY_HAND, "somebody took it out of the result"
             row |= {"status": DROPPED if by else KEPT, "by": by, "reason": why}
-    return planned
+    return [row for variants in sources for row in variants]
 
 
 def result_table(

@@ -41,6 +41,21 @@ class Summary:
         """Rows that failed."""
         return sum(sum(tally.failed.values()) for tally in self.splits.values())
 
+    def text(self, out: str | PathLike) -> str:
+        """Some lines for a terminal: what was kept, dropped and why, what failed and why, what is missing."""
+        lines = [line for split, tally in self.splits.items() for line in tally.lines(f"{out}, {split}")]
+        lines += [
+            f"{count:,} results of stage {stage} are missing: other processes are at it, or run the same command again"
+            for stage, count in self.missing.items()
+        ]
+        if self.failed:
+            lines.append("select/*.parquet names each row; --retry_failed makes them again")
+        elif any(tally.kept for tally in self.splits.values()):
+            lines.append(f'load_dataset("syned", "synthetic", data_dir="{out}")')
+        elif self.splits:
+            lines.append("no row was kept; select/*.parquet says why of each")
+        return "\n".join(lines) or f"{out}: all results of these stages are there"
+
 
 def synthesize(
     settings: Settings,
@@ -93,8 +108,6 @@ def synthesize(
         raise ValueError(f"stages: {unknown[0]!r} must be one of {', '.join(STAGES)}")
     if engine == "ray" and any(model is not None for model in own.values()):
         raise ValueError("engine 'ray' opens the models that the settings name; give no objects")
-    if engine == "ray" and (workers < 1 or gpus < 0):
-        raise ValueError(f"workers={workers} and gpus={gpus} must be at least 1 and 0")
     store, (rank, world) = Store(out), processes()
     if world > 1 and not store.local:
         raise ValueError(
@@ -118,7 +131,9 @@ def synthesize(
         for name, count in there.items():
             stage = name.partition("/")[0]
             if SELECT in stages or stage == EDIT and {SCORE, CAPTION} & set(stages):
-                raise ValueError(f"{store.place}: {count:,} results of {name!r} are missing: run stage {stage!r} first")
+                raise ValueError(
+                    f"{store.place}: {count:,} results of {name!r} are missing: run stage {stage!r} first"
+                )
         steps = [step for step in steps if step.kind in stages]
         if engine == "local":
             run_stages(run, steps, rank, world, retry_failed)

@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -31,10 +29,9 @@ class Scoring(Stage):
 
     def make(self, run: RunFolder, split: str, part: int, have: Results, todo: set[str]) -> Results:
         """See [`Stage.make`]. A source with a new variant is measured as a whole: variants may be compared."""
-        planned, edited = run.plan(split, part), run.results(EDIT, split, part)
+        sources, edited = run.sources(split, part), run.results(EDIT, split, part)
         results, groups = dict(have), []
-        for _, rows in groupby(planned, key=itemgetter("source_id")):
-            rows = list(rows)
+        for rows in sources:
             if todo.isdisjoint(row["id"] for row in rows):
                 continue
             before, _ = opened(edited[rows[0]["id"]]["before"])
@@ -50,7 +47,7 @@ class Scoring(Stage):
                 except Exception as error:
                     results[name]["error"] = reason(error)
                 earlier.append(candidate.variant)
-        return in_order(results, (row["id"] for row in planned))
+        return in_order(results, (row["id"] for rows in sources for row in rows))
 
     def table(self, rows: list[dict[str, Any]]) -> pa.Table:
         lists = any(isinstance(row["score"], list) for row in rows)

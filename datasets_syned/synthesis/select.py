@@ -100,7 +100,10 @@ def _select_split(run: RunFolder, split: str, filters: Sequence[Filter], deleted
                     some = [row for _, row in some]
                     for row in some:
                         row["file"] = names[number]
-                    yield number, result_table(run, split, part, [row for row in some if row["status"] == KEPT], common)
+                    yield (
+                        number,
+                        result_table(run, split, part, [row for row in some if row["status"] == KEPT], common),
+                    )
                 tally.add(rows, asked)
                 writer.write_batch(pa.RecordBatch.from_pylist(rows, VERDICTS))
 

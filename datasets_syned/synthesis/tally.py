@@ -9,6 +9,7 @@ from typing import Any
 from ..common.paths_in_text import without_paths
 from ..common.row import NO_CHANGE
 
+SHOWN = 5  # reasons of failed rows
 KEPT, DROPPED, FAILED = "kept", "dropped", "failed"
 # names of files, with or without quotes, and words with a digit: numbers, addresses, digests
 DETAIL = re.compile(
@@ -59,6 +60,20 @@ class Tally:
                 said["attempts"] += told["attempts"]
                 said["rejected"].update(one["rule"] for one in told["rejected"])
                 self.paraphrases = said
+
+    def lines(self, what: str) -> list[str]:
+        """What became of the rows, for a terminal."""
+        lines = [f"{what}: {self.kept:,} of {self.rows:,} rows kept"]
+        lines += [f"  dropped: {count:,} rows by {name}" for name, count in self.dropped.items()]
+        if said := self.paraphrases:
+            rejected = sum(said["rejected"].values())
+            lines.append(f"  paraphrases: {said['kept']:,} of {said['asked']:,}; {rejected:,} rejected")
+        for why, count in Counter(self.failed).most_common(SHOWN):
+            example = ", such as" if count > 1 and kind_of(why) != why else ""
+            lines.append(f"  failed: {count:,} rows{example}: {why}")
+        if len(self.failed) > SHOWN:
+            lines.append(f"  failed: {sum(self.failed.values()):,} rows in all, for {len(self.failed)} reasons")
+        return lines
 
 
 def kind_of(reason: str) -> str:

@@ -54,7 +54,7 @@ class TestSyned:
             "test: 2,022 pairs of the source, x (1 + 4) = 10,110 references",
             "to make: 28,720 images with vinesmsuic/magicbrush-jul7",
             "to ask for: 8,088 paraphrases of meta-llama/Llama-2-7b-chat-hf",
-            "time: 4.0 hours for one process, at 2 images per second as given",
+            "time: 3:59:20 hours for one process, at 2 images per second as given",
         ]
 
     def test_plan_without_the_files(self, capsys):

@@ -153,9 +153,6 @@ class TestFolders:
         layouts.write(tmp_path / "run" / "synthesis.json", "{")
         with pytest.raises(ValueError, match="synthesis.json is broken"):
             synthesize(settings(), tmp_path / "run")
-        layouts.write(tmp_path / "run" / "synthesis.json", json.dumps({"settings": {"rows_per_part": 64}}))
-        with pytest.raises(ValueError, match="this run is of an older version; it loads, and cannot be continued"):
-            synthesize(settings(), tmp_path / "run")
 
     def test_settings_may_change_until_something_is_made(self, tmp_path):
         class Unloadable(ProceduralEditor):

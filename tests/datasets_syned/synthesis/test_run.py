@@ -18,7 +18,6 @@ from datasets_syned.synthesis.editors import EditError
 from datasets_syned.synthesis.editors.procedural import ProceduralEditor
 from datasets_syned.synthesis.engine import EditorBrokenError
 from datasets_syned.synthesis.paraphrasers.protocol import Paraphrases
-from datasets_syned.synthesis.summary_text import summary_text
 from tests.support import layouts
 from tests.support.synthesis_runs import FILTERS, SMALL, content, left_out, rows, settings
 
@@ -109,7 +108,11 @@ def test_summary(finished):
     said = json.loads((out / "summary.json").read_text())
     assert said["splits"] == {"train": vars(summary.splits["train"])}
     assert said["made_by"]["editor"]["parameters"]["failure_rate"] == 0.3
-    assert said["planned"]["train"] == {"sources": 6, "rows": 24, "parts": 3}
+    assert {name: said["planned"]["train"][name] for name in ("sources", "rows", "parts")} == {
+        "sources": 6,
+        "rows": 24,
+        "parts": 3,
+    }
     assert sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) == [
         *("README.md", "contact_sheet.png", "data", "edit", "plan", "score", "select", "summary.json"),
         "synthesis.json",
@@ -283,7 +286,7 @@ class TestFailures:
         ((reason, count),) = tally.failed.items()
         assert count == sum(seed_of(0, f"train-{i:06d}", k) % 2 for i in range(6) for k in range(4)) > 1
         assert re.fullmatch(r"editor: RuntimeError: no place for …, cat_(\d+)\.png, 0x[0-9a-f]+", reason)
-        assert f"failed: {count} rows, such as: {reason}\n" in summary_text(summary, "run")
+        assert f"failed: {count} rows, such as: {reason}\n" in summary.text("run")
         assert len({one["reason"] for one in left_out(tmp_path / "run")}) == count
 
     @pytest.mark.parametrize("answer", [[], ["good"] * 8])
@@ -372,7 +375,9 @@ class TestParaphrases:
         wanted = Settings({"train": split}, editor="procedural", paraphraser="describing", sources_per_part=1)
         summary = synthesize(wanted, tmp_path / "run", paraphraser=Describing())
         made = rows(tmp_path / "run")
-        assert len({row["captions"][1] for row in made}) == 4 and summary.splits["train"].paraphrases["rejected"] == {"length": 4}
+        assert len({row["captions"][1] for row in made}) == 4 and summary.splits["train"].paraphrases["rejected"] == {
+            "length": 4
+        }
         assert [row["id"] for row in rows(tmp_path / "run", folder="caption")] == [row["id"] for row in made]
 
     def test_variants_of_a_source_have_the_same(self, tmp_path):
