@@ -89,25 +89,22 @@ def shard_names(run: RunFolder, split: str) -> list[str]:
 def _select_split(run: RunFolder, split: str, filters: Sequence[Filter], deleted: set[str]) -> Tally:
     store, tally, names, each = run.store, Tally(), shard_names(run, split), run.settings.rows_per_shard
     common, asked = common_provenance(run, split), run.settings.splits[split].paraphrases
+    store.remove(f"{SELECT}/{split}.parquet")  # what new limits drop has not been taken out by hand
     with store.writing(f"{SELECT}/{split}.parquet") as file, pq.ParquetWriter(file, VERDICTS) as writer:
 
-        def pieces() -> Iterator[tuple[int, pa.Table]]:
-            """Rows of the result with the number of their file, and perhaps none of it; writes the verdicts."""
+        def pieces() -> Iterator[tuple[str, pa.Table]]:
+            """Rows of the result with the name of their file, and perhaps none of it; writes the verdicts."""
             for part in range(run.record["planned"][split]["parts"]):
                 rows = part_rows(run, split, part, filters, deleted)
-                numbered = enumerate(rows, tally.rows)
-                for number, some in groupby(numbered, key=lambda one: one[0] // each):
-                    some = [row for _, row in some]
-                    for row in some:
-                        row["file"] = names[number]
-                    yield (
-                        number,
-                        result_table(run, split, part, [row for row in some if row["status"] == KEPT], common),
-                    )
+                for number, row in enumerate(rows, tally.rows):
+                    row["file"] = names[number // each]
+                for name, some in groupby(rows, key=itemgetter("file")):
+                    kept = [row for row in some if row["status"] == KEPT]
+                    yield name, result_table(run, split, part, kept, common)
                 tally.add(rows, asked)
                 writer.write_batch(pa.RecordBatch.from_pylist(rows, VERDICTS))
 
-        for (_, tables), name in zip(groupby(pieces(), key=itemgetter(0)), names, strict=True):
+        for name, tables in groupby(pieces(), key=itemgetter(0)):
             with store.writing(f"{DATA}/{name}") as shard, pq.ParquetWriter(shard, FEATURES.arrow_schema) as data:
                 for _, table in tables:
                     if table.num_rows:

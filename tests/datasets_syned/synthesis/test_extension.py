@@ -9,6 +9,7 @@ from datasets import load_dataset
 import datasets_syned  # noqa: F401 (registers "syned")
 from datasets_syned.synthesis import Settings, SplitSettings, synthesize
 from datasets_syned.synthesis.editors import Editor
+from datasets_syned.synthesis.filters.pixel_filters import ChangedArea
 from datasets_syned.synthesis.paraphrasers.protocol import Paraphrases
 from tests.support import layouts
 from tests.support.candidates import with_patch
@@ -162,6 +163,32 @@ class TestDeletedRows:
         self.drop(tmp_path / "run", there[0])
         synthesize(settings(filters=FILTERS), tmp_path / "run", editor=Counting())
         assert [row["id"] for row in rows(tmp_path / "run")] == there[1:]
+
+
+def test_what_a_limit_drops_is_not_deleted_by_hand(tmp_path):
+    """A run that is ended while it selects by another limit has files of both."""
+
+    class Ended(BaseException):
+        pass
+
+    class Strict(ChangedArea):
+        judged = 0
+
+        def verdict(self, score):
+            self.judged += 1
+            if self.judged > 15:
+                raise Ended
+            return super().verdict(score)
+
+    def wanted(limit):
+        return settings(filters={"changed_area": limit}, rows_per_shard=4)
+
+    synthesize(wanted(0.003), tmp_path / "run", editor=Counting())
+    whole = content(tmp_path / "run")
+    with pytest.raises(Ended):
+        synthesize(wanted(0.3), tmp_path / "run", editor=Counting(), filters=[Strict(min=0.3)])
+    synthesize(wanted(0.003), tmp_path / "run", editor=Counting())
+    assert content(tmp_path / "run") == whole
 
 
 class TestStages:
