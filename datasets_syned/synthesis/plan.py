@@ -32,7 +32,7 @@ def plan_parts(settings: Settings, split: str, source: Source) -> Iterator[list[
         ValueError: the source has no rows.
     """
     wanted, empty = settings.splits[split], True
-    rows = _balanced(source.rows(), wanted.limit) if wanted.balance else source.rows(wanted.limit)
+    rows = _balanced(source.rows(), wanted.limit) if wanted.balance else islice(source.rows(), wanted.limit)
     rows = iter(rows)
     while some := list(islice(rows, settings.sources_per_part)):
         empty = False

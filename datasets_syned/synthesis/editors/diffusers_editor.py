@@ -2,6 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -9,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from ...common.ranges import check_whole
-from ..pretrained.devices import pick_device, pick_dtype
-from ..pretrained.revisions import first_line
+from ..pretrained.devices import in_batches, pick_device, pick_dtype
+from ..pretrained.weights import one_line
 from .pipeline_call import PipelineCall, resized
 from .pipeline_loading import Lora, PipelineFiles, make_ready, quantization_of
 from .presets import PRESETS, Preset, find_preset
@@ -21,10 +22,9 @@ TRIAL_STEPS = 2
 
 
 class Row(NamedTuple):
-    """An edit: its place in the batch, its image, and this at the size at which the pipeline works."""
+    """An edit: the size of its image, this at the size at which the pipeline works, and what is asked for."""
 
-    index: int
-    image: Image.Image
+    size: tuple[int, int]
     source: Image.Image
     instruction: str
     seed: int
@@ -39,8 +39,7 @@ class DiffusersEditor:
 
     Args:
         model (`str`): a name on the Hub, or a folder that `save_pretrained` wrote; safetensors only.
-        revision (`str`, *optional*):
-            a branch, tag or commit of the Hub. Of a folder: what it is called; a digest of its files by default.
+        revision (`str`, *optional*): of it, see [`Pretrained`].
         variant (`str`, *optional*): of the weights' files, such as "fp16".
         lora (`str`, *optional*): LoRA weights to add: a folder, a name on the Hub, or a file of one.
         lora_revision (`str`, *optional*), lora_scale (`float`, *optional*, defaults to 1.0): of them.
@@ -48,7 +47,8 @@ class DiffusersEditor:
             "4bit" or "8bit" (bitsandbytes), or arguments of diffusers' `PipelineQuantizationConfig`.
         device (`str`, *optional*): the GPU of this process, else the CPU, by default.
         dtype (`str`, *optional*): the preset's on a GPU, float32 on a CPU, by default.
-        offload (`str`, *optional*): "model" or "sequential", if the GPU does not hold all weights.
+        offload (`str`, *optional*): keeps on the CPU what the GPU does not hold: "model", but for one component at a
+            time, or "sequential", but for one layer.
         compile (`bool`, *optional*, defaults to `False`): the denoiser, by `torch.compile`.
         batch_size (`int`, *optional*, defaults to 8): images in one call. Halved when memory does not suffice.
         resolution (`int`, *optional*): the pipeline works at the area of such a square. The preset's by default.
@@ -56,6 +56,9 @@ class DiffusersEditor:
         arguments (`Mapping[str, Any]`, *optional*): further arguments of the pipeline's call.
         force (`bool`, *optional*, defaults to `False`):
             take a pipeline that is not known to edit images by instructions, one image at a time.
+
+    Attributes:
+        id, revision, parameters, versions, batch_size: see [`Editor`].
 
     Raises:
         ValueError: the model cannot be had, is not known to edit images, or does not take what was given.
@@ -88,34 +91,31 @@ class DiffusersEditor:
         force: bool = False,
     ):
         for name, value in (("batch_size", batch_size), ("resolution", resolution), ("steps", steps)):
-            if value is not None:
-                check_whole(name, value, 1)
+            check_whole(name, 1 if value is None else value, 1)
         self._ready = {"device": pick_device(device), "offload": offload, "compile": compile}
         if offload not in OFFLOADS or offload and not self._ready["device"].startswith("cuda"):
             raise ValueError(f"offload={offload!r} must be model or sequential, with a GPU to move weights to")
         try:
-            self._files = PipelineFiles(str(model), revision)
-            preset = find_preset(self._files.id, self._files.pipeline.__name__)
+            self._files = PipelineFiles(model, revision)
+            name = self._files.pipeline.__name__
+            preset = find_preset(self._files.id, name)
             if preset is None and not force:
                 known = ", ".join(dict.fromkeys(one.pipeline for one in PRESETS))
                 raise ValueError(
-                    f"{self._files.pipeline.__name__} is not known to edit images by instructions; known are {known}. "
-                    "force=True (--force) tries it anyway"
+                    f"{name} is not known to edit images by instructions; known are {known}. force=True (--force) "
+                    "tries it anyway"
                 )
-            preset = preset or Preset(self._files.pipeline.__name__, source="defaults of the pipeline", variants=False)
-            self._call = PipelineCall(
-                self._files.pipeline, preset, steps, guidance, image_guidance, resolution, arguments
-            )
+            preset = preset or Preset(name, source="defaults of the pipeline", variants=False)
+            given = steps, guidance, image_guidance, resolution, arguments
+            self._call = PipelineCall(self._files.pipeline, preset, *given)
             self._lora = Lora(lora, lora_revision, lora_scale) if lora else None
             dtype = pick_dtype(dtype, self._ready["device"], preset.gpu_dtype)
-            self._quantization = quantization_of(quantization, self._files.parts, dtype)
+            quantization = quantization_of(quantization, self._files.parts, dtype) if quantization else None
         except ValueError as error:
-            raise ValueError(f"editor {str(model)!r}: {error}") from error
+            raise ValueError(f"editor {model!r}: {error}") from error
         self._loading = {"variant": variant, **preset.loading}
-        self._pipe = None
-
         self.id = self._files.id
-        more = {"variant": variant, "quantization": self._quantization, **(self._lora.parameters if lora else {})}
+        more = {"variant": variant, "quantization": quantization, **(self._lora.parameters if lora else {})}
         more = {name: value for name, value in more.items() if value is not None}
         self.parameters = {**self._call.parameters, "dtype": dtype, **more}
         self.versions = {name: importlib.metadata.version(name) for name in ("diffusers", "transformers", "torch")}
@@ -126,7 +126,7 @@ class DiffusersEditor:
         """The commit of the Hub; of a folder, what was given, or a digest of its files, made when first asked for."""
         return self._files.revision
 
-    def load(self):
+    def load(self) -> Any:
         """
         The pipeline itself. The first call loads it and edits one image in two steps, so that a pipeline that cannot
         edit fails before the run begins.
@@ -134,98 +134,82 @@ class DiffusersEditor:
         Raises:
             ValueError: the weights cannot be had, are not safetensors, or the pipeline cannot edit an image.
         """
-        if self._pipe is None:
-            import torch
-            from diffusers import PipelineQuantizationConfig
-
-            options = {**self._loading, "dtype": getattr(torch, self.parameters["dtype"])}
-            if self._quantization:
-                options["quantization_config"] = PipelineQuantizationConfig(**self._quantization)
-            try:
-                pipe = self._files.load(**options)
-                if self._lora:
-                    self._lora.add_to(pipe)
-                make_ready(pipe, **self._ready)
-            except Exception as error:
-                raise ValueError(f"editor {self.id!r} cannot be loaded: {first_line(error)}") from error
-            self._try(pipe)
-            self._pipe = pipe
         return self._pipe
 
-    def _try(self, pipe: Any) -> None:
+    @cached_property
+    def _pipe(self) -> Any:
         import torch
+        from diffusers import PipelineQuantizationConfig
 
+        options = {**self._loading, "dtype": getattr(torch, self.parameters["dtype"])}
+        if quantization := self.parameters.get("quantization"):
+            options["quantization_config"] = PipelineQuantizationConfig(**quantization)
+        pipe = self._files.load(self._files.pipeline, use_safetensors=True, **options)
         source = self._call.source(Image.linear_gradient("L").convert("RGB"))
         call = self._call.arguments([source], ["make it red"], [torch.Generator().manual_seed(0)])
         if steps := self._call.parameters["steps"]:
             call["num_inference_steps"] = min(TRIAL_STEPS, steps)
         try:
+            if self._lora:
+                self._lora.add_to(pipe)
+            make_ready(pipe, **self._ready)
             results_of(pipe(**call), [source.size])
         except Exception as error:
             raise ValueError(
                 f"editor {self.id!r}: {self._call.name} did not edit an image by an instruction when it was tried: "
-                f"{type(error).__name__}: {first_line(error)}"
+                f"{one_line(error)}"
             ) from error
+        return pipe
 
     def edit(
         self, images: Sequence[Image.Image], instructions: Sequence[str], seeds: Sequence[int]
     ) -> list[Image.Image | EditError]:
         """
         See [`Editor.edit`]. Sources may be of any size and mode. In place of an image that the safety checker of the
-        pipeline refused, that came out empty or whose source cannot be read: an `EditError`.
+        pipeline refused or that came out empty: an `EditError`.
         """
-        if not len(images) == len(instructions) == len(seeds):
-            raise ValueError(f"{len(images)} images, {len(instructions)} instructions, {len(seeds)} seeds: one each")
         self.load()
-        rows, results = [], [None] * len(images)
-        for index, image in enumerate(list(images)):  # a lazy sequence makes its images anew at every look
-            try:
-                same = rows and rows[-1].image is image
-                source = rows[-1].source if same else self._call.source(image.convert("RGB"))
-                rows.append(Row(index, image, source, instructions[index], int(seeds[index])))
-            except (OSError, ValueError) as error:  # of a file that is read only now
-                results[index] = EditError(f"the source image cannot be read: {first_line(error)}")
+        images = list(images)  # a lazy sequence makes its images anew at every look
+        sources = {id(image): image for image in images}
+        sources = {key: self._call.source(image.convert("RGB")) for key, image in sources.items()}
+        rows = [
+            Row(image.size, sources[id(image)], instruction, int(seed))
+            for image, instruction, seed in zip(images, instructions, seeds, strict=True)
+        ]
+        results = []
         for job in self._jobs(rows):
-            while job:
-                some = job[: self.batch_size if self._call.preset.variants else 1]
-                made = self._run(some)
-                if made is not None:  # else there was not enough memory, and the next attempt is smaller
-                    job = job[len(some) :]
-                    for row, result in zip(some, made, strict=True):
-                        results[row.index] = result
+            most = self.batch_size if self._call.preset.variants else 1
+            made, fitting = in_batches(self._run, job, most)
+            if fitting < most:
+                self.batch_size = fitting
+            results += made
         return results
 
     def _jobs(self, rows: Sequence[Row]) -> list[list[Row]]:
         """
-        Rows that one call may make: variants of one source, or single rows of one size if the pipeline pairs images
-        with prompts. Never several variants of several sources: pipelines repeat images in another order than prompts.
+        Neighbours that one call may make: variants of one source, or single rows of one size if the pipeline pairs
+        images with prompts. Never several variants of several sources: pipelines repeat images in another order than
+        prompts.
         """
         groups = [list(same) for _, same in groupby(rows, key=lambda row: (id(row.source), row.instruction))]
         if self._call.preset.pairs:
-            alike = groupby(groups, key=lambda group: group[0].source.size if len(group) == 1 else group[0].index)
+            alike = groupby(groups, key=lambda group: group[0].source.size if len(group) == 1 else id(group))
             return [[row for group in some for row in group] for _, some in alike]
         return groups
 
-    def _run(self, rows: Sequence[Row]) -> list[Image.Image | EditError] | None:
-        """One call of the pipeline; `None` if there is not enough memory for it, and the batch size is now smaller."""
+    def _run(self, rows: Sequence[Row]) -> list[Image.Image | EditError]:
+        """One call of the pipeline."""
         import torch
-        from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
         shared = len({(id(row.source), row.instruction) for row in rows}) == 1
         told = rows[:1] if shared else rows
         generators = [torch.Generator().manual_seed(row.seed) for row in rows]
         call = self._call.arguments([row.source for row in told], [row.instruction for row in told], generators)
         try:
-            return results_of(self._pipe(**call), [row.image.size for row in rows])
-        except (RuntimeError, MemoryError) as error:
-            fewer = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or should_reduce_batch_size(error)
-            if not fewer or len(rows) == 1:
-                raise
-        # once the exception is gone, which holds on to what it computed with
-        self._pipe.maybe_free_model_hooks()
-        clear_device_cache(garbage_collection=True)
-        self.batch_size = max(1, min(self.batch_size, len(rows)) // 2)
-        return None
+            return results_of(self._pipe(**call), [row.size for row in rows])
+        except RuntimeError:
+            self._pipe.maybe_free_model_hooks()  # a smaller batch may be next
+            raise
 
 
 def results_of(output: Any, sizes: Sequence[tuple[int, int]]) -> list[Image.Image | EditError]:

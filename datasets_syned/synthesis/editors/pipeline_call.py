@@ -12,8 +12,8 @@ from .presets import Preset
 IMAGE_GUIDANCE = "image_guidance_scale"
 # What the editor gives itself, or has an option for.
 OWN = {
-    "prompt", "image", "generator", "latents", "output_type", "return_dict", "num_images_per_prompt", "height",
-    "width", "max_area",
+    "self", "prompt", "image", "generator", "latents", "output_type", "return_dict", "num_images_per_prompt",
+    "height", "width", "max_area",
 }  # fmt: skip
 
 
@@ -45,8 +45,7 @@ class PipelineCall:
         arguments: Mapping[str, Any] | None = None,
     ):
         self.name, self.preset = pipeline.__name__, preset
-        signature = inspect.signature(pipeline.__call__).parameters
-        self._takes = {name: parameter.default for name, parameter in signature.items() if name != "self"}
+        self._takes = inspect.signature(pipeline.__call__).parameters
         if missing := {"image", "prompt"} - set(self._takes):
             raise ValueError(f"{self.name} cannot edit images by instructions: it takes no {' and no '.join(missing)}")
         if preset.own_size and resolution not in (None, preset.resolution):
@@ -54,25 +53,18 @@ class PipelineCall:
         self.resolution = resolution or preset.resolution
         named = {"num_inference_steps": steps, preset.guidance: guidance, IMAGE_GUIDANCE: image_guidance}
         given = {name: value for name, value in named.items() if value is not None}
-        arguments = dict(arguments or {})
-        if twice := set(given) & set(arguments):
-            raise ValueError(f"arguments name {', '.join(twice)}, which an option gives as well: give one of them")
+        self._values = {**preset.call, **given, **(arguments or {})}
         accepted = [name for name in self._takes if name not in OWN]
-        if unknown := [name for name in (*given, *arguments) if name not in accepted]:
+        if unknown := [name for name in self._values if name not in accepted]:
             raise ValueError(f"{self.name} takes no argument {unknown[0]}; it takes {', '.join(accepted)}")
-        self._values = {**preset.call, **given, **arguments}
+        own = {name: self._takes[name].default for name in named if name in self._takes}
+        values = [{**own, **self._values}.get(name) for name in named]
         self.parameters = {
             "pipeline": self.name,
-            "steps": self._value("num_inference_steps"),
-            "guidance": self._value(preset.guidance),
-            "image_guidance": self._value(IMAGE_GUIDANCE),
+            **dict(zip(("steps", "guidance", "image_guidance"), values, strict=True)),
             "resolution": self.resolution,
             "arguments": {name: value for name, value in self._values.items() if name not in named},
         }
-
-    def _value(self, name: str) -> Any:
-        """Of an argument: ours, or the pipeline's own default."""
-        return self._values.get(name, self._takes.get(name))
 
     def source(self, image: Image.Image) -> Image.Image:
         """An RGB image at the size at which the pipeline works."""
@@ -114,23 +106,9 @@ def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 def fit_size(size: tuple[int, int], resolution: int, multiple: int) -> tuple[int, int]:
     """
-    The size of an image at work: multiples, an area of at most `resolution` squared (pipelines shrink a larger source
-    on their own, and it would no longer lie where the result does), proportions as near as these allow.
-
-    Args:
-        size (`tuple[int, int]`): width and height, in pixels.
-        resolution (`int`): side of a square of the wanted area.
-        multiple (`int`): of which both sides are multiples.
+    Width and height of an image at work: multiples of a number, with an area of at most `resolution` squared.
+    Pipelines shrink a larger source on their own, and it would no longer lie where the result does.
     """
-    width, height = size
-    ideal = resolution * math.sqrt(width / height), resolution * math.sqrt(height / width)
-    low, high = (
-        [max(1, rounded(side / multiple)) * multiple for side in ideal] for rounded in (math.floor, math.ceil)
-    )
-    choices = {(wide, tall) for wide in (low[0], high[0]) for tall in (low[1], high[1])}
-    fitting = [(wide, tall) for wide, tall in choices if wide * tall <= resolution**2]
-
-    def error(pair: tuple[int, int]) -> tuple[float, int]:
-        return round(abs(math.log(pair[0] / pair[1] * height / width)), 9), -pair[0] * pair[1]
-
-    return min(fitting or [tuple(low)], key=error)
+    scale = resolution / math.sqrt(size[0] * size[1]) / multiple
+    width, height = (max(1, int(side * scale)) * multiple for side in size)
+    return width, height

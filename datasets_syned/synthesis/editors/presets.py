@@ -14,7 +14,7 @@ class Preset:
         pipeline (`str`): name of the diffusers class.
         source (`str`): where the values are from.
         ids (`tuple[str, ...]`, *optional*):
-            names on the Hub that the preset is for; a folder is known by the last part of such a name. A preset
+            names on the Hub or of folders that the preset is for, without their owner and in small letters. A preset
             without any is for all other models of its class.
         resolution (`int`, *optional*, defaults to 1024):
             side, in pixels, of a square of the area at which the pipeline works.
@@ -70,7 +70,7 @@ PRESETS = (
     ),
     instruct(
         30, 3.0, 768,
-        ids=("diffusers/sdxl-instructpix2pix-768",),
+        ids=("sdxl-instructpix2pix-768",),
         source="model card, and docstring of the pipeline",
     ),
     instruct(
@@ -91,7 +91,7 @@ PRESETS = (
     steps_and_guidance("Flux2Pipeline", 50, 4.0, source="black-forest-labs/FLUX.2-dev: defaults of the pipeline"),
     steps_and_guidance(
         "Flux2KleinPipeline", 4, 1.0,
-        ids=("black-forest-labs/FLUX.2-klein-4B", "black-forest-labs/FLUX.2-klein-9B"),
+        ids=("flux.2-klein-4b", "flux.2-klein-9b"),
         source="distilled in steps and guidance; values seen in programs that use it, not verified with the card",
     ),
     steps_and_guidance(
@@ -113,9 +113,6 @@ def find_preset(model: str, pipeline: str) -> Preset | None:
         model (`str`): name on the Hub, or of a folder.
         pipeline (`str`): name of the diffusers class.
     """
-    name = model.lower().rpartition("/")[2]
     family = [preset for preset in PRESETS if preset.pipeline == pipeline]
-    for preset in family:
-        if name in [one.lower().rpartition("/")[2] for one in preset.ids]:
-            return preset
-    return next((preset for preset in family if not preset.ids), None)
+    named = [preset for preset in family if model.lower().rpartition("/")[2] in preset.ids]
+    return next(iter([*named, *(preset for preset in family if not preset.ids)]), None)

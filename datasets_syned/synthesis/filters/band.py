@@ -3,7 +3,8 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from ...common.ranges import check_number
 from .protocol import Candidate, Score, Verdict
@@ -11,35 +12,37 @@ from .protocol import Candidate, Score, Verdict
 DIGITS = 6  # of a score; other batch sizes change less than that in float32
 
 
+@dataclass(eq=False)
 class BandFilter(ABC):
     """
     Keeps a pair whose score is at least `min` and at most `max`; both limits belong to the band.
 
     Args:
-        min (`float`, *optional*): `None` for no lower limit.
-        max (`float`, *optional*): `None` for no upper limit.
+        min, max (`float`, *optional*): `None` for no limit on that side.
 
     Raises:
         ValueError: a limit outside `span`, or `min` above `max`.
     """
 
-    name: str
-    needs_captions = False
-    span = (-1.0, 1.0)  # of the measure
+    min: float | None = None
+    max: float | None = None
+    name: ClassVar[str]
+    needs_captions: ClassVar[bool] = False
+    span: ClassVar[tuple[float, float]] = (-1.0, 1.0)  # of the measure
 
-    def __init__(self, min: float | None, max: float | None = None):
-        for side, limit in (("min", min), ("max", max)):
-            if limit is not None:
-                check_number(f"{self.name}: {side}", limit, *self.span)
-        if min is not None and max is not None and min > max:
-            raise ValueError(f"{self.name}: min={min!r} is above max={max!r}; nothing would be kept")
-        self.min, self.max = min, max
+    def __post_init__(self):
+        for side, limit in self._limits().items():
+            check_number(side, limit, *self.span)
+        if len(self._limits()) == 2 and self.min > self.max:
+            raise ValueError(f"min={self.min!r} is above max={self.max!r}; nothing would be kept")
+
+    def _limits(self) -> dict[str, float]:
+        return {side: limit for side, limit in (("min", self.min), ("max", self.max)) if limit is not None}
 
     @property
     def parameters(self) -> Mapping[str, Any]:
         """What the verdicts depend on: the limits that there are."""
-        limits = {"min": self.min, "max": self.max}
-        return {side: limit for side, limit in limits.items() if limit is not None}
+        return self._limits()
 
     def load(self) -> None:  # noqa: B027 (most have nothing to load)
         """Gets ready, as [`Filter.load`]."""

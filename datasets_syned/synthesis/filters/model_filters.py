@@ -1,7 +1,8 @@
 """Filters that look at images, and at what is said of them, through a model."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,22 +13,27 @@ from .protocol import Candidate
 LEAST = 1e-3  # length of a difference of unit vectors; float noise lies below
 
 
+@dataclass(eq=False)
 class EncoderFilter(BandFilter):
     """
     A [`BandFilter`] with an [`Encoder`].
 
     Args:
         min, max (`float`, *optional*): limits of the score; both belong to the band.
-        encoder ([`Encoder`], *optional*): in place of the arguments of one; filters that share it share its work.
         model, revision, device, batch_size (*optional*): see [`Encoder`].
+        encoder ([`Encoder`], *optional*): in place of these; filters that share it load it once.
     """
 
-    kind: type[Encoder] = ClipEncoder
-    model = "openai/clip-vit-large-patch14"
+    model: str = "openai/clip-vit-large-patch14"
+    revision: str | None = None
+    device: str | None = None
+    batch_size: int = 64
+    encoder: Encoder | None = None
+    kind: ClassVar[type[Encoder]] = ClipEncoder
 
-    def __init__(self, min: float | None, max: float | None, encoder: Encoder | None = None, **options: Any):
-        super().__init__(min, max)
-        self.encoder = encoder or self.kind(**{"model": self.model, **options})
+    def __post_init__(self):
+        super().__post_init__()
+        self.encoder = self.encoder or self.kind(self.model, self.revision, self.device, self.batch_size)
 
     def load(self) -> None:
         """Loads the model. Raises a `ValueError` if it cannot be had or is of another kind."""
@@ -36,7 +42,8 @@ class EncoderFilter(BandFilter):
     @property
     def parameters(self) -> Mapping[str, Any]:
         """Limits, and the model with its revision. Raises a `ValueError` if the model cannot be had."""
-        return {**super().parameters, "model": self.encoder.id, "revision": self.encoder.revision}
+        weights = self.encoder.weights
+        return {**super().parameters, "model": weights.id, "revision": weights.revision}
 
     def pairs(self, rows: Sequence[Candidate]) -> tuple[np.ndarray, np.ndarray]:
         """Unit vectors of the images before and after, each of shape `(len(rows), width)`."""
@@ -44,63 +51,41 @@ class EncoderFilter(BandFilter):
         return images[::2], images[1::2]
 
 
-class Similarity(EncoderFilter):
-    """Cosine of the images before and after the change."""
+@dataclass(eq=False)
+class ClipImageSimilarity(EncoderFilter):
+    """
+    Is the image still that image? Cosine of the images before and after the change, by CLIP. A `max` just below 1
+    drops edits that did nothing.
+    """
+
+    min: float | None = 0.7
+    name = "image_similarity"
 
     def measure(self, rows: Sequence[Candidate]) -> list[float]:
         """From -1 to 1."""
-        return cosines(*self.pairs(rows)).tolist() if rows else []
+        return cosines(*self.pairs(rows)).tolist()
 
 
-class ClipImageSimilarity(Similarity):
-    """
-    Is the image still that image? CLIP cosine of the images before and after the change.
+@dataclass(eq=False)
+class DinoSimilarity(ClipImageSimilarity):
+    """The same of the CLS vectors of DINOv2: trained without texts, it sees shapes and places that CLIP does not."""
 
-    Args:
-        min (`float`, *optional*, defaults to 0.7): lowest score that is kept.
-        max (`float`, *optional*): highest score that is kept; just below 1 drops edits that did nothing.
-        options: see [`EncoderFilter`].
-    """
-
-    name = "image_similarity"
-
-    def __init__(self, min: float | None = 0.7, max: float | None = None, **options: Any):
-        super().__init__(min, max, **options)
+    min: float | None = 0.3
+    model: str = "facebook/dinov2-base"
+    name, kind = "dino_similarity", DinoEncoder
 
 
-class DinoSimilarity(Similarity):
-    """
-    Is the image still that image? Cosine of the DINOv2 CLS vectors of the images before and after the change. Trained
-    without texts, DINOv2 sees shapes and places that CLIP is blind to.
-
-    Args:
-        min (`float`, *optional*, defaults to 0.3): lowest score that is kept.
-        max (`float`, *optional*): highest score that is kept.
-        options: see [`EncoderFilter`].
-    """
-
-    name, kind, model = "dino_similarity", DinoEncoder, "facebook/dinov2-base"
-
-    def __init__(self, min: float | None = 0.3, max: float | None = None, **options: Any):
-        super().__init__(min, max, **options)
-
-
+@dataclass(eq=False)
 class ClipImageText(EncoderFilter):
     """
     Does the image show what is said of it? CLIP cosine of an image and its caption; of the two images of a pair the
     lower one counts, for InstructPix2Pix asks it of both. Where the source has no captions, that of the image after
     the change and the instruction: a weaker test, since an instruction names only what changes, and scores of the two
     kinds do not compare.
-
-    Args:
-        min (`float`, *optional*, defaults to 0.2): lowest score that is kept.
-        options: see [`EncoderFilter`].
     """
 
+    min: float | None = 0.2
     name = "clip_image_text"
-
-    def __init__(self, min: float | None = 0.2, **options: Any):
-        super().__init__(min, None, **options)
 
     def measure(self, rows: Sequence[Candidate]) -> list[float]:
         """From -1 to 1."""
@@ -110,29 +95,22 @@ class ClipImageText(EncoderFilter):
                 pairs += [(i, row.before, row.captions[0]), (i, row.after, row.captions[1])]
             else:
                 pairs.append((i, row.after, row.instruction))
-        images = self.encoder.images([image for _, image, _ in pairs])
-        scores = cosines(images, self.encoder.texts([text for _, _, text in pairs])) if pairs else []
+        places, images, texts = zip(*pairs, strict=True)
         lowest = np.ones(len(rows))
-        np.minimum.at(lowest, [i for i, _, _ in pairs], scores)
+        np.minimum.at(lowest, list(places), cosines(self.encoder.images(images), self.encoder.texts(texts)))
         return lowest.tolist()
 
 
+@dataclass(eq=False)
 class ClipDirection(EncoderFilter):
     """
     Did the image change in the way in which its caption changed? Cosine of (image after - image before) and (caption
     after - caption before) in CLIP's space, as in StyleGAN-NADA (https://huggingface.co/papers/2108.00946) and
     InstructPix2Pix. Without a difference of the images, or of the captions, there is no direction, and the score is 0.
-
-    Args:
-        min (`float`, *optional*, defaults to 0.2): lowest score that is kept.
-        options: see [`EncoderFilter`].
     """
 
-    name = "clip_direction"
-    needs_captions = True
-
-    def __init__(self, min: float | None = 0.2, **options: Any):
-        super().__init__(min, None, **options)
+    min: float | None = 0.2
+    name, needs_captions = "clip_direction", True
 
     def measure(self, rows: Sequence[Candidate]) -> list[float]:
         """From -1 to 1. Raises a `ValueError` if a row has no captions."""
@@ -142,8 +120,6 @@ class ClipDirection(EncoderFilter):
                     f"{self.name} needs captions of the image before and after the change; source {row.source_id!r} "
                     "has none"
                 )
-        if not rows:
-            return []
         (before, after), texts = self.pairs(rows), self.encoder.texts([text for row in rows for text in row.captions])
         seen, said = after - before, texts[1::2] - texts[::2]
         lengths = np.linalg.norm(seen, axis=-1), np.linalg.norm(said, axis=-1)

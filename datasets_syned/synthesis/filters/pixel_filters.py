@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ...common.ranges import check_number
@@ -9,35 +10,9 @@ from .band import BandFilter
 from .lab import changed_share, small_size, to_lab
 from .protocol import Candidate
 
-THRESHOLD = 8.0
 
-
-class ThresholdFilter(BandFilter):
-    """
-    A [`BandFilter`] of a share of pixels that look different.
-
-    Args:
-        min, max (`float`, *optional*): limits of the share; both belong to the band.
-        threshold (`float`): distance of two colours that counts.
-
-    Raises:
-        ValueError: a limit outside of 0 to 1, or a distance of colours that is none.
-    """
-
-    span = (0.0, 1.0)
-
-    def __init__(self, min: float | None, max: float | None, threshold: float):
-        super().__init__(min, max)
-        check_number(f"{self.name}: threshold", threshold, 0, 100, above=True)  # black and white are 100 apart
-        self.threshold = threshold
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """What the verdicts depend on."""
-        return {**super().parameters, "threshold": self.threshold}
-
-
-class ChangedArea(ThresholdFilter):
+@dataclass(eq=False)
+class ChangedArea(BandFilter):
     """
     Share of the pixels that look different after the change. Both images are brought to the shape of the one before,
     128 pixels at most, blurred a little, and compared in CIELAB. Needs no model.
@@ -50,10 +25,19 @@ class ChangedArea(ThresholdFilter):
             256 pixels: then what JPEG does to single pixels is seen.
     """
 
-    name = "changed_area"
+    min: float | None = 0.005
+    max: float | None = 0.9
+    threshold: float = 8.0
+    name, span = "changed_area", (0.0, 1.0)
 
-    def __init__(self, min: float | None = 0.005, max: float | None = 0.9, threshold: float = THRESHOLD):
-        super().__init__(min, max, threshold)
+    def __post_init__(self):
+        super().__post_init__()
+        check_number("threshold", self.threshold, 0, 100, above=True)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What the verdicts depend on."""
+        return {**super().parameters, "threshold": self.threshold}
 
     def measure(self, rows: Sequence[Candidate]) -> list[float]:
         """From 0 to 1."""
@@ -65,20 +49,17 @@ class ChangedArea(ThresholdFilter):
         ]
 
 
-class NearDuplicates(ThresholdFilter):
+@dataclass(eq=False)
+class NearDuplicates(ChangedArea):
     """
     Of the variants of one source, drops those that look like an earlier one that stays. The score is the share of
-    pixels that differ from each earlier variant (see [`ChangedArea`]); the most similar of those that stay counts.
-
-    Args:
-        min (`float`, *optional*, defaults to 0.01): least share that is kept.
-        threshold (`float`, *optional*, defaults to 8.0): distance of two colours that counts, as in [`ChangedArea`].
+    pixels that differ from each earlier variant, as [`ChangedArea`] counts them; the most similar of those that stay
+    counts.
     """
 
+    min: float | None = 0.01
+    max: float | None = None
     name = "near_duplicates"
-
-    def __init__(self, min: float | None = 0.01, threshold: float = THRESHOLD):
-        super().__init__(min, None, threshold)
 
     def measure(self, rows: Sequence[Candidate]) -> list[list[float]]:
         """Shares from 0 to 1, by the number of the earlier variant."""

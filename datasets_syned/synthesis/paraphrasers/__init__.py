@@ -18,7 +18,7 @@ def load_paraphraser(name: str, **options: Any) -> Paraphraser:
         options (`Any`): of the paraphraser.
 
     Raises:
-        ValueError: there is no such model, or it does not take these options.
+        ValueError: it does not take these options.
 
     Example:
         >>> paraphraser = load_paraphraser("meta-llama/Llama-2-7b-chat-hf", attempts=5)

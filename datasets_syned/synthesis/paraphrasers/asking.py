@@ -7,7 +7,7 @@ from PIL import Image
 
 from ...common.ranges import check_number, check_whole
 from ...common.seeds import seed_of
-from .prompts import DESCRIBE, REQUEST, SUGGEST, SYSTEM, Request, read_answer
+from .prompts import DESCRIBE, REQUEST, SUGGEST, Request, read_answer
 from .protocol import Paraphrases
 from .rules import RULE_SETS, judge
 
@@ -20,7 +20,6 @@ class AskedModel(ABC):
     answers depends on the request, its seed and the number of the attempt alone, not on the batch.
 
     Args:
-        model (`str`): its name.
         rules (`str`, *optional*, defaults to `"format"`): which texts are taken: with "none" all, as in the paper;
             with "format" all that can be a caption (no refusals, announcements, repeats, ...); with "strict" those of
             them that say exactly what the instruction says, judged word by word, in English.
@@ -29,7 +28,6 @@ class AskedModel(ABC):
         attempts (`int`, *optional*, defaults to 3): how often the model is asked at most.
         temperature (`float`, *optional*, defaults to 0.7), top_p (`float`, *optional*, defaults to 0.9): of sampling.
         max_new_tokens (`int`, *optional*): of an answer; 64 per text by default.
-        system (`str`, *optional*): in place of [`SYSTEM`]; empty for none.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -39,7 +37,6 @@ class AskedModel(ABC):
 
     def __init__(
         self,
-        model: str,
         *,
         rules: str = "format",
         from_images: bool = False,
@@ -47,25 +44,21 @@ class AskedModel(ABC):
         temperature: float = 0.7,
         top_p: float = 0.9,
         max_new_tokens: int | None = None,
-        system: str | None = None,
     ):
-        self.model, self.from_images, self.max_new_tokens = str(model), from_images, max_new_tokens
         if rules not in RULE_SETS:
             raise ValueError(f"rules={rules!r} must be one of {', '.join(RULE_SETS)}")
         check_whole("attempts", attempts, 1)
-        if max_new_tokens is not None:
-            check_whole("max_new_tokens", max_new_tokens, 1)
+        check_whole("max_new_tokens", 1 if max_new_tokens is None else max_new_tokens, 1)
         check_number("temperature", temperature, 0, 100, above=True)  # without chance, asking again is in vain
         check_number("top_p", top_p, 0, 1, above=True)
-        self.rules, self.attempts, self.temperature, self.top_p = rules, attempts, temperature, top_p
-        self.system = system if system is None else system.strip()  # templates strip it
+        self.rules, self.from_images, self.attempts = rules, from_images, attempts
+        self.temperature, self.top_p, self.max_new_tokens = temperature, top_p, max_new_tokens
         self.parameters = {
             "temperature": temperature,
             "top_p": top_p,
             "attempts": attempts,
             "rules": rules,
             "max_new_tokens": max_new_tokens,
-            "system": SYSTEM if system is None and not from_images else self.system,
             "request": DESCRIBE if from_images else REQUEST,
         }
 
@@ -86,14 +79,10 @@ class AskedModel(ABC):
             was rejected by which rule of [`RULES`]; or why the model gave no answer.
 
         Raises:
-            ValueError: not as many seeds as instructions, a negative `count`, or the model cannot be loaded.
+            ValueError: the model cannot be loaded.
             RuntimeError: memory does not suffice for a single instruction.
         """
-        system = SYSTEM if self.system is None else self.system
-        requests = [
-            Request(REQUEST.format(count=count, instruction=text), system) if text.strip() else None
-            for text in instructions
-        ]
+        requests = [Request(REQUEST.format(count=count, instruction=text)) for text in instructions]
         return self._collect(requests, instructions, count, seeds, self.rules)
 
     def describe(
@@ -108,7 +97,7 @@ class AskedModel(ABC):
         rules judge what an instruction says, so "format" takes their place.
         """
         requests = [
-            Request(DESCRIBE.format(count=count, instruction=text), self.system or "", tuple(pair))
+            Request(DESCRIBE.format(count=count, instruction=text), tuple(pair))
             for pair, text in zip(pairs, instructions, strict=True)
         ]
         return self._collect(requests, instructions, count, seeds, self.rules.replace("strict", "format"))
@@ -117,26 +106,23 @@ class AskedModel(ABC):
         self, images: Sequence[Image.Image], count: int, seeds: Sequence[int]
     ) -> list[Paraphrases | Exception]:
         """Writes instructions for edits that fit images, `count` for each at most; otherwise as [`describe`]."""
-        requests = [Request(SUGGEST.format(count=count), self.system or "", (image,)) for image in images]
+        requests = [Request(SUGGEST.format(count=count), (image,)) for image in images]
         return self._collect(requests, [""] * len(requests), count, seeds, self.rules.replace("strict", "format"))
 
     def _collect(
-        self,
-        requests: Sequence[Request | None],
-        instructions: Sequence[str],
-        count: int,
-        seeds: Sequence[int],
-        rules: str,
+        self, requests: Sequence[Request], instructions: Sequence[str], count: int, seeds: Sequence[int], rules: str
     ) -> list[Paraphrases | Exception]:
-        if len(requests) != len(seeds):
-            raise ValueError(f"seeds: there are {len(seeds)} for {len(requests)} instructions")
-        check_whole("count", count, 0)
         found: list[Paraphrases | Exception] = [Paraphrases() for _ in requests]
         most = self.max_new_tokens or PER_TEXT * count
-        open_ones = [i for i, request in enumerate(requests) if count and request and self._has_room(request, most)]
+        rows = list(zip(requests, instructions, seeds, strict=True))
+        open_ones = [
+            i
+            for i, (request, text, _) in enumerate(rows)
+            if count and (text.strip() or request.images) and self._has_room(request, most)
+        ]
         for attempt in range(self.attempts):
-            rows = [(requests[i], seed_of(seeds[i], instructions[i], attempt)) for i in open_ones]
-            for i, answer in zip(open_ones, self._ask(rows, most), strict=True):
+            asked = [(rows[i][0], seed_of(rows[i][2], rows[i][1], attempt)) for i in open_ones]
+            for i, answer in zip(open_ones, self._ask(asked, most), strict=True):
                 if isinstance(answer, Exception):
                     found[i] = answer
                     continue

@@ -4,15 +4,13 @@ import logging
 from collections.abc import Sequence
 from functools import cached_property, partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from ...common.ranges import check_whole
 from ..pretrained.devices import in_batches, pick_device, pick_dtype
-from ..pretrained.revisions import find_folder, first_line, folder_digest
+from ..pretrained.weights import Pretrained
 from .asking import AskedModel
-from .prompts import Request, render
-from .sampling import GumbelSampling
+from .prompts import Request
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +21,7 @@ class ChatModel(AskedModel):
 
     Args:
         model (`str`): a name on the Hub, or a folder. It needs a chat template, and weights as safetensors or GGUF.
-        revision (`str`, *optional*): branch, tag or commit on the Hub; of a folder, what it is called instead of a
-            digest.
+        revision (`str`, *optional*): of it, see [`Pretrained`].
         gguf_file (`str`, *optional*): name of a GGUF file in it, which holds the weights and all else; needs the
             package `gguf`.
         device (`str`, *optional*): the GPU of this process, else the CPU, by default.
@@ -33,12 +30,10 @@ class ChatModel(AskedModel):
         asking: what [`AskedModel`] takes.
 
     Attributes:
-        id (`str`): the name on the Hub, or of the folder, without its path.
-        parameters (`dict`): what besides instruction and seed decides the result.
-        versions (`dict[str, str]`): of the packages that it runs on.
+        id, revision, parameters, versions: see [`Paraphraser`].
 
     Raises:
-        ValueError: there is no such model or device, or an argument is out of its range.
+        ValueError: an argument is out of its range.
 
     Example:
         >>> paraphraser = ChatModel("Qwen/Qwen2.5-7B-Instruct")
@@ -52,36 +47,22 @@ class ChatModel(AskedModel):
         revision: str | None = None,
         gguf_file: str | None = None,
         device: str | None = None,
-        dtype: Any = None,
+        dtype: str | None = None,
         batch_size: int = 16,
         **asking: Any,
     ):
-        super().__init__(model, **asking)
+        super().__init__(**asking)
         check_whole("batch_size", batch_size, 1)
-        self.asked, self.gguf_file, self.batch_size = revision, gguf_file, batch_size
-        folder = Path(self.model).expanduser()
-        self.folder = folder.resolve() if folder.is_dir() else None
-        self.id = self.folder.name if self.folder else self.model
-        if self.folder:
-            needed = gguf_file or "config.json"
-            if not (self.folder / needed).is_file():
-                raise ValueError(f"paraphraser {self.model!r}: there is no {needed}: not the folder of a model")
-            if not gguf_file and not any(self.folder.glob("*.safetensors")):
-                raise ValueError(f"paraphraser {self.model!r}: there are no safetensors, and only those are loaded")
-        self.device = pick_device(device)
-        self.dtype = pick_dtype(dtype, self.device, "bfloat16")
-        self.parameters |= {"dtype": self.dtype} | ({"gguf_file": gguf_file} if gguf_file else {})
+        self.weights, self.batch_size, self.device = Pretrained(model, revision), batch_size, pick_device(device)
+        self.id = self.weights.id
+        self.gguf = {"gguf_file": gguf_file} if gguf_file else {}
+        self.parameters |= {"dtype": pick_dtype(dtype, self.device, "bfloat16"), **self.gguf}
         self.versions = {name: version(name) for name in ("torch", "transformers")}
 
-    @cached_property
+    @property
     def revision(self) -> str:
         """The commit on the Hub; of a folder, what was given, or a digest of its files. Fetches no weights."""
-        if self.folder:
-            return self.asked or folder_digest(self.folder)
-        try:
-            return find_folder(self.model, self.asked, ["config.json"]).name
-        except ValueError as error:
-            raise ValueError(f"paraphraser {self.model!r}: {error}") from error
+        return self.weights.revision
 
     def load(self) -> None:
         """
@@ -90,39 +71,33 @@ class ChatModel(AskedModel):
         Raises:
             ValueError: the model cannot be had, is not a chat model, or has no chat template.
         """
-        _ = self._weights
+        _ = self._model
 
     @cached_property
     def _reader(self) -> Any:
         """The tokenizer, or the processor of a model that takes images."""
         from transformers import AutoProcessor, AutoTokenizer
 
-        reader = self._load(AutoProcessor if self.from_images else AutoTokenizer)
+        reader = self.weights.load(AutoProcessor if self.from_images else AutoTokenizer, **self.gguf)
         tokenizer = getattr(reader, "tokenizer", reader)
         if not (reader.chat_template or tokenizer.chat_template):
             raise ValueError(
-                f"paraphraser {self.model!r}: its tokenizer has no chat template: it is not a chat model; the tuned "
+                f"paraphraser {self.id!r}: its tokenizer has no chat template: it is not a chat model; the tuned "
                 "variant of a model, often named -chat or -Instruct, has one"
             )
         tokenizer.padding_side = "left"
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
         return reader
 
     @cached_property
-    def _weights(self) -> Any:
-        import torch
+    def _model(self) -> Any:
         from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, GenerationConfig
 
         # Before the weights are read: a model that cannot chat is refused by it.
         tokenizer = getattr(self._reader, "tokenizer", self._reader)
         auto = AutoModelForImageTextToText if self.from_images else AutoModelForCausalLM
-        options = {"dtype": getattr(torch, self.dtype), "output_loading_info": True}
-        model, info = self._load(auto, use_safetensors=None if self.gguf_file else True, **options)
-        if missing := sorted(info["missing_keys"]):
-            raise ValueError(
-                f"paraphraser {self.model!r}: its files have no weights for {missing[0]} ({len(missing)} are missing)"
-            )
+        options = {**self.gguf, "use_safetensors": None} if self.gguf else {}
+        model = self.weights.load_model(auto, self.device, self.parameters["dtype"], **options)
         ends = model.generation_config.eos_token_id
         ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
         # In place of what the model comes with: its sampling, and penalties that would see the padding of a batch.
@@ -131,26 +106,27 @@ class ChatModel(AskedModel):
             eos_token_id=sorted(ends),
             pad_token_id=tokenizer.pad_token_id,
         )
-        return model.to(self.device).eval()
+        return model
 
-    def _load(self, auto: Any, **options: Any) -> Any:
-        from safetensors import SafetensorError
-
-        options |= {} if self.folder else {"revision": self.revision}
-        options |= {"gguf_file": self.gguf_file} if self.gguf_file else {}
-        try:
-            return auto.from_pretrained(self.folder or self.model, trust_remote_code=False, **options)
-        except (OSError, ValueError, ImportError, SafetensorError) as error:
-            at = f" at revision {self.asked}" if self.asked and not self.folder else ""
-            why = f"{type(error).__name__}: {first_line(error)}"
-            raise ValueError(f"paraphraser {self.model!r}{at}: cannot be loaded: {why}") from error
+    def _inputs(self, requests: Sequence[Request]) -> Any:
+        inputs = self._reader.apply_chat_template(
+            [request.messages() for request in requests],
+            add_generation_prompt=True,
+            enable_thinking=False,  # templates of models that cannot think do not look at it
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            padding=True,
+        ).to(self.device)
+        inputs.pop("token_type_ids", None)  # which many tokenizers give and many models refuse
+        if "pixel_values" in inputs:
+            inputs["pixel_values"] = inputs["pixel_values"].to(self._model.dtype)
+        return inputs
 
     def _has_room(self, request: Request, max_new_tokens: int) -> bool:
         """Past the positions that a model was trained on, it rambles, and a very long prompt takes all memory."""
-        positions = getattr(self._weights.config.get_text_config(), "max_position_embeddings", None)
-        tokenizer = getattr(self._reader, "tokenizer", self._reader)
-        prompt = tokenizer(render(self._reader, request), add_special_tokens=False)["input_ids"]
-        fits = positions is None or len(prompt) + max_new_tokens <= positions
+        positions = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        fits = positions is None or self._inputs([request])["input_ids"].shape[1] + max_new_tokens <= positions
         if not fits:
             logger.warning("a request of %d characters is too long for %s", len(request.text), self.id)
         return fits
@@ -163,22 +139,44 @@ class ChatModel(AskedModel):
     def _generate(self, rows: Sequence[tuple[Request, int]], max_new_tokens: int) -> list[tuple[str, bool]]:
         import torch
 
-        reader, model = self._reader, self._weights
-        tokenizer = getattr(reader, "tokenizer", reader)
-        given = {"text": [render(reader, request) for request, _ in rows]}
-        if self.from_images:
-            given["images"] = [list(request.images) for request, _ in rows]
-        inputs = reader(**given, padding=True, add_special_tokens=False, return_tensors="pt").to(model.device)
-        if "pixel_values" in inputs:
-            inputs["pixel_values"] = inputs["pixel_values"].to(model.dtype)
-        if not self.from_images:
-            inputs = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        inputs = self._inputs([request for request, _ in rows])
         sampling = GumbelSampling([seed for _, seed in rows], self.temperature, self.top_p)
         with torch.inference_mode():
-            tokens = model.generate(**inputs, max_new_tokens=max_new_tokens, logits_processor=[sampling])
-        ends = set(model.generation_config.eos_token_id)
+            tokens = self._model.generate(**inputs, max_new_tokens=max_new_tokens, logits_processor=[sampling])
+        ends = set(self._model.generation_config.eos_token_id)
         answers = []
         for row in tokens[:, inputs["input_ids"].shape[1] :].tolist():
             end = next((place for place, token in enumerate(row) if token in ends), None)
-            answers.append((tokenizer.decode(row[:end], skip_special_tokens=True), end is not None))
+            answers.append((self._reader.decode(row[:end], skip_special_tokens=True), end is not None))
         return answers
+
+
+class GumbelSampling:
+    """
+    A logits processor after which the largest score is a sample: it adds noise of the Gumbel distribution to the
+    scaled logits (Gumbel, 1954; "Gumbel-max trick"). `generate(do_sample=True)` draws all rows of a batch from one
+    generator, and a row then depends on its neighbours; here each has its own, on the CPU, whatever the device.
+
+    Args:
+        seeds (`Sequence[int]`): one per row.
+        temperature (`float`): logits are divided by it.
+        top_p (`float`): tokens are drawn from the fewest that have this probability together.
+    """
+
+    def __init__(self, seeds: Sequence[int], temperature: float, top_p: float):
+        import torch
+        from transformers import TemperatureLogitsWarper, TopPLogitsWarper
+
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.warpers = TemperatureLogitsWarper(float(temperature)), TopPLogitsWarper(float(top_p))
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Noisy scores of shape `(rows, vocabulary)` in float32, `-inf` for tokens outside of `top_p`."""
+        import torch
+
+        scores = scores.float()
+        for warper in self.warpers:
+            scores = warper(input_ids, scores)
+        # The logarithm of an exponential variable is Gumbel noise with the sign turned.
+        waits = [torch.empty(scores.shape[1]).exponential_(generator=each) for each in self.generators]
+        return scores - torch.stack(waits).log().to(scores.device)

@@ -1,20 +1,17 @@
 """What a model is asked, and how its answer is read."""
 
-import ast
 import json
 import re
-import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from PIL import Image
 
-SYSTEM = (
-    "You reword instructions for editing images. The new wording asks for exactly the same edit: it keeps every "
-    "object, number, color, place and quoted text, and adds nothing."
-)
 REQUEST = (
-    "Say this instruction in {count} different ways. Each is one short sentence that begins with a verb. Answer with "
-    "a numbered list of {count} lines and nothing else.\n\nInstruction: {instruction}"
+    "Reword an instruction for editing an image. The new wording asks for exactly the same edit: it keeps every "
+    "object, number, color, place and quoted text, and adds nothing. Say it in {count} different ways. Each is one "
+    "short sentence that begins with a verb. Answer with a numbered list of {count} lines and nothing else.\n\n"
+    "Instruction: {instruction}"
 )
 DESCRIBE = (
     "The first image was edited; the second is the result. What was asked for, and may have been done or not: "
@@ -41,49 +38,21 @@ MARK = re.compile(
     re.IGNORECASE,
 )
 STRUCTURE = re.compile(r"^\s*[\[{]\s*[\[{\"'\n]", re.MULTILINE)
-STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
+STRINGS = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 class Request(NamedTuple):
-    """What a model is asked in one turn: images, and the text behind them."""
+    """What a model is asked: images, and the text behind them. In one turn, since not all know a system's role."""
 
     text: str
-    system: str = ""
     images: tuple[Image.Image, ...] = ()
 
-    def messages(self, image: Any = lambda image: {"type": "image", "image": image}) -> list[dict[str, Any]]:
-        """
-        The turns of a conversation, as chat templates and servers take them.
-
-        Args:
-            image (`Callable`, *optional*): makes the part of a message that holds an image.
-        """
+    def messages(
+        self, image: Callable[[Image.Image], dict] = lambda image: {"type": "image", "image": image}
+    ) -> list[dict[str, Any]]:
+        """A conversation, as chat templates and servers take it; `image` makes the part that holds an image."""
         content = [*map(image, self.images), {"type": "text", "text": self.text}] if self.images else self.text
-        system = [{"type": "text", "text": self.system}] if self.images else self.system
-        turns = [{"role": "system", "content": system}] if self.system else []
-        return [*turns, {"role": "user", "content": content}]
-
-
-def render(templated: Any, request: Request) -> str:
-    """
-    The prompt for a request, by the chat template of a tokenizer or a processor. Where the template has no place for a
-    system text, the text stands in front of the user's.
-
-    Raises:
-        Exception: whatever the template raises.
-    """
-    options = {"tokenize": False, "add_generation_prompt": True}
-    if "enable_thinking" in str(templated.chat_template):  # models that can think before they answer need not
-        options["enable_thinking"] = False
-    if request.system:
-        try:
-            prompt = templated.apply_chat_template(request.messages(), **options)
-        except Exception:  # what a template raises is its own; the next try shows whether the role was the reason
-            prompt = ""
-        if request.system in prompt:
-            return prompt
-        request = request._replace(text=f"{request.system}\n\n{request.text}", system="")
-    return templated.apply_chat_template(request.messages(), **options)
+        return [{"role": "user", "content": content}]
 
 
 def read_answer(answer: str, ended: bool = True) -> list[tuple[str, bool]]:
@@ -102,8 +71,7 @@ def read_answer(answer: str, ended: bool = True) -> list[tuple[str, bool]]:
     lines = [line for line in answer.split("\n") if not line.strip().startswith("```")]
     cut = not ended and bool(lines) and bool(lines[-1].strip())
     block = "\n".join(lines).strip()
-    structure = STRUCTURE.search(block)
-    if structure:
+    if structure := STRUCTURE.search(block):
         texts = _strings(block[structure.start() :])
     else:
         marks = [MARK.match(line) for line in lines]
@@ -114,18 +82,18 @@ def read_answer(answer: str, ended: bool = True) -> list[tuple[str, bool]]:
 
 
 def _strings(block: str) -> list[str]:
-    """The strings in JSON or a literal of Python, at any depth; of one that does not end, those that are whole."""
+    """The strings in JSON, or a list of Python, at any depth; of one that does not end, those that are whole."""
+    import yaml
 
     def inside(found: Any) -> list[str]:
-        if isinstance(found, str):
-            return [found]
-        values = found.values() if isinstance(found, dict) else found if isinstance(found, list | tuple) else ()
-        return [text for value in values for text in inside(value)]
+        if isinstance(found, dict | list):
+            return [text for value in (found.values() if isinstance(found, dict) else found) for text in inside(value)]
+        return [found] if isinstance(found, str) else []
 
-    for read in (json.loads, ast.literal_eval):
+    whole = block[: max(block.rfind("]"), block.rfind("}")) + 1]
+    for read in (json.loads, yaml.safe_load) if whole else ():  # YAML knows single quotes as well
         try:
-            with warnings.catch_warnings(action="ignore"):  # of escapes that Python does not know
-                return inside(read(block[: max(block.rfind("]"), block.rfind("}")) + 1]))
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return inside(read(whole))
+        except (ValueError, yaml.YAMLError, RecursionError):
             continue
-    return [text[1:-1] for text in STRINGS.findall(block)]
+    return STRINGS.findall(block)

@@ -1,6 +1,6 @@
 """
-What a text must be to become a caption. Every rule is a line of [`RULES`], with its reason beside it; the first that a
-text breaks names why it was not taken. `RULE_SETS` says which rules are judged by.
+What a text must be to become a caption. Every rule is a line of [`RULES`]; the first that a text breaks names why it
+was not taken. `RULE_SETS` says which rules are judged by.
 
 The strict rules are for English. They take what a careful reader accepts without looking at the images, and rather
 lose a good paraphrase than take a bad one: `words.toml` holds the words that they know.
@@ -75,10 +75,6 @@ def same_words(text: str) -> tuple[str, ...]:
     return tuple(stem(word) for word in WORD.findall(text.lower()) if word not in ("a", "an", "the"))
 
 
-def refuses(it: Text) -> bool:
-    return bool(references.REFUSAL.search(it.text)) or it.news(REFUSAL)
-
-
 def is_boilerplate(it: Text) -> bool:
     return bool(
         BOILERPLATE.search(it.text)
@@ -141,51 +137,30 @@ def exchanges(it: Text) -> bool:
     return first[0] != first[1] and bool(EXCHANGE & set(wanted)) and bool(EXCHANGE & set(given))
 
 
-# What is broken: how it is found, and why the text is not taken.
-Rules = dict[str, tuple[Callable[[Text], object], str]]
+# What is broken, and how it is found.
+Rules = dict[str, Callable[[Text], object]]
 FORMAT: Rules = {
-    "empty": (lambda it: not any(map(str.isalnum, it.text)), "nothing is said"),
-    "unreadable": (lambda it: UNREADABLE.search(it.text), "control characters, or bytes that are not text"),
-    "refusal": (refuses, "the model speaks of itself, or of what it would rather do"),
-    "boilerplate": (is_boilerplate, "an announcement, a heading or a part of the prompt"),
-    "asks for a text": (
-        lambda it: references.TEXT_WANTED.search(it.text),
-        "the instruction was taken for a text to be worked on, not for an edit",
-    ),
-    "about the request": (lambda it: it.news(ABOUT_REQUEST), "it speaks of the sentence that was asked for"),
-    "cut off": (
-        is_cut_off,
-        "it has no end: the answer reached its limit, a quote or a bracket is open",
-    ),
-    "a single word": (
-        lambda it: it.text.isascii() and len(it.text.split()) == 1 < len(it.instruction.split()),
-        "no caption yet",
-    ),
-    "a long text": (lambda it: len(WORD.findall(it.text)) > MOST_WORDS, f"more than {MOST_WORDS} words"),
-    "same": (lambda it: same_words(it.text) == same_words(it.instruction), "the instruction itself"),
-    "repeated": (lambda it: same_words(it.text) in map(same_words, it.others), "one that was taken already"),
+    "empty": lambda it: not any(map(str.isalnum, it.text)),
+    "unreadable": lambda it: UNREADABLE.search(it.text),
+    "refusal": lambda it: references.REFUSAL.search(it.text) or it.news(REFUSAL),
+    "boilerplate": is_boilerplate,
+    "asks for a text": lambda it: references.TEXT_WANTED.search(it.text),
+    "about the request": lambda it: it.news(ABOUT_REQUEST),
+    "cut off": is_cut_off,
+    "a single word": lambda it: it.text.isascii() and len(it.text.split()) == 1 < len(it.instruction.split()),
+    "a long text": lambda it: len(WORD.findall(it.text)) > MOST_WORDS,
+    "same": lambda it: same_words(it.text) == same_words(it.instruction),
+    "repeated": lambda it: same_words(it.text) in map(same_words, it.others),
 }
 STRICT: Rules = {
-    "about a text": (lambda it: it.news(ABOUT_TEXT), "it speaks of a text that the instruction does not name"),
-    "characters": (lambda it: it.news(CHARACTERS), "emoji or another script, that the instruction does not have"),
-    "several sentences": (has_several_sentences, "a paraphrase and more: an explanation, an alternative, a story"),
-    "quoted text": (
-        lambda it: not all(literal in it.text for literal in QUOTED.findall(it.instruction)),
-        "a text that the image shall show is missing",
-    ),
-    **{
-        kind: (
-            lambda it, kind=kind: means(kind, it.text) != means(kind, it.instruction),
-            f"another {kind}, or none: see words.toml",
-        )
-        for kind in MEANINGS
-    },
-    "exchanged": (exchanges, "the old and the new changed places"),
-    "things left out": (leaves_things_out, f"less than {SHARED:g} of what the instruction names is named"),
-    "things of its own": (
-        lambda it: missing(stems(it.text), stems(it.instruction)),
-        "something that the instruction does not name",
-    ),
+    "about a text": lambda it: it.news(ABOUT_TEXT),
+    "characters": lambda it: it.news(CHARACTERS),
+    "several sentences": has_several_sentences,
+    "quoted text": lambda it: not all(literal in it.text for literal in QUOTED.findall(it.instruction)),
+    **{kind: lambda it, kind=kind: means(kind, it.text) != means(kind, it.instruction) for kind in MEANINGS},
+    "exchanged": exchanges,
+    "things left out": leaves_things_out,
+    "things of its own": lambda it: missing(stems(it.text), stems(it.instruction)),
 }
 RULE_SETS: dict[str, Rules] = {"none": {}, "format": FORMAT, "strict": FORMAT | STRICT}
 RULES = RULE_SETS["strict"]
@@ -223,4 +198,4 @@ def judge(
     if not RULE_SETS[rules]:
         return text.strip(), None if text.strip() else "empty"
     it = Text(mend(text), references.tidy_spaces(instruction), others, complete)
-    return it.text, next((name for name, (broken, _) in RULE_SETS[rules].items() if broken(it)), None)
+    return it.text, next((name for name, broken in RULE_SETS[rules].items() if broken(it)), None)

@@ -2,23 +2,23 @@
 
 import base64
 import io
-import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from importlib.metadata import version
 from time import sleep
 from typing import Any
-from urllib.parse import urlsplit
 
 from PIL import Image
 
 from ...common.ranges import check_whole
-from ..pretrained.revisions import first_line
+from ..pretrained.weights import one_line
 from .asking import AskedModel
 from .prompts import Request
 
+URL = re.compile(r"https?://[^@?]+")
 BUSY = (408, 409, 425, 429, 500, 502, 503, 504, 529)  # what a server says that may answer the same request later
 LONGEST_WAIT = 60.0  # seconds
 LARGEST = (1024, 1024)  # pixels of an image that is sent
@@ -68,40 +68,28 @@ class ServerModel(AskedModel):
         extra_body: Mapping[str, Any] | None = None,
         **asking: Any,
     ):
-        super().__init__(model, **asking)
+        super().__init__(**asking)
         check_whole("batch_size", batch_size, 1)
         check_whole("retries", retries, 0)
-        if base_url is not None:
-            parts = urlsplit(base_url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError(f"base_url={base_url!r} must be like http://localhost:8000/v1")
-            if parts.username or parts.query:
-                raise ValueError(
-                    "base_url must not hold a password or a key: api_key_env names the variable of the key"
-                )
-            if provider:
-                raise ValueError(f"provider={provider!r} is of the Hub's; base_url={base_url!r} needs none")
-        self.id, self.base_url, self.provider = self.model, base_url, provider
+        if base_url is not None and not URL.fullmatch(base_url):  # which is not shown: it may hold a password
+            raise ValueError(
+                "base_url must be like http://localhost:8000/v1, without a password or a key: api_key_env names the "
+                "variable that holds the key"
+            )
+        self.id, self.base_url, self.provider = model, base_url, provider
         self.api_key_env, self.timeout, self.retries, self.batch_size = api_key_env, timeout, retries, batch_size
         self.extra_body = dict(extra_body or {})
         self.parameters |= {
-            "provider": provider or ("base_url" if base_url else "auto"),
+            "provider": "base_url" if base_url else provider or "auto",
             "extra_body": self.extra_body,
         }
         self.versions = {"huggingface_hub": version("huggingface_hub")}
 
     def load(self) -> None:
-        """
-        Makes sure that there is a key; there is nothing to load.
-
-        Raises:
-            ValueError: the variable that `api_key_env` names is not set, or there is no token for the Hub.
-        """
+        """Raises a `ValueError` if there is no key: without one, the client would send the token of the Hub."""
         if self._key is None:
-            where = (
-                f"in the variable {self.api_key_env}" if self.api_key_env else "for the Hub: `hf auth login` saves one"
-            )
-            raise ValueError(f"paraphraser {self.model!r}: there is no key {where}")
+            where = f"in the variable {self.api_key_env}" if self.api_key_env else "for the Hub; `hf auth login`"
+            raise ValueError(f"paraphraser {self.id!r}: there is no key {where}")
 
     @property
     def _key(self) -> str | None:
@@ -109,13 +97,13 @@ class ServerModel(AskedModel):
 
         if self.api_key_env:
             return os.environ.get(self.api_key_env)
-        # Without one, the client would send the token of the Hub to any server. "EMPTY" is what vLLM documents.
-        return os.environ.get("OPENAI_API_KEY", "EMPTY") if self.base_url else get_token()
+        return os.environ.get("OPENAI_API_KEY", "EMPTY") if self.base_url else get_token()  # as vLLM documents it
 
     @cached_property
     def _client(self) -> Any:
         from huggingface_hub import InferenceClient
 
+        self.load()
         return InferenceClient(base_url=self.base_url, provider=self.provider, api_key=self._key, timeout=self.timeout)
 
     def _ask(self, rows: Sequence[tuple[Request, int]], max_new_tokens: int) -> list[tuple[str, bool] | Exception]:
@@ -129,34 +117,29 @@ class ServerModel(AskedModel):
             return list(pool.map(answer, rows))
 
     def _answer(self, request: Request, seed: int, max_new_tokens: int) -> tuple[str, bool]:
-        from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
+        from huggingface_hub.errors import OfflineModeIsEnabled
 
         body = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": max_new_tokens}
         body |= {"seed": seed % 2**31} | self.extra_body  # of some servers it has 32 bits
+        client = self._client
         for attempt in range(self.retries + 1):
-            wait = ""
+            wait, final = 2.0**attempt, attempt == self.retries
             try:
-                reply = self._client.chat_completion(request.messages(_data_url), model=self.model, extra_body=body)
-                choice = reply.choices[0]
-                return (choice.message.content or "") + "", choice.finish_reason != "length"
-            except (json.JSONDecodeError, UnicodeError, TypeError, LookupError, AttributeError) as error:
-                why, final = (
-                    f"its answer is not a chat completion ({type(error).__name__}: {first_line(error)})",
-                    False,
-                )
-            except (HTTPError, OSError, ValueError) as error:
-                response = getattr(error, "response", None)
-                said = f"{first_line(error)} {getattr(error, 'server_message', None) or ''}"
-                why = f"{type(error).__name__}: {said}".strip()
-                final = isinstance(error, OfflineModeIsEnabled | ValueError)
-                if response is not None:
-                    final, wait = response.status_code not in BUSY, response.headers.get("retry-after", "")
-            if final or attempt == self.retries:
+                reply = client.chat_completion(request.messages(_data_url), model=self.id, extra_body=body)
+                return (reply.choices[0].message.content or "").strip(), reply.choices[0].finish_reason != "length"
+            except Exception as error:  # what a server sends may be anything
+                why = f"{one_line(error)} {getattr(error, 'server_message', None) or ''}".strip()
+                final = final or isinstance(error, OfflineModeIsEnabled)
+                if (response := getattr(error, "response", None)) is not None:
+                    final = final or response.status_code not in BUSY
+                    told = response.headers.get("retry-after", "")
+                    wait = float(told) if told.isdecimal() else wait
+            if final:
                 break
-            sleep(min(float(wait) if wait.isdecimal() else 2.0**attempt, LONGEST_WAIT))
+            sleep(min(wait, LONGEST_WAIT))
         # Not from the error, which may repeat the key.
         why = why.replace(self._key or "<key>", "<key>")
-        raise RuntimeError(f"paraphraser {self.model!r}, asked {attempt + 1} times: {why}")
+        raise RuntimeError(f"paraphraser {self.id!r}, asked {attempt + 1} times: {why}")
 
 
 def _data_url(image: Image.Image) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from .dataset import DatasetSource
-from .images import ImageFolderSource, WithUnchanged, no_change_captions
+from .images import ImageFolderSource
 from .protocol import Source, SourceError, SourceRow
 from .scenes import SceneSource
+from .unchanged import WithUnchanged, no_change_captions
 
 SCENES = "scenes"
 
@@ -30,26 +31,19 @@ def load_source(spec: Mapping[str, Any]) -> Source:
 
     Args:
         spec (`dict`): `{"path": "scenes", ...}` with the arguments of [`SceneSource`]; `{"path": <folder>,
-            "instructions": "street", ...}` with those of [`ImageFolderSource`]; or arguments of
-            `datasets.load_dataset` with `columns` as [`DatasetSource`] takes them. Each may have `unchanged`, a share
-            of rows in which nothing changes ([`WithUnchanged`]).
+            "instructions": "street", ...}` with those of [`ImageFolderSource`]; or those of [`DatasetSource`]. Each
+            may have `unchanged`, a share of rows in which nothing changes ([`WithUnchanged`]).
 
     Raises:
         ValueError: there is no such source, or it has no such argument.
     """
-    spec = dict(spec)
-    share = spec.pop("unchanged", None)
-    source = _load(spec)
-    return WithUnchanged(source, share) if share else source
-
-
-def _load(spec: dict[str, Any]) -> Source:
-    path = spec.get("path")
+    options = {name: value for name, value in spec.items() if name != "unchanged"}
+    kind = ImageFolderSource if "instructions" in spec else DatasetSource
+    if kind is DatasetSource and spec.get("path") == SCENES:
+        kind = SceneSource
+        options.pop("path")
     try:
-        if "instructions" in spec:
-            return ImageFolderSource(**spec)
-        if path == SCENES:
-            return SceneSource(**{name: value for name, value in spec.items() if name != "path"})
+        source = kind(**options)
     except TypeError as error:
-        raise ValueError(f"source {path!r}: {error}") from error
-    return DatasetSource(columns=spec.pop("columns", None), **spec)
+        raise ValueError(f"source {spec.get('path')!r}: {error}") from error
+    return WithUnchanged(source, spec["unchanged"]) if spec.get("unchanged") else source

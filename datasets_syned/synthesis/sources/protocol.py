@@ -41,8 +41,8 @@ class Source(Protocol):
     edited: bool
     constant: bool
 
-    def rows(self, limit: int | None = None) -> Iterator[SourceRow]:
-        """The rows, or the first `limit` of them; no image is read."""
+    def rows(self) -> Iterator[SourceRow]:
+        """The rows; no image is read."""
         ...
 
     def read(self, index: int, edited: bool = False) -> bytes:
@@ -53,3 +53,8 @@ class Source(Protocol):
             SourceError: it cannot be read.
         """
         ...
+
+
+def numbered(name: str, number: int) -> str:
+    """The id of one of several instructions for an image; that of the first is the image's own."""
+    return f"{name}#{number}" if number else name

@@ -48,21 +48,17 @@ class SceneSource:
     ):
         if split not in SPLITS:
             raise ValueError(f"source 'scenes': split={split!r} must be one of {', '.join(SPLITS)}")
-        ranges = {
-            "rows": (rows, 1, 10**8),
-            "width": (width, 16, 2048),
-            "height": (height, 16, 2048),
-            "seed": (seed, 0),
-        }
-        for name, (value, *limits) in ranges.items():
-            check_whole(f"source 'scenes': {name}", value, *limits)
+        check_whole("source 'scenes': rows", rows, 1)
+        check_whole("source 'scenes': seed", seed, 0)
+        check_whole("source 'scenes': width", width, 16, 2048)
+        check_whole("source 'scenes': height", height, 16, 2048)
         check_number("source 'scenes': jitter", jitter, 0, 2)
         self.split, self.count, self.seed, self.jitter = split, rows, seed, float(jitter)
         self.width, self.height = width, height
 
-    def rows(self, limit: int | None = None) -> Iterator[SourceRow]:
+    def rows(self) -> Iterator[SourceRow]:
         """See [`Source.rows`]."""
-        for index in range(self.count if limit is None else min(self.count, limit)):
+        for index in range(self.count):
             _, _, instruction, category = self._scene(index)
             yield SourceRow(index, f"{self.split}-{index:06d}", instruction, category)
 

@@ -40,19 +40,15 @@ class Templates:
         except (yaml.YAMLError, ValueError) as error:
             raise ValueError(f"{name} cannot be read as YAML: {error}") from error
         self.templates, self.words = (self._lists(read, part) for part in ("templates", "words"))
-        for category, templates in self.templates.items():
-            for template in templates:
-                if missing := [slot for _, slot in SLOT.findall(template) if slot not in self.words]:
-                    raise ValueError(f"{name}: {category}: {template!r} needs a list of words {missing[0]!r}")
+        slots = {slot for texts in self.templates.values() for text in texts for _, slot in SLOT.findall(text)}
+        if missing := sorted(slots - set(self.words)):
+            raise ValueError(f"{name}: the templates need a list of words {missing[0]!r}")
 
     def _lists(self, read: Any, part: str) -> dict[str, list[str]]:
         lists = read.get(part) if isinstance(read, Mapping) else None
-        if not isinstance(lists, Mapping) or not lists:
-            raise ValueError(f"{self.name} has no {part!r}: it must hold lists of texts by name")
-        for name, texts in lists.items():
-            if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-                raise ValueError(f"{self.name}: {part}: {name} must be a list of texts, not {texts!r}")
-        return {str(name): list(texts) for name, texts in lists.items()}
+        if not isinstance(lists, Mapping) or not all(isinstance(texts, list) and texts for texts in lists.values()):
+            raise ValueError(f"{self.name}: {part!r} must be there and hold lists of texts by name")
+        return {str(name): list(map(str, texts)) for name, texts in lists.items()}
 
     def write(self, image_id: str, count: int) -> list[tuple[str, str]]:
         """

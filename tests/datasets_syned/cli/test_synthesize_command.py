@@ -106,7 +106,10 @@ class TestSyned:
         (["--out", "x"], "no split is to be made: name a source"),
         (["--source", "scenes", "--out", "x"], "editor is missing: split 'train' has variants"),
         (["no.yaml", "--out", "x"], "No such file or directory: 'no.yaml'"),
-        (["--source", "scenes", "--editor", "procedural", "--steps", "3", "--out", "x"], "it takes failure_rate"),
+        (
+            ["--source", "scenes", "--editor", "procedural", "--steps", "3", "--out", "x"],
+            "argument 'steps'",
+        ),
         (["--source", "scenes", "--editor", "procedural", "--filter", "beauty", "--out", "x"], "beauty"),
         (["--source", "scenes", "--editor", "procedural", "--limit", "1", "--rate", "0", "--dry_run"], "rate=0.0"),
         (

@@ -1,12 +1,9 @@
 """Which models filters load, and how often they ask them."""
 
-import gc
 import json
 import os
-import pickle
 import subprocess
 import sys
-import weakref
 
 import pytest
 import torch
@@ -25,34 +22,16 @@ from tests.support.candidates import VARIANTS, keep, keep_batch, scene, variants
 from tests.support.source_tree import ROOT
 from tests.support.tiny_encoders import save_clip
 
-CLIP_FILTERS = (ClipImageText, ClipDirection, ClipImageSimilarity)
 
-
-@pytest.fixture
-def seen(encoder):
-    """How many images and texts went through the towers of `encoder`."""
-    counts = {"images": 0, "texts": 0}
-
-    def count(name):
-        def hook(module, args, kwargs):
-            inputs = kwargs.get("pixel_values" if name == "images" else "input_ids", *args[:1])
-            counts[name] += len(inputs)
-
-        return hook
-
-    for name, tower in (("images", encoder.model.vision_model), ("texts", encoder.model.text_model)):
-        tower.register_forward_pre_hook(count(name), with_kwargs=True)
-    return counts
-
-
-def test_variants_and_filters_share_what_they_encode(encoder, seen):
-    rows = variants(0)
-    for cls in CLIP_FILTERS:
-        keep_batch(cls(min=-1, encoder=encoder), rows)
-    # 1 source and 8 edits; 1 caption of the source and 8 of the edits. Without sharing: 48 images, 32 texts.
-    assert seen == {"images": 1 + VARIANTS, "texts": 1 + VARIANTS}
-    keep_batch(ClipDirection(min=-1, encoder=encoder), rows[2:5])  # what another filter left
-    assert seen == {"images": 1 + VARIANTS, "texts": 1 + VARIANTS}
+def test_variants_share_what_they_encode(encoder):
+    counts = []
+    for name in ("vision_model", "text_model"):
+        getattr(encoder.model, name).register_forward_pre_hook(
+            lambda _, args, kwargs: counts.append(len([*args, *kwargs.values()][0])), with_kwargs=True
+        )
+    keep_batch(ClipDirection(min=-1, encoder=encoder), variants(0))
+    # 1 source and 8 edits; 1 caption of the source and 8 of the edits. Without sharing: 16 images, 16 texts.
+    assert counts == [1 + VARIANTS, 1 + VARIANTS]
 
 
 def test_filters_of_one_model_share_it(clip_dir, dino_dir):
@@ -63,7 +42,7 @@ def test_filters_of_one_model_share_it(clip_dir, dino_dir):
     assert other.encoder.batch_size == 3
 
 
-def test_batches_are_cut_and_give_the_same(clip_dir, encoder, seen):
+def test_batches_are_cut_and_give_the_same(clip_dir, encoder):
     sizes = []
     small = ClipEncoder(str(clip_dir), batch_size=3, device="cpu")
     small.model.vision_model.register_forward_pre_hook(
@@ -99,32 +78,6 @@ def test_batches_are_halved_when_memory_does_not_suffice(clip_dir):
         keep(ClipImageSimilarity(encoder=encoder), scene(9))
 
 
-def test_nothing_of_a_batch_stays(encoder):
-    filters = [cls(min=-1, encoder=encoder) for cls in CLIP_FILTERS]
-    for first in range(3):
-        rows = [scene(10 * first + i) for i in range(4)]
-        for filter in filters:
-            keep_batch(filter, rows)
-        images = [weakref.ref(image) for row in rows for image in (row.before, row.after)]
-        assert len(encoder._images) == 8
-        del rows
-        gc.collect()
-        assert [image() for image in images] == [None] * 8
-        assert encoder._images == {} and len(encoder._texts) <= 8
-
-
-def test_an_image_in_the_place_of_another_is_encoded(encoder):
-    filter = ClipImageSimilarity(min=-1, encoder=encoder)
-    scores = []
-    for i in range(12):  # freed at once: the next often gets the same address
-        row = scene(i)
-        keep(filter, row)
-        scores.append(row.scores["image_similarity"])
-    rows = [scene(i) for i in range(12)]
-    keep_batch(filter, rows)
-    assert scores == pytest.approx([row.scores["image_similarity"] for row in rows], abs=1e-5)
-
-
 def test_models_are_described_by_name_and_revision(tmp_path, clip_dir, dino_dir):
     filters = load_filters("ultra_edit", clip_model=str(clip_dir), dino_model=str(dino_dir))
     described = json.loads(json.dumps(describe(filters)))
@@ -133,27 +86,12 @@ def test_models_are_described_by_name_and_revision(tmp_path, clip_dir, dino_dir)
     assert described["clip_direction"] == {"min": 0.2, "model": "tiny-clip"}
     assert revision.startswith("sha256:") and described["dino_similarity"]["revision"] != revision
     assert str(clip_dir.parent) not in json.dumps(described)
-    same = ClipEncoder(str(save_clip(tmp_path / "same")))
-    other = ClipEncoder(str(save_clip(tmp_path / "other", seed=1)))
+    same = ClipEncoder(str(save_clip(tmp_path / "same"))).weights
+    other = ClipEncoder(str(save_clip(tmp_path / "other", seed=1))).weights
     assert same.revision == revision and other.revision != revision
 
 
-def test_filters_travel_to_other_processes(clip_dir):
-    filters = load_filters("instruct_pix2pix", clip_model=str(clip_dir))
-    rows = variants(0, 2)
-    scores = []
-    for used in (filters, pickle.loads(pickle.dumps(filters))):
-        assert used[0].encoder is used[1].encoder
-        for filter in used:
-            keep_batch(filter, rows)
-        scores.append([row.scores.copy() for row in rows])
-    content = pickle.dumps(filters)
-    assert scores[0] == scores[1] and len(content) < 3000  # no weights
-
-
 def test_what_cannot_be_loaded(tmp_path, clip_dir, dino_dir):
-    with pytest.raises(ValueError, match="revision='main': .* is a local folder"):
-        ClipEncoder(str(clip_dir), revision="main")
     with pytest.raises(ValueError, match="batch_size=0 must be"):
         ClipEncoder(str(clip_dir), batch_size=0)
     with pytest.raises(ValueError, match="is a Dinov2Model; it must be a CLIP"):
@@ -162,7 +100,7 @@ def test_what_cannot_be_loaded(tmp_path, clip_dir, dino_dir):
         keep(DinoSimilarity(model=str(clip_dir)), scene(0))
     with pytest.raises(ValueError, match="cannot be loaded"):
         keep(ClipImageText(model=str(tmp_path)), scene(0))
-    with pytest.raises(ValueError, match="cannot be loaded: there is no such folder, and the Hub does not give it: "):
+    with pytest.raises(ValueError, match="folder' cannot be loaded: there is no such folder, and the Hub"):
         describe([ClipImageText(model=str(tmp_path / "missing" / "folder"))])
     broken = save_clip(tmp_path / "broken")
     (broken / "model.safetensors").write_bytes((clip_dir / "model.safetensors").read_bytes()[:1000])
@@ -222,5 +160,5 @@ def test_models_of_the_hub_by_name(tmp_path, clip_dir):
     assert len(lines) == 3, done.stdout
     for line, name in zip(lines, ("tiny/missing", "not a name", "tiny/clip"), strict=True):
         at = " at revision v2" if name == "tiny/clip" else ""
-        words = f"model='{name}' cannot be loaded: there is no such folder, and the Hub does not give it{at}: "
+        words = f"'{name}' cannot be loaded: there is no such folder, and the Hub does not give it{at}: "
         assert line.startswith(words), line

@@ -29,8 +29,8 @@ def test_presets_are_the_thresholds_of_the_literature():
         "image_similarity": (0.8, None),
         "dino_similarity": (0.3, None),
     }
-    assert {filter.encoder.id for filter in pix2pix} == {"openai/clip-vit-large-patch14"}
-    assert ultra[3].encoder.id == "facebook/dinov2-with-registers-large"
+    assert {filter.encoder.weights.id for filter in pix2pix} == {"openai/clip-vit-large-patch14"}
+    assert ultra[3].encoder.weights.id == "facebook/dinov2-with-registers-large"
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,12 @@ def test_presets_are_the_thresholds_of_the_literature():
         ("changed_area=0.01:0.6", (0.01, 0.6)),
         ("changed_area = :0.6", (0.005, 0.6)),
         ({"changed_area": 0.1}, (0.1, 0.9)),
-        ({"changed_area": [0.01, 0.6]}, (0.01, 0.6)),
-        ({"changed_area": (None, 0.6)}, (0.005, 0.6)),
         ({"changed_area": "0.01:"}, (0.01, 0.9)),
         ({"changed_area": None}, (0.005, 0.9)),
         ({"changed_area": {}}, (0.005, 0.9)),
         ({"changed_area": {"max": None}}, (0.005, None)),
         ([{"changed_area": {"min": 0, "max": 1}}], (0, 1)),
+        (["changed_area", "changed_area=0.1"], (0.1, 0.9)),
     ],
 )
 def test_forms(spec, expected):
@@ -71,10 +70,10 @@ def test_what_is_said_of_a_filter_goes_before_the_preset(turn):
     filters = load_filters(["ultra_edit", "image_similarity=:0.99", {"dino_similarity": {"model": "a/b"}}][::turn])
     assert limits(filters)["image_similarity"] == (0.8, 0.99)
     dino = next(filter for filter in filters if filter.name == "dino_similarity")
-    assert dino.encoder.id == "a/b" and dino.min == 0.3
+    assert dino.encoder.weights.id == "a/b" and dino.min == 0.3
     dino = load_filters(["ultra_edit", {"dino_similarity": {"model": "a/b"}}], dino_model="c/d")[-1]
-    assert dino.encoder.id == "a/b"
-    assert load_filters("ultra_edit", dino_model="c/d")[-1].encoder.id == "c/d"
+    assert dino.encoder.weights.id == "a/b"
+    assert load_filters("ultra_edit", dino_model="c/d")[-1].encoder.weights.id == "c/d"
 
 
 @pytest.mark.parametrize(
@@ -83,16 +82,14 @@ def test_what_is_said_of_a_filter_goes_before_the_preset(turn):
         ("clip", "there is no 'clip'; there are clip_image_text, .*ultra_edit"),
         (["ultra_edit=0.3"], "the preset 'ultra_edit' takes no options"),
         ({"ultra_edit": {"min": 1}}, "the preset 'ultra_edit' takes no options"),
-        (3, "3 must be a preset, a dict of filters, or a list"),
-        ({"changed_area": {"least": 1}}, "changed_area has no option 'least'; it has min, max, threshold"),
-        ({"clip_direction": [0.1, 0.2]}, "clip_direction has no option 'max'; it has min, model"),
-        ({"clip_direction": {"encoder": 1}}, "clip_direction has no option 'encoder'"),
+        (3, "3 must be a name, a dict of filters, or a list"),
+        ({"changed_area": {"least": 1}}, "changed_area: .* unexpected keyword argument 'least'"),
         ("changed_area=high", "changed_area='high' must be a number, or min:max as in 0.01:0.6"),
         ("changed_area=1:2:3", "changed_area='1:2:3' must be"),
         ("changed_area=:", "changed_area=':' must be"),
         ("changed_area=", "changed_area='' must be"),
-        ({"changed_area": True}, "changed_area: True must be a number"),
-        ({"changed_area": [0.1]}, "must be a number, .min, max., 'min:max' or a dict"),
+        ({"changed_area": True}, "changed_area=True must be a number"),
+        ({"changed_area": [0.1, 0.2]}, "must be a number, or min:max"),
         ("changed_area=0.6:0.1", "changed_area: min=0.6 is above max=0.1"),
         ("changed_area=-0.1", "changed_area: min=-0.1 must be a number from 0 to 1"),
         ("clip_direction=1.5", "clip_direction: min=1.5 must be a number from -1 to 1"),
@@ -100,9 +97,6 @@ def test_what_is_said_of_a_filter_goes_before_the_preset(turn):
         ({"dino_similarity": {"max": "0.9"}}, "dino_similarity: max='0.9' must be a number"),
         ({"near_duplicates": {"threshold": 0}}, "near_duplicates: threshold=0 must be a number above 0"),
         ({"dino_similarity": {"batch_size": 0}}, "dino_similarity: batch_size=0 must be a whole number from 1"),
-        (["changed_area", "changed_area=0.1"], "changed_area is named twice"),
-        (["changed_area", "changed_area"], "changed_area is named twice"),
-        (["instruct_pix2pix", "ultra_edit"], "two presets set clip_image_text"),
     ],
 )
 def test_what_is_refused(spec, message):

@@ -155,12 +155,4 @@ def test_the_image_processors_are_those_of_pillow(encoder, dino_dir):
     ],
 )
 def test_verdict(score, verdict):
-    filter = ClipDirection(min=0.2)
-    filter.max = 0.8
-    assert filter.verdict(score) == verdict
-
-
-@pytest.mark.parametrize("cls", [*CLIP_FILTERS, ChangedArea, NearDuplicates])
-def test_no_rows(cls, encoder):
-    options = {"encoder": encoder} if cls in CLIP_FILTERS else {}
-    assert keep_batch(cls(**options), []) == []
+    assert ClipDirection(min=0.2, max=0.8).verdict(score) == verdict

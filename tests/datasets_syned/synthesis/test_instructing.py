@@ -1,6 +1,7 @@
 """Instructions for images by a model: a real server on localhost, real files, interrupted and continued."""
 
 import json
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_instructions_for_a_folder(folder, capsys):
         assert run(folder, server) == 0 and len(server.requests) == 35
     wanted = {"file_name": "00.png", "instruction": ["Add a dog", "Make it snow"]}
     assert json.loads(lines[0]) == wanted | {"rejected": [["I cannot help with that", "refusal"]]}
-    rows = list(load_source({"path": str(folder), "instructions": str(file)}).rows(limit=3))
+    rows = list(islice(load_source({"path": str(folder), "instructions": str(file)}).rows(), 3))
     assert rows == [
         SourceRow(0, "00.png", "Add a dog", "edit"),
         SourceRow(0, "00.png#1", "Make it snow", "edit"),

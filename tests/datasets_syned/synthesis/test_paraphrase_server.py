@@ -58,7 +58,7 @@ def test_paraphrases(monkeypatch):
     first, second, again = sorted(server.requests[:2], key=text_of, reverse=True) + server.requests[2:]
     assert first["path"] == "/v1/chat/completions" and first["headers"]["authorization"] == f"Bearer {KEY}"
     assert (first["model"], first["temperature"], first["max_tokens"], first["top_k"]) == ("some/model", 0.7, 128, 20)
-    assert "top_p" not in first and first["messages"][0]["role"] == "system"
+    assert "top_p" not in first and [message["role"] for message in first["messages"]] == ["user"]
     assert first["seed"] != second["seed"] and 0 <= first["seed"] < 2**31
     assert again["seed"] in (first["seed"], second["seed"])
 
@@ -120,8 +120,8 @@ def test_it_waits_as_long_as_the_server_says(online):
         (Reply(status=401, body=f'{{"error": {{"message": "Incorrect API key: {KEY}"}}}}'), 1, "401"),
         (Reply(status=404, body='{"error": "no such model"}'), 1, "404"),
         (Reply(status=500, body="down"), 3, "asked 3 times: HfHubHTTPError: Server error '500"),
-        (Reply(body="<html>"), 3, "its answer is not a chat completion"),
-        (Reply(body="[1]"), 1, "ValueError: Invalid data type"),
+        (Reply(body="<html>"), 3, "asked 3 times: JSONDecodeError"),
+        (Reply(body="[1]"), 3, "ValueError: Invalid data type"),
     ],
 )
 def test_a_fault_that_stays_is_of_its_row_alone(fault, requests, said, monkeypatch):
@@ -144,7 +144,7 @@ def test_nobody_answers():
 def test_a_key_that_is_missing_is_said_before_the_first_request(monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
-    with pytest.raises(ValueError, match="no key for the Hub: `hf auth login` saves one"):
+    with pytest.raises(ValueError, match="no key for the Hub; `hf auth login`"):
         load_paraphraser("m", provider="auto").load()
     with pytest.raises(ValueError, match="no key in the variable MY_KEY"):
         load_paraphraser("m", base_url="http://host/v1", api_key_env="MY_KEY").load()
@@ -194,9 +194,8 @@ def test_captions_from_images():
     ("options", "said"),
     [
         ({"base_url": "localhost:8000"}, "must be like http://localhost:8000/v1"),
-        ({"base_url": "https://me:secret@host/v1"}, "must not hold a password or a key"),
-        ({"base_url": "https://host/v1?key=secret"}, "must not hold a password or a key"),
-        ({"base_url": "http://host/v1", "provider": "together"}, "is of the Hub's"),
+        ({"base_url": "https://me:secret@host/v1"}, "without a password or a key"),
+        ({"base_url": "https://host/v1?key=secret"}, "without a password or a key"),
         ({"base_url": "http://host/v1", "batch_size": 0}, "batch_size=0"),
         ({"base_url": "http://host/v1", "api_key": "k"}, "unexpected keyword argument 'api_key'"),
     ],

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -13,17 +14,12 @@ from PIL import Image
 from transformers import AutoTokenizer
 
 from datasets_syned.synthesis.paraphrasers import RULES, Paraphrases, load_paraphraser
-from datasets_syned.synthesis.paraphrasers.prompts import REQUEST, SYSTEM, Request, read_answer, render
-from datasets_syned.synthesis.paraphrasers.sampling import GumbelSampling
-from datasets_syned.synthesis.pretrained.revisions import folder_digest
+from datasets_syned.synthesis.paraphrasers.chat_model import GumbelSampling
+from datasets_syned.synthesis.paraphrasers.prompts import read_answer
 from tests.support.tiny_chat_models import (
-    DEAF_TO_SYSTEM,
-    NO_SYSTEM,
-    TEMPLATE,
     save_random_chat_model,
     save_random_vision_model,
     save_taught_chat_model,
-    tiny_tokenizer,
 )
 
 DOG, CAR, HAT, CATS, TRAY, LAMP = (
@@ -207,15 +203,6 @@ def test_samples_are_distributed_as_they_should(temperature, top_p, expected):
     assert abs(both - (expected**2).sum()) < 0.02  # steps are independent
 
 
-@pytest.mark.parametrize("template", [NO_SYSTEM, DEAF_TO_SYSTEM])
-def test_a_template_without_system(template):
-    text = REQUEST.format(count=4, instruction=DOG)
-    request = Request(text, SYSTEM)
-    assert render(tiny_tokenizer([], TEMPLATE), request) == f"<s><system>{SYSTEM}<user>{text}<assistant>"
-    assert render(tiny_tokenizer([], template), request) == f"<s><user>{SYSTEM}\n\n{text}<assistant>"
-    assert render(tiny_tokenizer([], template), Request(text)) == f"<s><user>{text}<assistant>"
-
-
 @pytest.mark.parametrize(
     ("answer", "texts"),
     [
@@ -278,7 +265,7 @@ def test_what_it_says_of_itself(taught, tmp_path):
     (tmp_path / "link").symlink_to(taught)
     for place in (taught, f"{taught}/", tmp_path / "link"):
         paraphraser = load_paraphraser(str(place), temperature=0.5)
-        assert (paraphraser.id, paraphraser.revision) == ("tiny-chat", folder_digest(taught))
+        assert paraphraser.id == "tiny-chat" and re.fullmatch("sha256:[0-9a-f]{16}", paraphraser.revision)
     assert load_paraphraser(str(taught), revision="v2").revision == "v2"
     assert str(taught) not in str(paraphraser.parameters)
     assert paraphraser.parameters["temperature"] == 0.5 and paraphraser.parameters["dtype"] == "float32"
@@ -294,23 +281,21 @@ def test_no_chat_model(tmp_path):
 
 def test_a_model_that_cannot_be_had(monkeypatch, random, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ValueError, match="'nobody/nothing': there is no such folder, and the Hub does not give it"):
+    with pytest.raises(ValueError, match="'nobody/nothing' cannot be loaded: there is no such folder, and the Hub"):
         load_paraphraser("nobody/nothing").load()
     with pytest.raises(ValueError, match="there is no such folder, and the Hub does not give it: HFValidationError"):
         load_paraphraser("/no/such/folder").load()
-    with pytest.raises(ValueError, match="no config.json"):
-        load_paraphraser(str(tmp_path))
     (tmp_path / "config.json").write_bytes((random / "config.json").read_bytes())
-    (tmp_path / "pytorch_model.bin").touch()
-    with pytest.raises(ValueError, match="no safetensors"):
-        load_paraphraser(str(tmp_path))
-    with pytest.raises(ValueError, match="there is no tiny.gguf"):
-        load_paraphraser(str(tmp_path), gguf_file="tiny.gguf")
     for file in random.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"broken")
-    with pytest.raises(ValueError, match="cannot be loaded"):
+    with pytest.raises(ValueError, match="cannot be loaded: SafetensorError"):
         load_paraphraser(str(tmp_path)).load()
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="cannot be loaded: .*safetensors"):
+        load_paraphraser(str(tmp_path)).load()
+    with pytest.raises(ValueError, match="cannot be loaded: .*tiny.gguf"):
+        load_paraphraser(str(tmp_path), gguf_file="tiny.gguf").load()
 
 
 @pytest.mark.parametrize(
@@ -323,7 +308,6 @@ def test_a_model_that_cannot_be_had(monkeypatch, random, tmp_path):
         ({"temperature": float("nan")}, "temperature=nan"),
         ({"top_p": 1.1}, "top_p=1.1"),
         ({"rules": "all"}, "rules='all' must be one of none, format, strict"),
-        ({"device": "cuda:99"}, "cuda:99"),
         ({"dtype": "int8"}, "int8"),
         ({"beams": 4}, "unexpected keyword argument 'beams'"),
     ],
@@ -359,13 +343,6 @@ def test_a_real_small_chat_model():
     assert any(each.kept for each in found)
     assert {rule for each in found for _, rule in each.rejected} <= set(RULES)
     assert model.parameters["gguf_file"] == "SmolLM2-135M-Instruct.Q4_1.gguf"
-
-
-def test_bad_calls(paraphraser):
-    with pytest.raises(ValueError, match="seeds: there are 1 for 2 instructions"):
-        paraphraser.paraphrase([DOG, CAR], 4, [1])
-    with pytest.raises(ValueError, match="count=-1"):
-        paraphraser.paraphrase([DOG], -1, [1])
 
 
 def test_import_loads_no_framework():
