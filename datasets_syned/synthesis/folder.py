@@ -21,6 +21,7 @@ PLAN, EDIT, SCORE, CAPTION, SELECT = STAGES
 DATA = "data"
 STAMP = b"made_with"  # in the metadata of a table: what its results depend on, besides the plan
 ROWS_TOGETHER = 16  # of a row group: Arrow reads no more than 2 GiB of images of one
+MAY_CHANGE = {"limit", "variants", "sources_per_part"}  # once there are images
 PLACES = ("cache_dir", "num_proc", "keep_in_memory", "token")  # of a source: they decide no row
 
 
@@ -98,7 +99,7 @@ def read_record(store: Store) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(store.read(RUN))
-        record["settings"]["sources_per_part"]
+        [counts["from"] for counts in record["planned"].values()]
     except (ValueError, KeyError) as error:
         wrong = f"is broken, or of an older version ({error!r}): use another folder, or remove this one"
         raise ValueError(f"{store.path(RUN)} {wrong}") from error
@@ -130,21 +131,26 @@ def claim(
     planned = record["planned"] if record else {}
     new = {"settings": settings.as_dict(), "made_by": made_by, "planned": planned}
     new = json.loads(json.dumps(new, default=str))
-    if record and has_begun(store) and (differing := _differing(record, new)):
-        told = "; ".join(f"{name} {was!r}, not {now!r}" for name, was, now in differing[:5])
+    follows = {split: _decisive(new, split) for split in settings.splits}
+    differing = [
+        f"splits.{split}.{name} {counts['from'].get(name)!r}, not {follows[split].get(name)!r}"
+        for split, counts in planned.items()
+        for name in sorted({*counts["from"], *follows[split]} - MAY_CHANGE if has_begun(store) else ())
+        if counts["from"].get(name) != follows[split].get(name)
+    ]
+    if differing:
         raise ValueError(
-            f"{store.place}: the images in this folder were made with {told}. Continue with these settings, or use "
-            "another folder"
+            f"{store.place}: the images in this folder were made with {'; '.join(differing[:5])}. Continue with these "
+            "settings, or use another folder"
         )
     folder = RunFolder(store, new)
     for split in settings.splits:
         parts = [name for name in store.names(PLAN) if name.startswith(f"{split}-")]
-        counts = planned.get(split, {})
-        follows = counts.get("from") == _plan_of(new["settings"], split) and counts["parts"] == len(parts)
-        if source is None and not follows:
+        there = split in planned and planned[split]["from"] == follows[split] and planned[split]["parts"] == len(parts)
+        if source is None and not there:
             raise ValueError(f"{store.place}: there is no plan of split {split!r} by these settings: run stage 'plan'")
-        if source and not (follows and source(split).constant):
-            _plan(folder, split, source(split), parts)
+        if source and not (there and source(split).constant):
+            _plan(folder, split, source(split), parts, follows[split])
     folder.record["planned"] = {split: folder.record["planned"][split] for split in settings.splits}
     folder.save()
     return folder
@@ -155,12 +161,12 @@ def has_begun(store: Store) -> bool:
     return bool(store.names(EDIT))
 
 
-def _plan(folder: RunFolder, split: str, source: Source, there: Sequence[str]) -> None:
+def _plan(folder: RunFolder, split: str, source: Source, there: Sequence[str], follows: Mapping[str, Any]) -> None:
     """Writes those parts of the plan of a split that are not as they should be."""
     store, planned = folder.store, folder.record["planned"]
     begun = any(name.startswith(f"{split}-") for name in store.names(EDIT))
     old_parts = {f"{PLAN}/{name}" for name in there}
-    counts = {"sources": 0, "rows": 0, "parts": 0}
+    counts = {"sources": 0, "rows": 0, "parts": 0, "from": follows}
     planned.pop(split, None)
     for part, rows in enumerate(plan_parts(folder.settings, split, source)):
         name = part_name(PLAN, split, part)
@@ -180,45 +186,19 @@ def _plan(folder: RunFolder, split: str, source: Source, there: Sequence[str]) -
     for name in old_parts:
         folder.save()
         store.remove(name)
-    planned[split] = {**counts, "from": _plan_of(folder.record["settings"], split)}
+    planned[split] = counts
 
 
-def _plan_of(settings: Mapping[str, Any], split: str) -> list[Any]:
-    """What decides the plan of a split."""
-    wanted = settings["splits"][split]
-    own = [wanted[name] for name in ("variants", "limit", "balance")]
-    return [_source(wanted["source"]), *own, settings["seed"], settings["sources_per_part"]]
-
-
-def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Settings that decide images or their order, and differ: their names, what they were, what they are."""
-    splits = [name for name in old["settings"]["splits"] if name in new["settings"]["splits"]]
-    editors = all(run["made_by"].get("editor") for run in (old, new))
-
-    def decisive(run: Mapping[str, Any]) -> dict[str, Any]:
-        found = {name: run["settings"][name] for name in ("seed", "image_format")}
-        found["editor"] = run["made_by"]["editor"] if editors else {}
-        for name in splits:
-            split = run["settings"]["splits"][name]
-            told = {"source": _source(split["source"]), "balance": split["balance"], "edited": bool(split["variants"])}
-            found[f"splits.{name}"] = told
-        return dict(_flat(found))
-
-    before, now = decisive(old), decisive(new)
-    both = [(name, before.get(name), now.get(name)) for name in sorted({*before, *now})]
-    return [(name, was, is_) for name, was, is_ in both if was != is_]
-
-
-def _source(source: Mapping[str, Any]) -> dict[str, Any]:
+def _decisive(run: Mapping[str, Any], split: str) -> dict[str, Any]:
+    """What decides the plan of a split and its images, by name."""
+    settings, wanted = run["settings"], run["settings"]["splits"][split]
     # the files of a benchmark of ours are the same wherever they are; of others a folder is what is read
-    places = (*PLACES, "data_dir") if source["path"] == NAME else PLACES
-    return {key: value for key, value in source.items() if key not in places}
-
-
-def _flat(value: Any, name: str = ""):
-    """Every setting by its dotted name."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{name}.{key}" if name else key)
-    else:
-        yield name, value
+    places = (*PLACES, "data_dir") if wanted["source"]["path"] == NAME else PLACES
+    found = {f"source.{name}": value for name, value in wanted["source"].items() if name not in places}
+    found |= {name: settings[name] for name in ("seed", "image_format", "sources_per_part")}
+    found |= {name: wanted[name] for name in ("balance", "limit", "variants")}
+    if wanted["variants"]:
+        editor = dict(run["made_by"]["editor"])
+        found |= {f"editor.parameters.{name}": value for name, value in editor.pop("parameters").items()}
+        found |= {f"editor.{name}": value for name, value in editor.items()}
+    return found

@@ -19,8 +19,6 @@ from .stage import Stage
 from .store import Store
 from .tally import Tally
 
-ENGINES = ("local", "ray")
-
 
 @dataclass
 class Summary:
@@ -102,8 +100,6 @@ def synthesize(
         800
     """
     own = {"editor": editor, "paraphraser": paraphraser, "filters": filters}
-    if engine not in ENGINES:
-        raise ValueError(f"engine={engine!r} must be one of {', '.join(ENGINES)}")
     if unknown := [name for name in stages if name not in STAGES]:
         raise ValueError(f"stages: {unknown[0]!r} must be one of {', '.join(STAGES)}")
     if engine == "ray" and any(model is not None for model in own.values()):

@@ -21,7 +21,7 @@ class Store:
         place (`str` or `os.PathLike`): a local path, or an address such as "s3://bucket/folder".
 
     Raises:
-        ValueError: no such kind of filesystem, or a file.
+        ValueError: no such kind of filesystem.
     """
 
     def __init__(self, place: str | os.PathLike):
@@ -34,8 +34,6 @@ class Store:
         except (ValueError, ImportError) as error:
             raise ValueError(f"out={self.place!r}: cannot be written to: {error}") from error
         self.local = isinstance(self.files, LocalFileSystem)
-        if self.local and self.files.isfile(self.root):
-            raise ValueError(f"out={self.place!r} is a file; name a folder")
 
     def path(self, name: str) -> str:
         return posixpath.join(self.root, name)

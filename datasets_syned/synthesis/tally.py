@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..common.paths_in_text import without_paths
-from ..common.row import NO_CHANGE
 
 SHOWN = 5  # reasons of failed rows
 KEPT, DROPPED, FAILED = "kept", "dropped", "failed"
@@ -24,17 +23,15 @@ class Tally:
 
     Args:
         rows, kept (`int`): how many there are, and how many of those are part of the result.
-        edited (`int`): images that were made.
         dropped (`dict[str, int]`): by filter; "deleted by hand" are those that somebody took out of the result.
         failed (`dict[str, int]`): by reason. Reasons that differ in a number or a file are counted as one, which
             stands as an example.
-        paraphrases (`dict`): how many were "asked" for and "kept", in how many "attempts", and those "rejected" by the
-            rule that they broke; empty if none were asked for.
+        paraphrases (`dict`): how many were "asked" for and "kept", and those "rejected" by the rule that they broke;
+            empty if none were asked for.
     """
 
     rows: int = 0
     kept: int = 0
-    edited: int = 0
     dropped: dict[str, int] = field(default_factory=Counter)
     failed: dict[str, int] = field(default_factory=Counter)
     paraphrases: dict[str, Any] = field(default_factory=dict)
@@ -44,8 +41,6 @@ class Tally:
         for row in rows:
             self.rows += 1
             self.kept += row["status"] == KEPT
-            made = row["variant"] is not None and row["category"] != NO_CHANGE
-            self.edited += made and row["by"] not in ("source", "editor")
             if row["status"] == DROPPED:
                 self.dropped[row["by"]] += 1
             elif row["status"] == FAILED:
@@ -54,10 +49,9 @@ class Tally:
                 self.failed[next((other for other in self.failed if kind_of(other) == kind), reason)] += 1
         for told in {row["told"]["id"]: row["told"] for row in rows if row["told"]}.values():
             if told["error"] is None:
-                said = self.paraphrases or {"asked": 0, "kept": 0, "attempts": 0, "rejected": Counter()}
+                said = self.paraphrases or {"asked": 0, "kept": 0, "rejected": Counter()}
                 said["asked"] += asked
                 said["kept"] += len(told["captions"])
-                said["attempts"] += told["attempts"]
                 said["rejected"].update(one["rule"] for one in told["rejected"])
                 self.paraphrases = said
 

@@ -183,11 +183,6 @@ class TestFolders:
         left = {path.name for path in (tmp_path / "run").rglob(".*")}
         assert left == {".lock", ".process-0"}
 
-    def test_a_file(self, tmp_path):
-        (tmp_path / "run").write_text("mine")
-        with pytest.raises(ValueError, match="out='.*run' is a file; name a folder"):
-            synthesize(settings(), tmp_path / "run")
-
     def test_another_folder_of_the_same_name(self, tmp_path):
         """`data_dir` says which images, unless it is where a benchmark of this package lies."""
         line = {"file_name": "0.png", "instruction": "x"}

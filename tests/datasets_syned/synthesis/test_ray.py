@@ -118,8 +118,3 @@ def test_the_editor_s_dtype_is_named(tmp_path):
     save_instruct_pix2pix(tmp_path / "ip2p")
     with pytest.raises(ValueError, match="dtype is missing: workers may have other devices than this process"):
         synthesize(settings(editor=str(tmp_path / "ip2p")), tmp_path / "run", engine="ray", gpus=1)
-
-
-def test_an_unknown_engine(tmp_path):
-    with pytest.raises(ValueError, match="engine='dask' must be one of local, ray"):
-        synthesize(settings(), tmp_path / "run", engine="dask")
