@@ -5,15 +5,15 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 import datasets
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 
-from ..common.caption_text import says_no_change
 from ..common.image_cells import BenchmarkFilesError
 from ..common.pairs import Pair
 from ..common.row import FEATURES, NO_CHANGE
@@ -88,31 +88,37 @@ class FolderConfig(BenchmarkConfig):
             raise ValueError(f'columns={named!r} must be names by name, as in {{"before": "img_a"}}')
         if unknown := [name for name in named if name not in COLUMNS]:
             raise ValueError(f"columns={named!r}: {', '.join(map(repr, unknown))} is none of {', '.join(COLUMNS)}")
-        drafts = {split: {} for split in SPLITS}
-        plan, folders = Plan(), _Folders(root, named)
+        plan, folders, groups = Plan(), _Folders(root, named), {split: {} for split in SPLITS}
         files = self._files(root)
         tables = Counter(split for split, _ in files)
         for of_file, path in files:
             plan.annotations.append(path)
-            label = path.relative_to(root).with_suffix("").as_posix() if tables[of_file] > 1 else ""
+            label = f"{path.relative_to(root).with_suffix('').as_posix()}:" if tables[of_file] > 1 else ""
             for row in read_table(path, named):
-                captions = row.captions()
+                captions = row.captions
                 if not captions and self.on_error == "raise":
-                    row.fail("captions", "is empty; a pair needs a description (on_error='skip' leaves such rows out)")
+                    what = "is empty; a pair needs a description (on_error='skip' leaves such rows out)"
+                    row.fail(row.columns["captions"], what)
                 if "name" in row.columns:
                     images = folders.find(row, path)
                 else:
                     images = tuple(row.image(side, path.parent, root) for side in ("before", "after"))
-                said = row.split()
-                if said and of_file and said != of_file:
-                    row.fail("split", f"is {row.word('split')!r} in the file of split {of_file}")
-                split = said or of_file or split_of_path(images[0].relative_to(root).parent) or "train"
+                if row.split and of_file and row.split != of_file:
+                    row.fail(row.columns["split"], f"is {row.word('split')!r} in the file of split {of_file}")
+                split = row.split or of_file or split_of_path(images[0].relative_to(root).parent) or "train"
                 if captions:
-                    drafts[split].setdefault(images, _Draft(row, label)).add(row, captions)
+                    groups[split].setdefault(images, (label, []))[1].append(row)
                 else:
                     plan.drop(split, "no caption")
         plan.drop("train", "no caption", folders.unsaid())
-        plan.pairs = {split: _pairs(found) for split, found in drafts.items() if found}
+        for split, pairs in groups.items():
+            places = {}
+            for images, (label, rows) in pairs.items():
+                pair = _pair(images, label, rows)
+                if places.setdefault(pair.id, rows[0]) is not rows[0]:
+                    what = f"{pair.id!r} is also the id of other images, in {places[pair.id].where}"
+                    rows[0].fail(rows[0].columns.get("id", "id"), what)
+                plan.add(split, pair)
         if not plan.pairs:
             raise BenchmarkFilesError(f"{' and '.join(map(str, plan.annotations))}: no row has a caption")
         self._hold_out(plan.pairs, root)
@@ -199,21 +205,21 @@ class _Folders:
         """The two images of a row that has a name."""
         images, split = self.root / "images", row.word("split")
         places = [table.parent, self.root, images, *([images / split, self.root / split] if split else [])]
-        for sides in ([place / name for name in names] for place in places for names in self.names):
+        for sides in (tuple(place / name for name in names) for place in places for names in self.names):
             if all(map(os.path.isdir, sides)):
-                self.asked.setdefault(tuple(sides), set()).add(_stem(os.path.normpath(row.word("name") or "")))
+                self.asked.setdefault(sides, set()).add(_stem(os.path.normpath(row.word("name") or "")))
                 return tuple(self._file(row, side) for side in sides)
-        row.fail("name", f"has no images: there are no folders {' and '.join(self.names[0])}, nor A and B")
+        where = " and ".join(self.names[0])
+        row.fail(row.columns["name"], f"has no images: there are no folders {where}, nor A and B")
 
     def _file(self, row: Row, folder: Path) -> Path:
         """The file of a row's name, with this extension or another; where it should be, if there is none."""
         exact = row.image("name", folder, folder)
         found = self._files(folder).get(_stem(exact.relative_to(folder).as_posix()), [exact])
-        found = [exact] if exact in found else found
-        if len(found) > 1:
+        if len(found) > 1 and exact not in found:
             names = " or ".join(path.name for path in found)
-            row.fail("name", f"may be {names} in {folder}; write the extension, or keep one of them")
-        return found[0]
+            row.fail(row.columns["name"], f"may be {names} in {folder}; write the extension, or keep one of them")
+        return exact if exact in found else found[0]
 
     def _files(self, folder: Path) -> dict[str, list[Path]]:
         if folder not in self.listed:
@@ -228,53 +234,27 @@ class _Folders:
         return sum(len((set(self._files(a)) & set(self._files(b))) - said) for (a, b), said in self.asked.items())
 
 
-@dataclass
-class _Draft:
-    """A pair while its rows are read."""
-
-    first: Row
-    label: str  # of its table, where a split has several
-    captions: dict[str, None] = field(default_factory=dict)
-    category: str | None = None
-    changed: bool | None = None
-
-    def add(self, row: Row, captions: Iterable[str]) -> None:
-        self.captions |= dict.fromkeys(captions)
-        category = row.word("category")
-        category = NO_CHANGE if category and says_no_change(category) else category
-        for column, value in (("category", category), ("changed", row.changed())):
-            mine = getattr(self, column)
-            if value is not None and mine not in (None, value):
-                row.fail(column, f"is {value!r}, but {mine!r} for the same two images in {self.first.where}")
-            setattr(self, column, mine if value is None else value)
-        if None not in (self.category, self.changed) and self.changed == (self.category == NO_CHANGE):
+def _pair(images: tuple[Path, Path], label: str, rows: Sequence[Row]) -> Pair:
+    """The pair of all rows of two images; what the first one says counts where they need not agree."""
+    said = {"category": None, "changed": None}
+    for row, column in product(rows, said):
+        if (value := getattr(row, column)) is None:
+            continue
+        if said[column] not in (None, value):
+            what = f"is {value!r}, but {said[column]!r} for the same two images in {rows[0].where}"
+            row.fail(row.columns[column], what)
+        said[column] = value
+        if None not in said.values() and said["changed"] == (said["category"] == NO_CHANGE):
             row.fail(
-                "changed",
-                f"is {self.changed} and the category {self.category!r}; an unchanged pair has category 'none', and "
-                "only such a pair",
+                row.columns["changed"],
+                f"is {said['changed']} and the category {said['category']!r}; an unchanged pair has category 'none', "
+                "and only such a pair",
             )
-
-    def pair(self, images: tuple[Path, Path]) -> Pair:
-        changed = self.category != NO_CHANGE if self.changed is None else self.changed
-        category = self.category or ("change" if changed else NO_CHANGE)
-        row = self.first
-        name = row.id
-        if "name" in row.columns and not row.word("id"):
-            name = _stem(row.word("name"))
-        elif self.label and not row.word("id"):
-            name = f"{self.label}:{name}"
-        return Pair(name, *images, tuple(self.captions), category, changed, others=row.others)
-
-
-def _pairs(drafts: dict[tuple[Path, Path], _Draft]) -> list[Pair]:
-    pairs, places = [], {}
-    for images, draft in drafts.items():
-        pair = draft.pair(images)
-        if pair.id in places:
-            draft.first.fail("id", f"{pair.id!r} is also the id of other images, in {places[pair.id]}")
-        places[pair.id] = draft.first.where
-        pairs.append(pair)
-    return pairs
+    changed = said["category"] != NO_CHANGE if said["changed"] is None else said["changed"]
+    category, first = said["category"] or ("change" if changed else NO_CHANGE), rows[0]
+    name = first.id if first.word("id") else _stem(first.word("name") or "") or f"{label}{first.id}"
+    captions = tuple(dict.fromkeys(caption for row in rows for caption in row.captions))
+    return Pair(name, *images, captions, category, changed, others=first.others)
 
 
 def _stem(name: str) -> str:

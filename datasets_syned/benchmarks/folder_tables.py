@@ -6,8 +6,8 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,17 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..common.caption_text import says_no_change
 from ..common.image_cells import BenchmarkFilesError, parquet_columns
 from ..common.pairs import Pair
-from ..common.row import FEATURES
+from ..common.row import FEATURES, NO_CHANGE
 from ..common.splits import split_named
 from .base import logger
 from .levir_cc import sentences
 from .records import Record, as_records, read_json, read_lines, short
 
 COLUMNS = ("before", "after", "name", "captions", "category", "id", "changed", "split")
-OTHER_NAMES = {"before": "before_file_name", "after": "after_file_name", "captions": "caption"}
+OTHER_NAMES = {"before": ["before_file_name"], "after": ["after_file_name"], "captions": ["caption"]}
 BOOLEANS = {**dict.fromkeys(("true", "1", "yes"), True), **dict.fromkeys(("false", "0", "no"), False)}
 
 NO_TEXT = ("nan", "<na>", "null")  # what an empty cell becomes where a table was made text of
@@ -32,67 +33,74 @@ NO_TEXT = ("nan", "<na>", "null")  # what an empty cell becomes where a table wa
 
 @dataclass(frozen=True)
 class Row(Record):
-    """A row of a table; the keys are those of [`COLUMNS`]."""
+    """A row of a table."""
 
-    columns: Mapping[str, str] = field(default_factory=dict)  # their names in the file
-    others: dict[str, Any] = field(default_factory=dict)  # the values of further columns
+    columns: Mapping[str, str]  # the names of our columns in the file, those that are there
+    further: Sequence[str]  # the other columns
+
+    def word(self, column: str) -> str | None:
+        """The text in a column, `None` if there is none."""
+        return self.text(self.columns[column], needed=False) or None if column in self.columns else None
 
     @property
     def id(self) -> str:
         """What the column says, or else the number of the line, row or record."""
         return re.sub(r"^(\d+)\.0$", r"\1", self.word("id") or self.where.split()[-1])
 
-    def fail(self, key: str, what: str):
-        super().fail(self.columns.get(key, key), what)
+    @property
+    def others(self) -> dict[str, Any]:
+        return {name: self.values.get(name) for name in self.further}
 
-    def word(self, key: str) -> str | None:
-        """The text in a column, `None` if there is none."""
-        name, value = self.columns.get(key, key), self.values.get(key)
-        value = int(value) if isinstance(value, float) and value.is_integer() else value
-        return Record(self.where, {name: value}).text(name, needed=False) or None
-
+    @property
     def split(self) -> str | None:
         """The split that the row says."""
         word = self.word("split")
         split = split_named(word or "")
         if "split" in self.columns and split is None:
-            self.fail("split", f"must be train, validation (or val, valid, dev) or test, not {word!r}")
+            self.fail(self.columns["split"], f"must be train, validation (or val, valid, dev) or test, not {word!r}")
         return split
 
+    @property
     def captions(self) -> tuple[str, ...]:
         """The captions that are not empty."""
-        value = self.values["captions"]
+        name = self.columns["captions"]
+        value = self.values.get(name)
         if isinstance(value, str) and re.match(r"\s*\[\s*[\"'\]]", value):  # a list in a cell of CSV
             text, value = value, _list(value)
             if value is None:
-                self.fail("captions", f'is not a list: write ["one", "two"], not {short(text)}')
+                self.fail(name, f'is not a list: write ["one", "two"], not {short(text)}')
         value = [value] if isinstance(value, str) else value
         if isinstance(value, list | None):
             value = [text for text in value or () if text is not None and str(text).strip().lower() not in NO_TEXT]
-        name = self.columns["captions"]
         return Record(self.where, {name: value}).texts(name, "a text or a list of texts")
 
+    @property
+    def category(self) -> str | None:
+        word = self.word("category")
+        return NO_CHANGE if word and says_no_change(word) else word
+
+    @property
     def changed(self) -> bool | None:
-        value = self.values.get("changed")
+        value = self.values.get(self.columns.get("changed"))
         known = BOOLEANS.get(str(value).strip().lower().removesuffix(".0"))
         if known is None and value is not None and str(value).strip():
-            self.fail("changed", f"must be true or false, not {short(value)}")
+            self.fail(self.columns["changed"], f"must be true or false, not {short(value)}")
         return known
 
     def image(self, column: str, beside: Path, root: Path) -> Path:
         """The image at a path that leads into the data's folder and, as it is written, not out of it."""
-        value = self.word(column) or self.fail(column, "is empty; right is the path of an image in the folder")
+        name = self.columns[column]
+        value = self.word(column) or self.fail(name, "is empty; right is the path of an image in the folder")
         path, top = value.replace("\\", "/"), os.path.abspath(root)
         if re.match(r"[A-Za-z]:/|\w+://", path):
-            self.fail(column, f"is {value!r}; right is a path in the folder")
+            self.fail(name, f"is {value!r}; right is a path in the folder")
         images = os.path.join(top, "images")
         bases = [os.path.abspath(beside), top] + [images] * os.path.isdir(images)
         ways = dict.fromkeys(os.path.normpath(os.path.join(base, path)) for base in bases)
-        names = [way.removeprefix(top + os.sep) for way in ways if way.startswith(top + os.sep)]
-        if not names:
-            self.fail(column, f"is {value!r}, which leads out of the folder; copy or link the image into it")
-        found = [_there(root, name) for name in names]
-        return found[0] if len(found) == 1 else next((file for file in found if os.path.isfile(file)), found[0])
+        inside = [_there(root, way.removeprefix(top + os.sep)) for way in ways if way.startswith(top + os.sep)]
+        if not inside:
+            self.fail(name, f"is {value!r}, which leads out of the folder; copy or link the image into it")
+        return inside[0] if len(inside) == 1 else next(filter(os.path.isfile, inside), inside[0])
 
 
 def read_table(path: Path, named: Mapping[str, str]) -> list[Row]:
@@ -103,28 +111,25 @@ def read_table(path: Path, named: Mapping[str, str]) -> list[Row]:
         raise BenchmarkFilesError(f"{path} has no rows")
     there, columns = {name.lower(): name for name in reversed(header)} | {name: name for name in header}, {}
     for column in COLUMNS:
-        wanted = named.get(column, column)
-        for name in (wanted, wanted.lower(), OTHER_NAMES.get(column) if column not in named else None):
-            if name in there:
-                columns.setdefault(column, there[name])
+        wanted = [named[column]] if column in named else [column, *OTHER_NAMES.get(column, ())]
+        if found := [there[form] for name in wanted for form in (name, name.lower()) if form in there]:
+            columns[column] = found[0]
     sides = {"before", "after"}
-    by_name = "name" in columns and not sides <= columns.keys()
-    needed = {"captions", *({"name"} if by_name else sides), *(set(named) - sides)}
+    if "name" in columns and sides <= columns.keys():
+        del columns["name"]
+    needed = {"captions", *(["name"] if "name" in columns else sides), *(set(named) - sides)}
     if missing := [repr(named.get(column, column)) for column in COLUMNS if column in needed - columns.keys()]:
         raise BenchmarkFilesError(
             f"{path} has no column {', '.join(missing)}, but {', '.join(map(repr, header))}. columns={{...}} takes "
             "other names."
         )
-    if not by_name:
-        columns.pop("name", None)
     if "provenance" in header:
         logger.warning(f"{path}: the column 'provenance' is left out; it is filled by `syned synthesize` alone")
     further = [name for name in header if name and name not in {*columns.values(), *FEATURES, "__index_level_0__"}]
     rows = []
     for record in records:
         values = {name: None if value == "" or value != value else value for name, value in record.values.items()}
-        ours = {column: values.get(name) for column, name in columns.items()}
-        rows.append(Row(record.where, ours, columns, {name: values.get(name) for name in further}))
+        rows.append(Row(record.where, dict.fromkeys(header) | values, columns, further))
     return rows
 
 

@@ -36,6 +36,7 @@ class Record:
         value = self.value(key)
         if not needed and (value is None or isinstance(value, str) and not value.strip()):
             return ""
+        value = int(value) if isinstance(value, float) and value.is_integer() else value  # as pandas writes numbers
         if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
             self.fail(key, f"must be a text, not {short(value)}")
         return self._whole(key, str(value))
