@@ -7,39 +7,13 @@ from pathlib import Path
 import numpy as np
 import PIL
 from filelock import FileLock
+from jinja2 import StrictUndefined, Template
 
 from ..scenes.chunks import SceneSettings, chunk_path, render_chunks, spans_of
 from .builder import check_sizes, fingerprint
 
 ROWS_PER_FILE = 250
 SETTINGS_FILE = "scenes.json"
-README = """---
-license: apache-2.0
-language: en
-pretty_name: Scenes
-tags:
-- image-difference-captioning
-- synthetic
-configs:
-- config_name: scenes
-  default: true
-  data_files:
-{data_files}
----
-
-# Scenes
-
-Pairs of rendered scenes in the style of CLEVR-Change and what differs between them, in words. {rows}.
-Every pair has one change (color, texture, move, add, drop) or none, under a camera and a light that move with
-strength {jitter:g}. Seed {seed}, {width}x{height} pixels, {references} references per pair.
-
-```python
-from datasets import load_dataset
-load_dataset("<this folder>")
-```
-
-Written by `syned scenes` of the blip2idc project, code {code}, with numpy {numpy} and Pillow {pillow}.
-"""
 
 
 def write_scenes(
@@ -72,18 +46,22 @@ def write_scenes(
     with FileLock(str(folder / ".lock"), timeout=0):
         _claim(folder, settings)
         data = folder / "data"
-        spans = {split: spans_of(rows, ROWS_PER_FILE) for split, rows in sizes.items()}
+        there = _splits_there(data)
         for split, rows in sizes.items():
-            there = max((_stop(path) for path in data.glob(f"{split}-*.parquet")), default=0)
-            if there > rows:
-                raise ValueError(f"{folder} holds {there} {split} rows, more than {rows}: ask for {there} or more")
-        for split in sizes:
-            render_chunks(data, settings, split, spans[split], ".parquet", num_proc)
-            wanted = {chunk_path(data, split, span, ".parquet") for span in spans[split]}
+            if there.get(split, 0) > rows:
+                least = f"{there[split]} or more"
+                raise ValueError(f"{folder} holds {there[split]} {split} rows, more than {rows}: ask for {least}")
+        for split, rows in sizes.items():
+            spans = spans_of(rows, ROWS_PER_FILE)
+            render_chunks(data, settings, split, spans, ".parquet", num_proc)
+            wanted = {chunk_path(data, split, span, ".parquet") for span in spans}
             for path in set(data.glob(f"{split}-*.parquet")) - wanted:  # the short last file of a smaller split
                 path.unlink()
-        sizes = {**_splits_there(data), **sizes}
-        (folder / "README.md").write_text(_readme(sizes, settings), encoding="utf-8")
+        sizes = {**there, **sizes}
+        template = Path(__file__).with_name("scenes.md").read_text(encoding="utf-8")
+        versions = {"code": fingerprint(), "numpy": np.__version__, "pillow": PIL.__version__}
+        card = Template(template, undefined=StrictUndefined).render(sizes=sizes, **asdict(settings), **versions)
+        (folder / "README.md").write_text(card, encoding="utf-8")
     return sizes
 
 
@@ -93,8 +71,7 @@ def _claim(folder: Path, settings: SceneSettings) -> None:
     path = folder / SETTINGS_FILE
     if path.exists():
         theirs = json.loads(path.read_text(encoding="utf-8"))
-        differing = [name for name in mine if theirs.get(name) != mine[name]]
-        if differing:
+        if differing := [name for name in mine if theirs.get(name) != mine[name]]:
             shown = "; ".join(f"{name} {theirs.get(name)!r}, not {mine[name]!r}" for name in differing)
             raise ValueError(f"{folder} was rendered with {shown}: use another folder, or remove it")
     elif any(entry.name != ".lock" for entry in folder.iterdir()):
@@ -103,20 +80,10 @@ def _claim(folder: Path, settings: SceneSettings) -> None:
         path.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
 
 
-def _stop(path: Path) -> int:
-    return int(path.stem.rsplit("-", 1)[1])
-
-
 def _splits_there(data: Path) -> dict[str, int]:
+    """Rows by split, by the names of the files: the last number says where one ends."""
     rows = {}
-    for path in data.glob("*-*.parquet"):
-        split = path.name.split("-")[0]
-        rows[split] = max(rows.get(split, 0), _stop(path))
+    for path in sorted(data.glob("*-*.parquet")):
+        split, _, end = path.stem.split("-")
+        rows[split] = int(end)
     return rows
-
-
-def _readme(sizes: dict[str, int], settings: SceneSettings) -> str:
-    files = "\n".join(f"  - split: {split}\n    path: data/{split}-*.parquet" for split in sizes)
-    rows = ", ".join(f"{rows:,} {split}" for split, rows in sizes.items())
-    versions = {"code": fingerprint(), "numpy": np.__version__, "pillow": PIL.__version__}
-    return README.format(data_files=files, rows=rows, **asdict(settings), **versions)

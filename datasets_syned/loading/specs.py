@@ -53,8 +53,7 @@ def place_spec(spec: Mapping[str, Any], roots: Sequence[str]) -> dict[str, Any]:
         ValueError: two roots for one benchmark, a name that is none, or no folder after it.
     """
     folders = {}
-    for root in roots:
-        name, folder = _named(root)
+    for name, folder in map(_named, roots):
         if name in folders:
             raise ValueError(f"data_dir: {folders[name]!r} and {folder!r} for the same data; name them as name=folder")
         folders[name] = folder
@@ -94,13 +93,11 @@ def check_roots(specs: Sequence[Mapping[str, Any]], roots: Sequence[str]) -> Non
 
 
 def _label(spec: Mapping[str, Any]) -> str:
-    config = spec.get("name") or DEFAULT
     if spec["path"] != NAME:
         return repr(spec["path"])
-    if config == DEFAULT:
-        return f"{config!r} (rendered)"
-    place = next((f" ({key}: {spec[key]})" for key in ("data_dir", "repo") if key in spec), "")
-    return f"{config!r}{place}"
+    config = spec.get("name") or DEFAULT
+    place = "rendered" if config == DEFAULT else f"data_dir: {spec['data_dir']}" if "data_dir" in spec else ""
+    return f"{config!r} ({place})" if place else repr(config)
 
 
 def check_files(spec: Mapping[str, Any]) -> None:
@@ -112,21 +109,19 @@ def check_files(spec: Mapping[str, Any]) -> None:
         OSError: there is no such data set, here or on the Hub.
     """
     builder = datasets.load_dataset_builder(**{key: value for key, value in spec.items() if key not in READING})
-    config, split = builder.config, spec["split"]
+    config, split, stream = builder.config, spec["split"], spec.get("streaming")
     if isinstance(config, ScenesConfig):
         rows = config.sizes
     elif isinstance(config, BenchmarkConfig):
         rows = {name: len(pairs) for name, pairs in config.plan.pairs.items() if pairs}
     else:
         return  # of others, that is known when they are read
-    if split == "all" and not spec.get("streaming"):
-        return
     try:
-        parts = datasets.ReadInstruction.from_spec(split).to_absolute(rows)
+        parts = [] if stream else datasets.ReadInstruction.from_spec(split).to_absolute(rows)
     except ValueError:
         parts = []
-    if not any(part.to > part.from_ for part in parts) or spec.get("streaming") and split not in rows:
+    if not any(part.to > part.from_ for part in parts) and split not in (rows if stream else ["all"]):
+        of_stream = " of a stream" if stream else ""
         raise ValueError(
-            f"config {config.name!r} has no rows in split {split!r}"
-            f"{' of a stream' if spec.get('streaming') else ''}; there are {', '.join(rows)}"
+            f"config {config.name!r} has no rows in split {split!r}{of_stream}; there are {', '.join(rows)}"
         )
