@@ -109,9 +109,8 @@ class _Split:
         self.rows += 1
         self.changed += bool(row.row["changed"])
         self.categories[str(row.row["category"])] += 1
-        said = [caption for caption in row.captions if caption.strip()]
-        self.references[len(said)] += 1
-        for caption in said:
+        self.references[len(row.said)] += 1
+        for caption in row.said:
             self.words.update(words(caption))
             self.captions.setdefault(_digest(normal(caption)), []).append(row.number)
         pair, source, looks = row.digest, row.pictures[0].digest, row.looks

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..common.caption_text import BOILERPLATE, is_quoted, says_no_change
 from .pictures import Picture
 
 SHOWN_CAPTIONS, SHOWN_CHARACTERS = 8, 300  # of a sample
+ALIKE = "Both images look like those of another pair: they were compressed again, resized"
 WORD = re.compile(r"\w+(?:['’-]\w+)*")
 
 
@@ -28,60 +29,43 @@ class Kind:
 
 
 KINDS = {
-    "count": Kind(
-        "Other numbers than published", "The files are not complete, or are not the published ones.", "splits"
-    ),
-    "unreadable": Kind(
-        "Unreadable images", "They cannot be opened, decoded or shown. Training stops there.", "images"
-    ),
-    "leaked_pairs": Kind(
-        "Pairs in two splits",
-        "The same pixels in both images, in whatever files. A model that learned them is not tested.",
-        "pairs",
-    ),
-    "leaked_sources": Kind(
-        "Source images in two splits", "The same pixels before the change, whatever comes after it.", "images"
-    ),
-    "duplicate_pairs": Kind(
-        "Pairs that repeat in a split", "The same pixels in both images. They count twice in a score.", "rows"
-    ),
-    "identical": Kind("Changes of nothing", "The row claims a change, but both images have the same pixels.", "rows"),
-    "denied": Kind(
-        "Changes that are denied", "The row claims a change, but all its captions say that there is none.", "rows"
-    ),
-    "contradiction": Kind(
-        "Changed or not", "An unchanged pair has category 'none', and only such a pair; here the two disagree.", "rows"
-    ),
-    "repeated_ids": Kind("Ids that repeat in a split", "Predictions are matched by id.", "rows"),
-    "no_caption": Kind("Pairs without a caption", "There is nothing to learn from them, or to be scored by.", "rows"),
-    "empty": Kind("Empty captions", "Among the captions of a pair that has others.", "captions"),
-    "boilerplate": Kind(
-        "Words of a language model", "Refusals, announcements, parts of the prompt in place of a caption.", "captions"
-    ),
-    "quoted": Kind(
-        "Captions in quotes", "They are learned. One that is not closed shows a caption that was cut.", "captions"
-    ),
-    "repeated": Kind(
-        "Captions that repeat in a pair", "Equal but for case and spaces: a reference fewer than it seems.", "captions"
-    ),
-    "near_leaks": Kind(
-        "Pairs that look alike in two splits",
-        "Both images look like those of a pair of another split: compressed again, resized, or of one camera.",
-        "rows",
-        problem=False,
-    ),
-    "near_duplicates": Kind(
-        "Pairs that look alike in a split",
-        "Both images look like those of another pair: saved again, or several edits of one image.",
-        "rows",
-        problem=False,
-    ),
-    "differing": Kind(
-        "Unchanged pairs whose images differ", "Meant so where camera or light may move.", "rows", problem=False
-    ),
-    "unequal_size": Kind(
-        "Pairs of unequal size", "The two images have other widths or heights.", "rows", problem=False
-    ),
+    name: Kind(*said)
+    for name, *said in (
+        ("count", "Other numbers than published", "Files are missing, or are not the published ones.", "splits"),
+        (
+            "unreadable",
+            "Unreadable images",
+            "They cannot be opened, decoded or shown. Training stops there.",
+            "images",
+        ),
+        ("leaked_pairs", "Pairs in two splits", "The same pixels in both images, in whatever files.", "pairs"),
+        ("leaked_sources", "Source images in two splits", "The same pixels before the change.", "images"),
+        ("duplicate_pairs", "Pairs that repeat in a split", "The same pixels: they count twice in a score.", "rows"),
+        ("identical", "Changes of nothing", "The row claims a change, but both images have the same pixels.", "rows"),
+        ("denied", "Changes that are denied", "The row claims a change that all its captions deny.", "rows"),
+        ("contradiction", "Changed or not", "Category 'none' is that of an unchanged pair, and no other's.", "rows"),
+        ("repeated_ids", "Ids that repeat in a split", "Predictions are matched by id.", "rows"),
+        ("no_caption", "Pairs without a caption", "There is nothing to learn from, or to be scored by.", "rows"),
+        ("empty", "Empty captions", "Among the captions of a pair that has others.", "captions"),
+        ("boilerplate", "Words of a language model", "Refusals, announcements, parts of the prompt.", "captions"),
+        ("quoted", "Captions in quotes", "They are learned. One that is not closed shows a cut caption.", "captions"),
+        (
+            "repeated",
+            "Captions that repeat in a pair",
+            "Equal but for case and spaces: a reference fewer.",
+            "captions",
+        ),
+        ("near_leaks", "Pairs that look alike in two splits", f"{ALIKE}, or are of one camera.", "rows", False),
+        ("near_duplicates", "Pairs that look alike in a split", f"{ALIKE}, or edited twice.", "rows", False),
+        (
+            "differing",
+            "Unchanged pairs whose images differ",
+            "Meant so where camera or light may move.",
+            "rows",
+            False,
+        ),
+        ("unequal_size", "Pairs of unequal size", "The images have other widths or heights.", "rows", False),
+    )
 }
 
 
@@ -90,19 +74,14 @@ def normal(caption: str) -> str:
     return " ".join(caption.casefold().split())
 
 
-@dataclass
 class AuditedRow:
     """A row of a split, with its images opened once."""
 
-    split: str
-    number: int
-    row: Mapping[str, Any]
-    folders: Sequence[str] = ()
-    pictures: tuple[Picture, Picture] = field(init=False)
-
-    def __post_init__(self):
-        self.pictures = tuple(Picture(self.row[side], self.folders) for side in ("before", "after"))
-        self.captions = [caption or "" for caption in self.row["captions"] or []]
+    def __init__(self, split: str, number: int, row: Mapping[str, Any], folders: Sequence[str] = ()):
+        self.split, self.number, self.row = split, number, row
+        self.pictures = tuple(Picture(row[side], folders) for side in ("before", "after"))
+        self.captions = [caption or "" for caption in row["captions"] or []]
+        self.said = [caption for caption in self.captions if caption.strip()]
 
     @cached_property
     def digest(self) -> bytes | None:
@@ -146,40 +125,31 @@ class Findings:
 
     def look_at(self, row: AuditedRow) -> None:
         """Finds what can be seen in a row alone."""
-        self._captions(row)
-        self._images(row)
-        changed, category = row.row["changed"], row.row["category"]
-        if changed == (category == "none"):
-            self.add("contradiction", row, f"changed is {changed}, category is {category!r}")
-
-    def _captions(self, row: AuditedRow) -> None:
-        said = [caption for caption in row.captions if caption.strip()]
+        changed, category, said = bool(row.row["changed"]), row.row["category"], row.said
         self.add("no_caption", row, count=not said)
-        if said:
-            self.add("empty", row, count=len(row.captions) - len(said))
+        self.add("empty", row, count=bool(said) * (len(row.captions) - len(said)))
         for name, wrong in (("boilerplate", BOILERPLATE.search), ("quoted", is_quoted)):
             found = [caption for caption in said if wrong(caption)]
-            self.add(name, row, found[0] if found else "", len(found))
-        denied = row.row["changed"] and said and all(map(says_no_change, said))
-        self.add("denied", row, said[0] if denied else "", int(bool(denied)))
+            self.add(name, row, *found[:1], count=len(found))
+        self.add("denied", row, *said[:1], count=changed and bool(said) and all(map(says_no_change, said)))
         times = Counter(map(normal, said))
-        repeated = [caption for caption, count in times.items() if count > 1]
-        self.add("repeated", row, repeated[0] if repeated else "", len(said) - len(times))
-
-    def _images(self, row: AuditedRow) -> None:
-        one, other = (picture.shown for picture in row.pictures)
-        sides = zip(("before", "after"), row.pictures, strict=True)
-        problems = [f"{side}: {picture.problem}" for side, picture in sides if picture.problem]
+        self.add(
+            "repeated", row, *[caption for caption in times if times[caption] > 1][:1], count=len(said) - len(times)
+        )
+        contradiction = f"changed is {changed}, category is {category!r}"
+        self.add("contradiction", row, contradiction, count=changed == (category == "none"))
+        one, other = row.pictures
+        problems = [
+            f"{side}: {picture.problem}"
+            for side, picture in (("before", one), ("after", other))
+            if picture.shown is None
+        ]
         self.add("unreadable", row, "; ".join(problems), len(problems))
-        if problems:
-            return
-        same = row.pictures[0].digest == row.pictures[1].digest
-        if row.row["changed"]:
-            self.add("identical", row, count=same)
-        else:
-            self.add("differing", row, count=not same)
-        if one.size != other.size:
-            self.add("unequal_size", row, f"{one.width}x{one.height} and {other.width}x{other.height}")
+        if not problems:
+            same, sizes = one.digest == other.digest, [f"{it.shown.width}x{it.shown.height}" for it in row.pictures]
+            self.add("identical", row, count=changed and same)
+            self.add("differing", row, count=not changed and not same)
+            self.add("unequal_size", row, " and ".join(sizes), count=len(set(sizes)) > 1)
 
     def report(self) -> dict[str, dict[str, Any]]:
         """All kinds, those that were not found as well, in the order of [`KINDS`]."""
