@@ -12,12 +12,11 @@ from typing import Any, ClassVar
 import datasets
 
 from ..common.image_cells import BenchmarkFilesError, BrokenImageError, Cell, Cells
-from ..common.images import ImageError, damage, is_inside, printable, read_file, wrong_file
+from ..common.images import MISSING, ImageError, damage, is_inside, printable, read_file, stat_file
 from ..common.pairs import Pair, first_few
 from ..common.row import FEATURES
 from .records import Record, first_folder, read_parquet, shards
 
-MISSING = "is missing"
 logger = datasets.logging.get_logger(__name__)
 
 
@@ -127,18 +126,13 @@ class BenchmarkConfig(datasets.BuilderConfig):
         plan, top = self.read(root), str(root)
         self._refuse_outside(plan, top)
         wrong, digest = {}, hashlib.sha256()
-        for path in (*plan.images(Path), *plan.parquet):
+        images = plan.images(Path)
+        for path in (*images, *plan.parquet):
             try:
-                status = os.stat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                wrong[path] = MISSING
-            except OSError as error:
-                wrong[path] = f"cannot be read: {error.strerror}"
-            except ValueError as error:  # a lone surrogate, a zero byte
-                wrong[path] = f"cannot be the name of a file: {error}"
+                status = stat_file(path) if path in images else os.stat(path)
+            except ImageError as error:
+                wrong[path] = error.what
             else:
-                if path.suffix != ".parquet" and (what := wrong_file(status)):
-                    wrong[path] = what
                 place = printable(path).removeprefix(top)
                 digest.update(f"{place}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
         plan.state = digest.hexdigest()

@@ -22,8 +22,6 @@ class BirdsToWordsConfig(BenchmarkConfig):
     URLs instead of images: put the photographs into `images/` as `<number of the photograph>.jpg`, where the number is
     that in the URL (`.../photos/647514/large.jpg` is `images/647514.jpg`). Not verified: whether the file quotes its
     cells (they are read as they are), and the number of pairs by split (3,347 in all, says the paper).
-
-    Args: data_dir, on_error, see [`BenchmarkConfig`].
     """
 
     name: str = "birds_to_words"

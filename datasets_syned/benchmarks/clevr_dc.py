@@ -19,8 +19,6 @@ class ClevrDCConfig(BenchmarkConfig):
     Layout: `bef/<name>.png aft/<name>.png captions_dc.json split_dc.json` in `data_dir`; the last one may be called
     `split.json`, as its first authors do. A split lists names; or places in `captions_dc.json`, as the code of
     BLIP2IDC reads it, if not all that it lists are names.
-
-    Args: data_dir, on_error, see [`BenchmarkConfig`].
     """
 
     name: str = "clevr_dc"

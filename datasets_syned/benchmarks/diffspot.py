@@ -22,8 +22,6 @@ class DiffSpotConfig(HubConfig):
 
     Layout: the Parquet file of the Hub, `test-*.parquet` in `data_dir` or `data/`. Its columns are those that the
     authors' loader reads. The card says MIT; an older file of the repository, LICENSE-DATA.md, says CC BY-NC 4.0.
-
-    Args: repo, data_dir, on_error, see [`HubConfig`].
     """
 
     name: str = "diffspot"

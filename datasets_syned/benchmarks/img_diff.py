@@ -19,8 +19,6 @@ class ImgDiffConfig(BenchmarkConfig):
     in `data_dir` or in `object_replacement/`: the images are `<path>_0.jpg` and `<path>_1.jpg` of a record's `path`.
     Fields and names of images are those of the paper's examples and of code that reads them; the archive itself was
     not seen. The second part, "object removal", is not read: its answers are the letters of a multiple choice.
-
-    Args: data_dir, on_error, see [`BenchmarkConfig`].
     """
 
     name: str = "img_diff"

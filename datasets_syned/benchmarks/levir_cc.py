@@ -19,8 +19,6 @@ class LevirCCConfig(BenchmarkConfig):
 
     Layout: `LevirCCcaptions.json` and `images/<split>/{A,B}/<filename>` in `data_dir`, as the authors' README and code
     have it. The number of pairs by split is that of the papers; the sum is the README's.
-
-    Args: data_dir, on_error, see [`BenchmarkConfig`].
     """
 
     name: str = "levir_cc"

@@ -17,8 +17,6 @@ class MagicBrushConfig(HubConfig):
     Layout: the Parquet files of the Hub, `train-*.parquet dev-*.parquet` in `data_dir` or `data/`. The test split is
     given out in an archive with a password, against contamination; `test-*.parquet` with the same columns is read
     where somebody has made it.
-
-    Args: repo, data_dir, on_error, see [`HubConfig`].
     """
 
     name: str = "magicbrush"

@@ -22,8 +22,6 @@ class VLMSubtleBenchConfig(HubConfig):
     Layout: `data/test.jsonl data/val.jsonl` and the images that they name, as the authors' loader reads them: a path
     in `data_dir`, or the address of the file on the Hub, of which the part behind "/resolve/main/" is that path. The
     number of pairs with a caption was not verified.
-
-    Args: repo, data_dir, on_error, see [`HubConfig`].
     """
 
     name: str = "vlm_subtlebench"

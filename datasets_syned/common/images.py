@@ -18,6 +18,7 @@ FORMATS = (
     *("WEBP", "AVIF"),  # AVIF is last: Pillow 11.0 does not know it, and stops there
 )
 PLUGINS = ("HEIF", "JXL")  # of pillow-heif and pillow-jxl-plugin, where the user has registered them
+MISSING = "is missing"
 TAIL = 4096  # bytes in which an ordinary file has its end
 UPRIGHT = dict(enumerate((0, 3, 1, 5, 4, 6, 2), 2))  # the `Image.Transpose` that undoes an EXIF orientation
 DO_NOT_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
@@ -56,23 +57,37 @@ def read_file(path: str | Path, name: str | None = None) -> bytes:
     try:
         # opening a pipe does not wait; what is open is looked at, for another file may be at the path by then
         with open(path, "rb", opener=lambda path, flags: os.open(path, flags | DO_NOT_WAIT)) as file:
-            status = os.fstat(file.fileno())
-            if wrong := wrong_file(status):
-                raise ImageError(name, wrong)
-            return file.read(status.st_size)
-    except ImageError:
-        raise
-    except OSError as error:
-        raise ImageError(name, f"cannot be read: {error.strerror or error}") from error
-    except ValueError as error:  # a lone surrogate, a zero byte
-        raise ImageError(name, f"cannot be the name of a file: {error}") from error
+            size = check_status(os.fstat(file.fileno()), name).st_size
+            return file.read(size)
+    except (OSError, ValueError) as error:
+        raise unreadable(error, name) from error
 
 
-def wrong_file(status: os.stat_result) -> str | None:
-    """Why a file with this status is not read as an image, `None` if it is."""
+def stat_file(path: Path) -> os.stat_result:
+    """The status of an image file, with the errors of [`read_file`]."""
+    try:
+        return check_status(os.stat(path), path)
+    except (OSError, ValueError) as error:
+        raise unreadable(error, path) from error
+
+
+def check_status(status: os.stat_result, name: str | Path) -> os.stat_result:
     if not stat.S_ISREG(status.st_mode):
-        return "is not a regular file"
-    return too_large(status.st_size)
+        raise ImageError(printable(name), "is not a regular file")
+    if wrong := too_large(status.st_size):
+        raise ImageError(printable(name), wrong)
+    return status
+
+
+def unreadable(error: OSError | ValueError, name: str | Path) -> "ImageError":
+    """What went wrong with a file, as an error of its image."""
+    if isinstance(error, ImageError):
+        return error
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return ImageError(printable(name), MISSING)
+    if isinstance(error, OSError):
+        return ImageError(printable(name), f"cannot be read: {error.strerror or error}")
+    return ImageError(printable(name), f"cannot be the name of a file: {error}")  # a lone surrogate, a zero byte
 
 
 def too_large(size: int) -> str | None:

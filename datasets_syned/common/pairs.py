@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from .image_cells import BrokenImageError, Cell, Cells
-from .images import ImageError, damage, printable
+from .images import ImageError, damage, printable, unreadable
 from .row import FEATURES
 
 BATCH_ROWS = 200  # rows of a table, or fewer when their images are large
@@ -95,10 +95,8 @@ class _Images:
                     if file.readinto(place) != len(place):
                         return "became shorter while it was read"
                 name, thorough = image.name, False
-        except ImageError as error:
-            return error.what
-        except OSError as error:
-            return f"cannot be read: {error.strerror}"
+        except (ImageError, OSError) as error:
+            return unreadable(error, "").what
         self.ends.append(self.ends[-1] + len(place))
         self.names.append(name and printable(os.path.basename(name)))
         return damage(place, thorough)

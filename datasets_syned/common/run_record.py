@@ -22,25 +22,22 @@ class RunRecord:
 
     def left_out(self, split: str) -> dict[str, int]:
         """How many rows were made and are no part of a split: by the filter that dropped them, or what failed."""
-        counts = self.run["splits"].get(split, {"dropped": {}, "failed": {}})
-        failed = Counter()
+        counts, failed = self.run["splits"].get(split, {"dropped": {}, "failed": {}}), Counter()
         for why, count in counts["failed"].items():
             failed[f"failed: {why.partition(':')[0]}"] += count
         return {**counts["dropped"], **failed}
 
     def notes(self, split: str) -> dict[str, int]:
         """What else there is to count of a split: its paraphrases."""
-        said = self.run["splits"].get(split, {}).get("paraphrases")
-        if not said:
+        if not (said := self.run["splits"].get(split, {}).get("paraphrases")):
             return {}
         rejected = {f"paraphrases rejected: {rule}": count for rule, count in said["rejected"].items()}
         return {"paraphrases asked for": said["asked"], "paraphrases kept": said["kept"], **rejected}
 
-    def check(self, rows: Mapping[str, int]) -> None:
+    def check(self, rows: Mapping[str, Any]) -> None:
         """Refuses a run of which all files of a split are missing. Rows may be: somebody took them out."""
-        for split in self.run["splits"]:
-            if split not in rows:
-                raise BenchmarkFilesError(f"{self.root}: the files of split {split!r} are missing; {UNFINISHED}")
+        if missing := [split for split in self.run["splits"] if split not in rows]:
+            raise BenchmarkFilesError(f"{self.root}: the files of split {missing[0]!r} are missing; {UNFINISHED}")
 
     def sheet(self) -> bytes | None:
         """The picture of sample rows, `None` if there is none. What is drawn on it names no local file."""
@@ -57,9 +54,8 @@ def read_record(root: Path) -> RunRecord | None:
         raise BenchmarkFilesError(f"{root}: {UNFINISHED}")
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
-        whole = all(isinstance(run[name], dict) for name in ("splits", "settings", "made_by", "planned"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise BenchmarkFilesError(f"{path} is not a summary of a run: {error!r}") from None
-    if not whole:
-        raise BenchmarkFilesError(f"{path} is not a summary of a run")
-    return RunRecord(root, run)
+        if all(isinstance(run[name], dict) for name in ("splits", "settings", "made_by", "planned")):
+            return RunRecord(root, run)
+    except (ValueError, KeyError, TypeError):  # said below
+        pass
+    raise BenchmarkFilesError(f"{path} is not a summary of a run")

@@ -150,7 +150,7 @@ def test_one_split_and_images_that_are_files(tmp_path):
     assert "before: is only a path, " in sample["what"] and "not followed" in sample["what"]
     (tmp_path / "gone.png").unlink()
     (sample,) = audit(linked, folders=[str(tmp_path)])["findings"]["unreadable"]["samples"]
-    assert "before: cannot be read: No such file" in sample["what"]
+    assert "before: is missing" in sample["what"]
     assert list(audit(data)["splits"]) == ["train"]
     with pytest.raises(ValueError, match="split 'train' has no column captions, but id, category"):
         audit(data.remove_columns("captions"))
