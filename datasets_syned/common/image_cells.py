@@ -71,22 +71,16 @@ class _Column:
         groups = range(self.parquet.num_row_groups)
         self.ends = list(accumulate(self.parquet.metadata.row_group(group).num_rows for group in groups))
         self.group, self.first, self.batch, self.batches = -1, 0, (), iter(())
-        self.failed: dict[int, Exception] = {}  # by row group: what is behind a damaged page cannot be read either
 
     def __getitem__(self, row: int) -> pa.Scalar:
         group = bisect_right(self.ends, row)
-        if group in self.failed:
-            raise self.failed[group]
-        try:
-            if group != self.group or row < self.first:
-                self.group, self.first, self.batch = group, self.ends[group - 1] if group else 0, ()
-                self.batches = self.parquet.iter_batches(CELLS_AT_ONCE, [group], [self.column], use_threads=False)
-            while row >= self.first + len(self.batch):
-                self.first += len(self.batch)
-                self.batch = next(self.batches).column(0)
-        except (pa.ArrowException, OSError, StopIteration) as error:
-            self.failed[group] = error
-            raise
+        if group != self.group or row < self.first:
+            self.group, self.first, self.batch = group, self.ends[group - 1] if group else 0, ()
+            self.batches = self.parquet.iter_batches(CELLS_AT_ONCE, [group], [self.column], use_threads=False)
+        while row >= self.first + len(self.batch):
+            # empty while the next one is read: behind a damaged page nothing can be read, and the reader stops
+            self.first, self.batch = self.first + len(self.batch), ()
+            self.batch = next(self.batches).column(0)
         return self.batch[row - self.first]
 
 
