@@ -9,7 +9,8 @@ MOST = 6  # entries of a histogram that are shown
 
 def text(report: Mapping[str, Any], title: str) -> str:
     """The report of [`audit`] as tables, under a first line with the title."""
-    shown = "\n\n".join([title, *("\n".join(part) for part in _parts(report)), verdict(report)])
+    lines = [[f"{name}:", " ".join(line.split())] for name, line in facts(report)]
+    shown = _rendered("report.txt", report, title, facts=lines)
     # without what a terminal would take for a command
     return "".join(letter if letter == "\n" or letter.isprintable() else " " for letter in shown)
 
@@ -19,22 +20,23 @@ def page(report: Mapping[str, Any], title: str) -> str:
     The report of [`audit`] as an HTML file that needs nothing else: a table of the splits, then a section for each
     kind of finding with its samples, if there are thumbnails the two images side by side above their captions.
     """
-    from jinja2 import Environment, StrictUndefined  # imported here: text needs none of it
+    return _rendered("page.html", report, title, facts=list(facts(report)))
 
-    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    return (
-        Environment(autoescape=True, undefined=StrictUndefined)
-        .from_string(template)
-        .render(
-            report=report,
-            title=title,
-            verdict=verdict(report),
-            splits=split_rows(report),
-            across=across_rows(report),
-            facts=list(facts(report)),
-            found={name: kind for name, kind in report["findings"].items() if kind["count"]},
-            **{function.__name__: function for function in (number, units, where)},
-        )
+
+def _rendered(template: str, report: Mapping[str, Any], title: str, **fields: Any) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+    templates = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=templates, autoescape=select_autoescape(), undefined=StrictUndefined)
+    return environment.get_template(template).render(
+        report=report,
+        title=title,
+        verdict=verdict(report),
+        splits=split_rows(report),
+        across=across_rows(report),
+        found={name: kind for name, kind in report["findings"].items() if kind["count"]},
+        **fields,
+        **{function.__name__: function for function in (aligned, number, units, where)},
     )
 
 
@@ -110,30 +112,13 @@ def where(sample: Mapping[str, Any]) -> str:
     return f"{sample['split']} row {sample['row']} (id {sample['id']})"
 
 
-def _parts(report: Mapping[str, Any]) -> Iterable[list[str]]:
-    yield _table(split_rows(report))
-    if across := across_rows(report):
-        yield _table(across)
-    lines = [[f"{name}:", " ".join(line.split())] for name, line in facts(report)]
-    yield _table(lines, left=2)
-    found = [kind for kind in report["findings"].values() if kind["count"]]
-    for kind in found:
-        splits = ", ".join(f"{name} {number(count)}" for name, count in kind["by_split"].items())
-        part = [f"{kind['title']}: {units(kind['count'], kind['unit'])} ({splits})", f"  {kind['about']}"]
-        for sample in kind["samples"]:
-            line = f"{where(sample)}: {sample['what'] or ' | '.join(sample['captions'])}"
-            part.append(f"  - {' '.join(line.split())}")
-        yield part
-
-
-def _table(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    """Aligned lines; the first columns to the left, the others to the right."""
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A table: texts to the left, and what is behind the first column of several to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if number < left else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines
+    left = 1 if len(widths) > 2 else 2
+    lines = [
+        [cell.ljust(width) for cell, width in zip(row[:left], widths[:left], strict=True)]
+        + [cell.rjust(width) for cell, width in zip(row[left:], widths[left:], strict=True)]
+        for row in rows
+    ]
+    return "\n".join("  ".join(cells).rstrip() for cells in lines)
