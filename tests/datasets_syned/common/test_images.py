@@ -145,7 +145,8 @@ def test_paths_of_cells_are_followed_inside_the_data_folder_alone(tmp_path):
         with pytest.raises(ImageError, match=r"There is no item named|Such a path is not followed"):
             content_of({"bytes": None, "path": path}, "it", folders)
     outside = ("../private.png", str(tmp_path / "private.png"), f"{folder}/../private.png", "images/../../private.png")
+    refused = "it is only a path, .* Such a path is not followed|is missing|not a regular file"
     for path in (*outside, "http://localhost/a.png", "data", "images/a.png"):
-        with pytest.raises(ImageError, match=r"^it is only a path, .* Such a path is not followed|is missing|not a regular"):
+        with pytest.raises(ImageError, match=refused):
             content_of({"bytes": None, "path": path}, "it", () if path == "images/a.png" else folders)
     assert content_of({"bytes": b"x", "path": "/etc/passwd"}, "it") == b"x"
