@@ -246,7 +246,7 @@ def _pair(images: tuple[Path, Path], label: str, rows: Sequence[Row]) -> Pair:
         said[column] = value
         if None not in said.values() and said["changed"] == (said["category"] == NO_CHANGE):
             row.fail(
-                row.columns["changed"],
+                row.columns.get("changed", "changed"),
                 f"is {said['changed']} and the category {said['category']!r}; an unchanged pair has category 'none', "
                 "and only such a pair",
             )

@@ -5,7 +5,6 @@ import io
 import re
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict
 from PIL import Image
@@ -13,8 +12,7 @@ from PIL import Image
 import datasets_syned
 from datasets_syned.__main__ import main
 from datasets_syned.audit.audit import audit
-from datasets_syned.audit.pictures import Picture
-from datasets_syned.audit.render import histogram, page, text, units
+from datasets_syned.audit.render import page, text
 from tests.support.layouts import pixels, png
 
 EVIL = "<script>alert('x')</script> & \"q\" \x1b[31m"
@@ -89,26 +87,6 @@ def test_a_page_without_images_or_findings(data):
     assert Parsed(page(audit(data["test"], samples=0, thumbnails=True), "t")).all("img") == []
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F", "LAB"])
-def test_thumbnails_of_every_mode(mode):
-    buffer = io.BytesIO()
-    values = np.linspace(0, 1 if mode == "F" else 65535, 800).reshape(20, 40)
-    image = Image.fromarray(values.astype("uint16" if mode == "I;16" else "int32" if mode == "I" else "float32"))
-    image = image if mode in ("I;16", "I", "F") else Image.new(mode, (40, 20))
-    image.save(buffer, "JPEG" if mode == "YCbCr" else "PNG" if mode in ("LA", "P", "RGBA") else "TIFF")
-    thumbnail = Picture({"bytes": buffer.getvalue(), "path": None}).thumbnail()
-    shown = Image.open(io.BytesIO(base64.b64decode(thumbnail["uri"].split(",")[1])))
-    assert shown.size == (40, 20) == (thumbnail["width"], thumbnail["height"])
-    if mode in ("I;16", "I", "F"):
-        assert np.asarray(shown.convert("L")).min() < 20 and np.asarray(shown.convert("L")).max() > 235
-
-
-def test_transparency_is_white():
-    thumbnail = Picture({"bytes": png((0, 0, 0, 0), mode="RGBA"), "path": None}).thumbnail()
-    shown = Image.open(io.BytesIO(base64.b64decode(thumbnail["uri"].split(",")[1])))
-    assert np.asarray(shown).min() > 250
-
-
 def test_text(data):
     lines = text(audit(data, published={"train": 3, "validation": 1}), "Audit").splitlines()
     assert lines[:6] == [
@@ -124,13 +102,6 @@ def test_text(data):
     assert any(line.startswith("  - train row 1 (id b): after: ") for line in lines)
     assert lines[-1].startswith("8 kinds of problems: other numbers than published, unreadable images, pairs in two")
     assert text(audit(data["test"].select([0])), "x").splitlines()[-1] == "No problems found."
-
-
-def test_words_of_the_text():
-    assert (units(1, "captions"), units(0, "rows"), units(2000, "pairs")) == ("1 caption", "0 rows", "2,000 pairs")
-    assert histogram({str(number): 10 - number for number in range(8)}) == (
-        "0: 10, 1: 9, 2: 8, 3: 7, 4: 6, 5: 5, 2 others: 7"
-    )
 
 
 def test_the_command_writes_the_page_and_no_images_into_the_json(tmp_path, data):
