@@ -6,8 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from .filters.band import DIGITS
-from .filters.protocol import Candidate, Filter, Score
+from .filters.protocol import DIGITS, Candidate, Filter, Score
 from .folder import EDIT, SCORE, RunFolder
 from .images import opened
 from .stage import Results, Stage, answers, changed_rows, in_order, reason

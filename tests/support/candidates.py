@@ -6,8 +6,7 @@ from PIL import Image
 
 from datasets_syned.scenes import make_pair
 from datasets_syned.synthesis.filters import Filter, Verdict, judge
-from datasets_syned.synthesis.filters.band import DIGITS
-from datasets_syned.synthesis.filters.protocol import Candidate
+from datasets_syned.synthesis.filters.protocol import DIGITS, Candidate
 
 VARIANTS = 8
 

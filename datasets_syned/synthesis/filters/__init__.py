@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .encoders import ClipEncoder, DinoEncoder
-from .judging import judge
 from .model_filters import ClipDirection, ClipImageSimilarity, ClipImageText, DinoSimilarity, EncoderFilter
 from .pixel_filters import ChangedArea, NearDuplicates
-from .protocol import Filter, Verdict
+from .protocol import Filter, Verdict, judge
 
 FILTERS = (ClipImageText, ClipDirection, ClipImageSimilarity, DinoSimilarity, ChangedArea, NearDuplicates)
 LAST = NearDuplicates.name  # what another filter drops must not drop its duplicates

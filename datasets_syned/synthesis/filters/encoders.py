@@ -24,6 +24,8 @@ class Encoder(ABC):
         batch_size (`int`, *optional*, defaults to 64): images or texts at a time; halved when memory does not suffice.
     """
 
+    kind: str  # what its model type contains
+
     def __init__(self, model: str, revision: str | None = None, device: str | None = None, batch_size: int = 64):
         check_whole("batch_size", batch_size, 1)
         self.weights = Pretrained(model, revision)
@@ -35,7 +37,8 @@ class Encoder(ABC):
         from transformers import AutoModel
 
         model = self.weights.load_model(AutoModel, pick_device(self.device))
-        self._check(model)
+        if self.kind not in model.config.model_type:
+            raise ValueError(f"{self.weights.id!r} is a {type(model).__name__}; it must be a {self.kind}")
         return model
 
     @cached_property
@@ -48,10 +51,6 @@ class Encoder(ABC):
     def load(self) -> None:
         """Loads what it needs, unless it is there. Raises a `ValueError` for a model of another kind."""
         _ = self.model, self.image_processor
-
-    @abstractmethod
-    def _check(self, model: Any) -> None:
-        """Raises a `ValueError` for a model of another kind."""
 
     @abstractmethod
     def _forward_images(self, pixel_values: Any) -> Any:
@@ -83,9 +82,7 @@ class Encoder(ABC):
 class ClipEncoder(Encoder):
     """A CLIP: images and texts to vectors of one space. Texts longer than it reads (77 tokens) are cut."""
 
-    def _check(self, model: Any) -> None:
-        if not hasattr(model, "get_text_features"):
-            raise ValueError(f"{self.weights.id!r} is a {type(model).__name__}; it must be a CLIP")
+    kind = "clip"
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -114,9 +111,7 @@ class ClipEncoder(Encoder):
 class DinoEncoder(Encoder):
     """A DINOv2, with or without registers: an image to its CLS vector, after the last norm."""
 
-    def _check(self, model: Any) -> None:
-        if model.main_input_name != "pixel_values":
-            raise ValueError(f"{self.weights.id!r} is a {type(model).__name__}; it must be a DINOv2")
+    kind = "dino"
 
     def _forward_images(self, pixel_values: Any) -> Any:
         return self.model(pixel_values=pixel_values).last_hidden_state[:, 0]

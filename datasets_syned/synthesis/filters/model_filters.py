@@ -6,22 +6,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .band import BandFilter
 from .encoders import ClipEncoder, DinoEncoder, Encoder, cosines
-from .protocol import Candidate
+from .protocol import Candidate, Filter
 
 LEAST = 1e-3  # length of a difference of unit vectors; float noise lies below
 
 
 @dataclass(eq=False)
-class EncoderFilter(BandFilter):
+class EncoderFilter(Filter):
     """
-    A [`BandFilter`] with an [`Encoder`].
-
-    Args:
-        min, max (`float`, *optional*): limits of the score; both belong to the band.
-        model, revision, device, batch_size (*optional*): see [`Encoder`].
-        encoder ([`Encoder`], *optional*): in place of these; filters that share it load it once.
+    A [`Filter`] with an [`Encoder`], which has the arguments `model`, `revision`, `device` and `batch_size`, or is
+    given as `encoder`: filters that share one load it once.
     """
 
     model: str = "openai/clip-vit-large-patch14"

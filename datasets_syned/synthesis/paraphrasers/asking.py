@@ -65,23 +65,7 @@ class AskedModel(ABC):
     def paraphrase(
         self, instructions: Sequence[str], count: int, seeds: Sequence[int]
     ) -> list[Paraphrases | Exception]:
-        """
-        Says instructions in other words.
-
-        Args:
-            instructions (`Sequence[str]`): to be said; an empty one gets nothing, nor does one so long that the model
-                has no room for it and the answer.
-            count (`int`): paraphrases of each at most.
-            seeds (`Sequence[int]`): one per instruction.
-
-        Returns:
-            `list[Paraphrases | Exception]`: one per instruction: what was kept, perhaps less than `count`, and what
-            was rejected by which rule of [`RULES`]; or why the model gave no answer.
-
-        Raises:
-            ValueError: the model cannot be loaded.
-            RuntimeError: memory does not suffice for a single instruction.
-        """
+        """See [`Paraphraser.paraphrase`]."""
         requests = [Request(REQUEST.format(count=count, instruction=text)) for text in instructions]
         return self._collect(requests, instructions, count, seeds, self.rules)
 
@@ -92,10 +76,7 @@ class AskedModel(ABC):
         count: int,
         seeds: Sequence[int],
     ) -> list[Paraphrases | Exception]:
-        """
-        Writes captions of pairs (before, after) that were made by instructions; otherwise as [`paraphrase`]. "strict"
-        rules judge what an instruction says, so "format" takes their place.
-        """
+        """See [`Paraphraser.describe`]. "strict" rules judge what an instruction says: "format" takes their place."""
         requests = [
             Request(DESCRIBE.format(count=count, instruction=text), tuple(pair))
             for pair, text in zip(pairs, instructions, strict=True)
@@ -115,11 +96,7 @@ class AskedModel(ABC):
         found: list[Paraphrases | Exception] = [Paraphrases() for _ in requests]
         most = self.max_new_tokens or PER_TEXT * count
         rows = list(zip(requests, instructions, seeds, strict=True))
-        open_ones = [
-            i
-            for i, (request, text, _) in enumerate(rows)
-            if count and (text.strip() or request.images) and self._has_room(request, most)
-        ]
+        open_ones = [i for i, (request, text, _) in enumerate(rows) if count and (text.strip() or request.images)]
         for attempt in range(self.attempts):
             asked = [(rows[i][0], seed_of(rows[i][2], rows[i][1], attempt)) for i in open_ones]
             for i, answer in zip(open_ones, self._ask(asked, most), strict=True):
@@ -136,10 +113,6 @@ class AskedModel(ABC):
                 found[i] = Paraphrases(kept, rejected, attempt + 1)
             open_ones = [i for i in open_ones if not isinstance(found[i], Exception) and len(found[i].kept) < count]
         return found
-
-    def _has_room(self, request: Request, max_new_tokens: int) -> bool:
-        """Whether the model has room for a request and its answer."""
-        return True
 
     @abstractmethod
     def _ask(self, rows: Sequence[tuple[Request, int]], max_new_tokens: int) -> list[tuple[str, bool] | Exception]:

@@ -1,6 +1,5 @@
 """Texts by any chat model of transformers, with or without eyes."""
 
-import logging
 from collections.abc import Sequence
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -11,8 +10,6 @@ from ..pretrained.devices import in_batches, pick_device, pick_dtype
 from ..pretrained.weights import Pretrained
 from .asking import AskedModel
 from .prompts import Request
-
-logger = logging.getLogger(__name__)
 
 
 class ChatModel(AskedModel):
@@ -28,16 +25,6 @@ class ChatModel(AskedModel):
         dtype (`str`, *optional*): bfloat16 on a GPU, float32 on a CPU, by default.
         batch_size (`int`, *optional*, defaults to 16): rows at a time; halved when memory does not suffice.
         asking: what [`AskedModel`] takes.
-
-    Attributes:
-        id, revision, parameters, versions: see [`Paraphraser`].
-
-    Raises:
-        ValueError: an argument is out of its range.
-
-    Example:
-        >>> paraphraser = ChatModel("Qwen/Qwen2.5-7B-Instruct")
-        >>> paraphraser.paraphrase(["Add a dog to the lawn"], count=4, seeds=[0])[0].kept
     """
 
     def __init__(
@@ -65,12 +52,7 @@ class ChatModel(AskedModel):
         return self.weights.revision
 
     def load(self) -> None:
-        """
-        Loads the weights, unless they are there.
-
-        Raises:
-            ValueError: the model cannot be had, is not a chat model, or has no chat template.
-        """
+        """Loads the weights, unless they are there. Raises a `ValueError` if it is no chat model, or not to be had."""
         _ = self._model
 
     @cached_property
@@ -108,9 +90,16 @@ class ChatModel(AskedModel):
         )
         return model
 
-    def _inputs(self, requests: Sequence[Request]) -> Any:
+    def _ask(self, rows: Sequence[tuple[Request, int]], max_new_tokens: int) -> list[tuple[str, bool]]:
+        generate = partial(self._generate, max_new_tokens=max_new_tokens)
+        answers, self.batch_size = in_batches(generate, rows, self.batch_size)
+        return answers
+
+    def _generate(self, rows: Sequence[tuple[Request, int]], max_new_tokens: int) -> list[tuple[str, bool]]:
+        import torch
+
         inputs = self._reader.apply_chat_template(
-            [request.messages() for request in requests],
+            [request.messages() for request, _ in rows],
             add_generation_prompt=True,
             enable_thinking=False,  # templates of models that cannot think do not look at it
             tokenize=True,
@@ -121,25 +110,6 @@ class ChatModel(AskedModel):
         inputs.pop("token_type_ids", None)  # which many tokenizers give and many models refuse
         if "pixel_values" in inputs:
             inputs["pixel_values"] = inputs["pixel_values"].to(self._model.dtype)
-        return inputs
-
-    def _has_room(self, request: Request, max_new_tokens: int) -> bool:
-        """Past the positions that a model was trained on, it rambles, and a very long prompt takes all memory."""
-        positions = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
-        fits = positions is None or self._inputs([request])["input_ids"].shape[1] + max_new_tokens <= positions
-        if not fits:
-            logger.warning("a request of %d characters is too long for %s", len(request.text), self.id)
-        return fits
-
-    def _ask(self, rows: Sequence[tuple[Request, int]], max_new_tokens: int) -> list[tuple[str, bool]]:
-        generate = partial(self._generate, max_new_tokens=max_new_tokens)
-        answers, self.batch_size = in_batches(generate, rows, self.batch_size)
-        return answers
-
-    def _generate(self, rows: Sequence[tuple[Request, int]], max_new_tokens: int) -> list[tuple[str, bool]]:
-        import torch
-
-        inputs = self._inputs([request for request, _ in rows])
         sampling = GumbelSampling([seed for _, seed in rows], self.temperature, self.top_p)
         with torch.inference_mode():
             tokens = self._model.generate(**inputs, max_new_tokens=max_new_tokens, logits_processor=[sampling])

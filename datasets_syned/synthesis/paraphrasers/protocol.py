@@ -45,8 +45,8 @@ class Paraphraser(Protocol):
         self, instructions: Sequence[str], count: int, seeds: Sequence[int]
     ) -> list[Paraphrases | Exception]:
         """
-        Up to `count` paraphrases of each instruction: a function of the instruction and its seed, but for float noise.
-        An exception in the place of a row says why that row failed; the others stand.
+        Up to `count` paraphrases of each instruction, none of an empty one: a function of the instruction and its
+        seed, but for float noise. An exception in the place of a row says why that row failed; the others stand.
         """
         ...
 

@@ -20,6 +20,7 @@ from .prompts import Request
 
 URL = re.compile(r"https?://[^@?]+")
 BUSY = (408, 409, 425, 429, 500, 502, 503, 504, 529)  # what a server says that may answer the same request later
+RETRIES = 4  # after 1, 2, 4, ... seconds, or as long as the server says, if it is busy or answers with something else
 LONGEST_WAIT = 60.0  # seconds
 LARGEST = (1024, 1024)  # pixels of an image that is sent
 
@@ -38,15 +39,10 @@ class ServerModel(AskedModel):
         api_key_env (`str`, *optional*): the environment variable that holds the key. By default `OPENAI_API_KEY`
             with a `base_url`; without, the token of `hf auth login` is sent.
         timeout (`float`, *optional*, defaults to 120): seconds for an answer.
-        retries (`int`, *optional*, defaults to 4): how often a request is sent again if the server is busy, does not
-            answer or answers with something else. It waits 1, 2, 4, ... seconds, or as long as the server says.
         batch_size (`int`, *optional*, defaults to 8): requests at the same time.
         extra_body (`dict`, *optional*): what else the server understands, such as `{"reasoning_effort": "low"}`; in
             place of what is sent otherwise, if the name is the same, and `None` to leave that out.
         asking: what [`AskedModel`] takes.
-
-    Raises:
-        ValueError: an argument is out of its range.
 
     Example:
         >>> writer = ServerModel("Qwen/Qwen2.5-VL-7B-Instruct", base_url="http://localhost:8000/v1", from_images=True)
@@ -63,21 +59,19 @@ class ServerModel(AskedModel):
         provider: str | None = None,
         api_key_env: str | None = None,
         timeout: float = 120.0,
-        retries: int = 4,
         batch_size: int = 8,
         extra_body: Mapping[str, Any] | None = None,
         **asking: Any,
     ):
         super().__init__(**asking)
         check_whole("batch_size", batch_size, 1)
-        check_whole("retries", retries, 0)
         if base_url is not None and not URL.fullmatch(base_url):  # which is not shown: it may hold a password
             raise ValueError(
                 "base_url must be like http://localhost:8000/v1, without a password or a key: api_key_env names the "
                 "variable that holds the key"
             )
         self.id, self.base_url, self.provider = model, base_url, provider
-        self.api_key_env, self.timeout, self.retries, self.batch_size = api_key_env, timeout, retries, batch_size
+        self.api_key_env, self.timeout, self.batch_size = api_key_env, timeout, batch_size
         self.extra_body = dict(extra_body or {})
         self.parameters |= {
             "provider": "base_url" if base_url else provider or "auto",
@@ -122,8 +116,8 @@ class ServerModel(AskedModel):
         body = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": max_new_tokens}
         body |= {"seed": seed % 2**31} | self.extra_body  # of some servers it has 32 bits
         client = self._client
-        for attempt in range(self.retries + 1):
-            wait, final = 2.0**attempt, attempt == self.retries
+        for attempt in range(RETRIES + 1):
+            wait, final = 2.0**attempt, attempt == RETRIES
             try:
                 reply = client.chat_completion(request.messages(_data_url), model=self.id, extra_body=body)
                 return (reply.choices[0].message.content or "").strip(), reply.choices[0].finish_reason != "length"

@@ -94,9 +94,9 @@ def test_models_are_described_by_name_and_revision(tmp_path, clip_dir, dino_dir)
 def test_what_cannot_be_loaded(tmp_path, clip_dir, dino_dir):
     with pytest.raises(ValueError, match="batch_size=0 must be"):
         ClipEncoder(str(clip_dir), batch_size=0)
-    with pytest.raises(ValueError, match="is a Dinov2Model; it must be a CLIP"):
+    with pytest.raises(ValueError, match="is a Dinov2Model; it must be a clip"):
         keep(ClipImageText(model=str(dino_dir)), scene(0))
-    with pytest.raises(ValueError, match="is a CLIPModel; it must be a DINOv2"):
+    with pytest.raises(ValueError, match="is a CLIPModel; it must be a dino"):
         keep(DinoSimilarity(model=str(clip_dir)), scene(0))
     with pytest.raises(ValueError, match="cannot be loaded"):
         keep(ClipImageText(model=str(tmp_path)), scene(0))

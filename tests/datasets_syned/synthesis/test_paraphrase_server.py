@@ -119,15 +119,15 @@ def test_it_waits_as_long_as_the_server_says(online):
     [
         (Reply(status=401, body=f'{{"error": {{"message": "Incorrect API key: {KEY}"}}}}'), 1, "401"),
         (Reply(status=404, body='{"error": "no such model"}'), 1, "404"),
-        (Reply(status=500, body="down"), 3, "asked 3 times: HfHubHTTPError: Server error '500"),
-        (Reply(body="<html>"), 3, "asked 3 times: JSONDecodeError"),
-        (Reply(body="[1]"), 3, "ValueError: Invalid data type"),
+        (Reply(status=500, body="down"), 5, "asked 5 times: HfHubHTTPError: Server error '500"),
+        (Reply(body="<html>"), 5, "asked 5 times: JSONDecodeError"),
+        (Reply(body="[1]"), 5, "ValueError: Invalid data type"),
     ],
 )
 def test_a_fault_that_stays_is_of_its_row_alone(fault, requests, said, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with chat_server(lambda body, number: fault if HAT in text_of(body) else answer_well(body, number)) as server:
-        hat, dog = model_at(server, retries=2).paraphrase([HAT, DOG], 2, [0, 1])
+        hat, dog = model_at(server).paraphrase([HAT, DOG], 2, [0, 1])
     assert dog.kept == ["Put a dog on the lawn", "Place a dog on the lawn"] and isinstance(hat, RuntimeError)
     assert len(server.requests) == requests + 1
     assert str(hat).startswith("paraphraser 'some/model', asked ") and said in str(hat)
@@ -137,8 +137,8 @@ def test_a_fault_that_stays_is_of_its_row_alone(fault, requests, said, monkeypat
 def test_nobody_answers():
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    failed = load_paraphraser("m", base_url=url, retries=1).paraphrase([DOG], 2, [0])[0]
-    assert isinstance(failed, RuntimeError) and "asked 2 times: ConnectError" in str(failed)
+    failed = load_paraphraser("m", base_url=url).paraphrase([DOG], 2, [0])[0]
+    assert isinstance(failed, RuntimeError) and "asked 5 times: ConnectError" in str(failed)
 
 
 def test_a_key_that_is_missing_is_said_before_the_first_request(monkeypatch):

@@ -151,8 +151,7 @@ def test_captions_are_written_from_both_images(tmp_path):
 def test_nothing_to_do(paraphraser):
     assert paraphraser.paraphrase([], 4, []) == []
     assert paraphraser.paraphrase([DOG], 0, [1]) == [Paraphrases()]
-    for not_asked in (" ", DOG + 20_000 * " very"):
-        assert paraphraser.paraphrase([not_asked, DOG], 4, [1, 1]) == [Paraphrases(), Paraphrases(DOGS, [], 1)]
+    assert paraphraser.paraphrase([" ", DOG], 4, [1, 1]) == [Paraphrases(), Paraphrases(DOGS, [], 1)]
 
 
 def test_out_of_memory(random):
