@@ -78,11 +78,8 @@ def stages_of(run: RunFolder, models: dict[str, Any], source: Callable[[str], So
     """
     who = run.record["made_by"]
     filters = {one.name: one for one in models.pop("filters", ())}
-    place: dict[int, int] = {}  # filters that share a model come one after the other
-    shared = {name: place.setdefault(id(getattr(one, "encoder", one)), len(place)) for name, one in filters.items()}
-    names = sorted(who["filters"], key=lambda name: shared.get(name, 0))
     found: list[Stage] = [Editing(models.pop("editor", None), source, run.settings.image_format, package_version())]
-    found += [Scoring(name, filters.get(name), who["filters"][name]) for name in names]
+    found += [Scoring(name, filters.get(name), told) for name, told in who["filters"].items()]
     if "paraphraser" in who:
         found.append(Captioning(models.pop("paraphraser", None), who["paraphraser"], run.settings))
     return found

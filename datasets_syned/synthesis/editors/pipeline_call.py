@@ -19,19 +19,8 @@ OWN = {
 
 class PipelineCall:
     """
-    The call of one class of pipelines.
-
-    Args:
-        pipeline (`type`): class of diffusers.
-        preset (`Preset`): for what is not given.
-        steps, guidance, image_guidance, resolution (*optional*): given values.
-        arguments (`Mapping[str, Any]`, *optional*): further ones of the pipeline's call.
-
-    Attributes:
-        parameters (`dict[str, Any]`): the values that decide the result.
-
-    Raises:
-        ValueError: the pipeline takes no image and prompt, or does not take what is given.
+    The call of one class of pipelines, by a preset and what is given in its place. `parameters` has the values that
+    decide the result. Raises a `ValueError` if the pipeline takes no image and prompt, or not what is given.
     """
 
     def __init__(
@@ -76,12 +65,8 @@ class PipelineCall:
         self, images: Sequence[Image.Image], prompts: Sequence[str], generators: Sequence[Any]
     ) -> dict[str, Any]:
         """
-        Arguments of the call that makes one image for each generator.
-
-        Args:
-            images (`Sequence[Image]`): one for all, or as many as there are generators; all of one size.
-            prompts (`Sequence[str]`): one for each image.
-            generators (`Sequence[torch.Generator]`): one for each result.
+        Arguments of the call that makes one image for each generator: of one image, or of as many as there are
+        generators, all of one size; with a prompt for each image.
         """
         values = {**self._values, "generator": list(generators), "output_type": "np"}  # PIL makes black of NaN
         width, height = images[0].size

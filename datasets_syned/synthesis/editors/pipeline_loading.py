@@ -21,17 +21,8 @@ LARGE_PARTS = ("transformer", "unet", "text_encoder", "text_encoder_2")
 
 class PipelineFiles(Pretrained):
     """
-    A pipeline that is not loaded yet.
-
-    Args:
-        model (`str`), revision (`str`, *optional*): see [`Pretrained`].
-
-    Attributes:
-        parts (`list[str]`): names of the components.
-        pipeline (`type`): class of diffusers.
-
-    Raises:
-        ValueError: there is no such model, or it is not a pipeline of the installed diffusers.
+    A pipeline that is not loaded yet: the names of its components (`parts`), and its class of diffusers (`pipeline`).
+    Raises a `ValueError` if there is no such model, or it is not a pipeline of the installed diffusers.
     """
 
     def __init__(self, model: str, revision: str | None = None):
@@ -53,17 +44,8 @@ class PipelineFiles(Pretrained):
 
 class Lora:
     """
-    LoRA weights for a pipeline.
-
-    Args:
-        name (`str`):
-            a folder or a name on the Hub, with `pytorch_lora_weights.safetensors`; or a file of one, such as
-            "someone/style/file.safetensors".
-        revision (`str`, *optional*): branch, tag or commit on the Hub.
-        scale (`float`, *optional*, defaults to 1.0): 0 is the pipeline without them.
-
-    Raises:
-        ValueError: there is no such file.
+    LoRA weights for a pipeline: a folder or a name on the Hub, with `pytorch_lora_weights.safetensors`, or a file of
+    one, such as "someone/style/file.safetensors". With `scale` 0 it is the pipeline without them.
     """
 
     def __init__(self, name: str, revision: str | None = None, scale: float = 1.0):
@@ -90,22 +72,20 @@ class Lora:
 
 def quantization_of(option: str | Mapping[str, Any], parts: list[str], dtype: str) -> dict[str, Any]:
     """
-    Arguments of diffusers' `PipelineQuantizationConfig`.
-
-    Args:
-        option (`str` or `dict`):
-            "4bit" or "8bit", by bitsandbytes, of the denoiser and the text encoders; or the arguments themselves.
-        parts (`list[str]`): names of the pipeline's components.
-        dtype (`str`): in which 4-bit weights are multiplied.
+    Arguments of diffusers' `PipelineQuantizationConfig`: those that are given, or "4bit" or "8bit" by bitsandbytes, of
+    the denoiser and the text encoders among the parts of a pipeline; 4-bit weights are multiplied in `dtype`.
     """
     if isinstance(option, Mapping):
         return dict(option)
-    four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": dtype}
-    if option not in ("4bit", "8bit"):
+    how = {
+        "4bit": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": dtype},
+        "8bit": {"load_in_8bit": True},
+    }
+    if option not in how:
         raise ValueError(f"quantization={option!r} must be 4bit, 8bit or arguments of PipelineQuantizationConfig")
     return {
         "quant_backend": f"bitsandbytes_{option}",
-        "quant_kwargs": four if option == "4bit" else {"load_in_8bit": True},
+        "quant_kwargs": how[option],
         "components_to_quantize": [name for name in LARGE_PARTS if name in parts],
     }
 

@@ -7,41 +7,21 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Preset:
-    """
-    How one family of models is called. What is not given is left to the pipeline's own default.
+    """How one family of models is called. What is not given is left to the pipeline's own default."""
 
-    Args:
-        pipeline (`str`): name of the diffusers class.
-        source (`str`): where the values are from.
-        ids (`tuple[str, ...]`, *optional*):
-            names on the Hub or of folders that the preset is for, without their owner and in small letters. A preset
-            without any is for all other models of its class.
-        resolution (`int`, *optional*, defaults to 1024):
-            side, in pixels, of a square of the area at which the pipeline works.
-        multiple (`int`, *optional*, defaults to 16): width and height are multiples of it.
-        own_size (`bool`, *optional*, defaults to `False`):
-            the pipeline resizes the source itself and cannot be told another size without losing the alignment.
-        call (`Mapping[str, Any]`, *optional*): arguments of the pipeline's call.
-        guidance (`str`, *optional*, defaults to `"guidance_scale"`): what the call names the guidance by the prompt.
-        loading (`Mapping[str, Any]`, *optional*): arguments of `from_pretrained`.
-        gpu_dtype (`str`, *optional*, defaults to `"bfloat16"`): of the weights on a GPU.
-        variants (`bool`, *optional*, defaults to `True`): one call makes several images of one source and prompt.
-        pairs (`bool`, *optional*, defaults to `False`):
-            one call takes a list of images and a list of prompts that go together one by one. To other pipelines
-            such a list of images is several references for one prompt.
-    """
-
-    pipeline: str
-    source: str
+    pipeline: str  # name of the diffusers class
+    source: str  # where the values are from
+    # Names on the Hub or of folders, without their owner and in small letters; none for all others of the class.
     ids: tuple[str, ...] = ()
-    resolution: int = 1024
-    multiple: int = 16
-    own_size: bool = False
-    call: Mapping[str, Any] = field(default_factory=dict)
-    guidance: str = "guidance_scale"
-    loading: Mapping[str, Any] = field(default_factory=dict)
+    resolution: int = 1024  # side of a square of the area at which the pipeline works
+    multiple: int = 16  # width and height are multiples of it
+    own_size: bool = False  # the pipeline resizes the source itself, and with another size is no longer aligned
+    call: Mapping[str, Any] = field(default_factory=dict)  # arguments of the pipeline's call
+    guidance: str = "guidance_scale"  # what the call names the guidance by the prompt
+    loading: Mapping[str, Any] = field(default_factory=dict)  # arguments of `from_pretrained`
     gpu_dtype: str = "bfloat16"
-    variants: bool = True
+    variants: bool = True  # one call makes several images of one source and prompt
+    # One call takes images and prompts that go together. To others, images are several references for one prompt.
     pairs: bool = False
 
 
@@ -106,13 +86,7 @@ REVISIONS = {"vinesmsuic/magicbrush-jul7": "refs/pr/2"}
 
 
 def find_preset(model: str, pipeline: str) -> Preset | None:
-    """
-    The preset of a model: that of its name, else of its pipeline, else `None`.
-
-    Args:
-        model (`str`): name on the Hub, or of a folder.
-        pipeline (`str`): name of the diffusers class.
-    """
+    """The preset of a model by its name, else of its pipeline (a class of diffusers), else `None`."""
     family = [preset for preset in PRESETS if preset.pipeline == pipeline]
     named = [preset for preset in family if model.lower().rpartition("/")[2] in preset.ids]
     return next(iter([*named, *(preset for preset in family if not preset.ids)]), None)

@@ -13,12 +13,13 @@ from ...scenes.changes import MOVE_DISTANCE
 from ...scenes.instructions import Instruction, find, read_instruction
 from ...scenes.pair import MIN_VISIBLE
 from ...scenes.render import in_frame, render
-from ...scenes.scene import COLORS, MATERIALS, SHAPES, SIZES, SceneObject, View, place
+from ...scenes.scene import COLORS, MATERIALS, SHAPES, SIZES, SceneObject, place
 from ...scenes.scene_text import scene_of
 from .protocol import EditError
 
 ATTEMPTS = 60  # places that are tried for an object
 LIGHT = 0.04  # how far the strength of the light drifts: no editor returns the pixels that it was given
+ATTRIBUTES = SIZES, COLORS, MATERIALS, SHAPES
 MISTAKES = ("nothing", "another object", "too much")
 
 
@@ -77,18 +78,19 @@ class ProceduralEditor:
         mistake = MISTAKES[rng.integers(len(MISTAKES))] if rng.random() < self.failure_rate else None
         azimuth, elevation, strength = view.light
         view = replace(view, light=(azimuth, elevation, strength * (1 + LIGHT * rng.uniform(-1, 1))))
+        others = [obj for obj in objects if obj is not target]
         for _ in range(ATTEMPTS):
             edited = objects
             if mistake == "another object":
-                others = [obj for obj in objects if obj is not target]
                 edited = _carry_out(rng, told, others[rng.integers(len(others))], objects)
             elif mistake != "nothing":
                 edited = _carry_out(rng, told, target, objects)
             if mistake == "too much" and edited:
                 edited = _recolor(rng, edited, objects)
-            pixels = _rendered(edited, view, image.size) if edited else None
-            if pixels is not None:
-                return Image.fromarray(pixels)
+            if edited and in_frame(edited, view, image.height / image.width):
+                pixels, _, rays = render(edited, view, *image.size)
+                if (rays[:, 0] >= MIN_VISIBLE * rays[:, 1]).all():
+                    return Image.fromarray(pixels)
         return EditError("there is no place for it in the scene")
 
 
@@ -98,7 +100,7 @@ def _carry_out(
     """The objects after the change; `None` where this draw found no place."""
     if told.category == "add":
         # of a mistaken "add", another object than was asked for appears
-        words = told.phrase.split() if target is None else [str(rng.choice(list(v))) for v in _attributes()]
+        words = told.phrase.split() if target is None else [str(rng.choice(list(v))) for v in ATTRIBUTES]
         new = place(rng, list(objects), **dict(zip(("size", "color", "material", "shape"), words, strict=True)))
         return new and (*objects, new)
     others = [obj for obj in objects if obj is not target]
@@ -112,10 +114,6 @@ def _carry_out(
     return new and tuple(new if obj is target else obj for obj in objects)
 
 
-def _attributes():
-    return SIZES, COLORS, MATERIALS, SHAPES
-
-
 def _recolor(
     rng: np.random.Generator, edited: tuple[SceneObject, ...], objects: tuple[SceneObject, ...]
 ) -> tuple[SceneObject, ...]:
@@ -123,12 +121,3 @@ def _recolor(
     k = int(rng.choice([i for i, obj in enumerate(edited) if any(obj is other for other in objects)]))
     colors = [color for color in COLORS if color != edited[k].color]
     return (*edited[:k], replace(edited[k], color=colors[rng.integers(len(colors))]), *edited[k + 1 :])
-
-
-def _rendered(objects: tuple[SceneObject, ...], view: View, size: tuple[int, int]) -> np.ndarray | None:
-    """Pixels `(height, width, 3)` uint8; `None` if an object is out of the picture or hidden."""
-    width, height = size
-    if not in_frame(objects, view, height / width):
-        return None
-    pixels, _, rays = render(objects, view, width, height)
-    return None if (rays[:, 0] < MIN_VISIBLE * rays[:, 1]).any() else pixels

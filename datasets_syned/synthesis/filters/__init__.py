@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .encoders import ClipEncoder, DinoEncoder
-from .model_filters import ClipDirection, ClipImageSimilarity, ClipImageText, DinoSimilarity, EncoderFilter
+from .model_filters import ClipDirection, ClipImageSimilarity, ClipImageText, DinoSimilarity, ModelFilter
 from .pixel_filters import ChangedArea, NearDuplicates
 from .protocol import Filter, Verdict, judge
 
@@ -43,7 +42,7 @@ def load_filters(
 ) -> list[Filter]:
     """
     Makes filters from what a recipe or a command line says. Loads no model: [`describe`] finds out whether they are
-    there, the first batch loads them. Filters of the same model, revision, device and batch size share it.
+    there, the first batch loads them.
 
     Args:
         spec (`str`, `dict`, `list` or `None`): `None` or "none"; a preset ("instruct_pix2pix", "ultra_edit"); a
@@ -68,22 +67,17 @@ def load_filters(
         else:
             preset |= PRESETS[name]
             own = {**own, **{one: own.get(one, {}) for one in PRESETS[name]}}
-    known, models = {cls.name: cls for cls in FILTERS}, {ClipEncoder: clip_model, DinoEncoder: dino_model}
-    made, encoders = [], {}
+    known, models, made = {cls.name: cls for cls in FILTERS}, {"clip": clip_model, "dino": dino_model}, []
     for name in sorted(own, key=lambda name: name == LAST):
         if name not in known:
             raise ValueError(f"filters: there is no {name!r}; there are {', '.join([*known, *PRESETS])}")
         cls = known[name]
-        common = {"model": models[cls.kind], "device": device} if issubclass(cls, EncoderFilter) else {}
+        common = {"model": models[cls.kind], "device": device} if issubclass(cls, ModelFilter) else {}
         common = {option: value for option, value in common.items() if value is not None}
         try:
-            one = cls(**{**preset.get(name, {}), **common, **own[name]})
+            made.append(cls(**{**preset.get(name, {}), **common, **own[name]}))
         except (TypeError, ValueError) as error:
             raise ValueError(f"filters: {name}: {error}") from error
-        if isinstance(one, EncoderFilter):
-            key = (cls.kind, one.model, one.revision, one.device, one.batch_size)
-            one.encoder = encoders.setdefault(key, one.encoder)
-        made.append(one)
     return made
 
 
@@ -117,11 +111,5 @@ def _limits(name: str, said: Any) -> dict[str, float]:
 
 
 def describe(filters: Sequence[Filter]) -> dict[str, dict[str, Any]]:
-    """
-    Parameters of each filter by its name, fit for JSON: limits, and the model's id and revision (a commit of the Hub,
-    or a digest of the folder).
-
-    Raises:
-        ValueError: a model cannot be had.
-    """
+    """Parameters of each filter by its name, fit for JSON. Raises a `ValueError` if a model cannot be had."""
     return {filter.name: dict(filter.parameters) for filter in filters}

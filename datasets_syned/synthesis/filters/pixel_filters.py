@@ -78,9 +78,8 @@ class ChangedArea(Filter):
 @dataclass(eq=False)
 class NearDuplicates(ChangedArea):
     """
-    Of the variants of one source, drops those that look like an earlier one that stays. The score is the share of
-    pixels that differ from each earlier variant, as [`ChangedArea`] counts them; the most similar of those that stay
-    counts.
+    Of the variants of one source, drops those that look like an earlier one that stays: by the share of pixels that
+    differ from it, as [`ChangedArea`] counts them.
     """
 
     min: float | None = 0.01

@@ -58,14 +58,8 @@ class Request(NamedTuple):
 def read_answer(answer: str, ended: bool = True) -> list[tuple[str, bool]]:
     """
     The texts of a list: numbered, with bullets, in JSON, or just lines. If any line is marked as an item, the others
-    are an announcement or an explanation, and are left out.
-
-    Args:
-        answer (`str`): of a model.
-        ended (`bool`, *optional*, defaults to `True`): whether the model came to its end.
-
-    Returns:
-        `list[tuple[str, bool]]`: each text, and whether it is complete: the last of an answer without end is not.
+    are an announcement or an explanation, and are left out. With each text comes whether it is complete: the last one
+    is not if the answer has not `ended`.
     """
     answer = THOUGHT.sub("", answer).replace("\r\n", "\n")
     lines = [line for line in answer.split("\n") if not line.strip().startswith("```")]

@@ -183,14 +183,13 @@ def judge(
     text: str, instruction: str, others: Sequence[str] = (), complete: bool = True, rules: str = "format"
 ) -> tuple[str, str | None]:
     """
-    Mends a text that shall be a caption, and judges it.
+    Mends a text that shall be a caption, and judges it; "none" takes it as it is.
 
     Args:
-        text (`str`): one line.
-        instruction (`str`): one line: what a paraphrase shall say; empty if there is none.
+        text, instruction (`str`): one line each; what a paraphrase shall say is empty if there is nothing.
         others (`Sequence[str]`, *optional*): texts that were taken already.
         complete (`bool`, *optional*, defaults to `True`): `False` for the last line of an answer that was cut off.
-        rules (`str`, *optional*, defaults to `"format"`): of [`RULE_SETS`]; "none" takes the text as it is.
+        rules (`str`, *optional*, defaults to `"format"`): of [`RULE_SETS`].
 
     Returns:
         `tuple[str, str | None]`: the mended text, and the first rule that it breaks, if it does.

@@ -27,9 +27,8 @@ LARGEST = (1024, 1024)  # pixels of an image that is sent
 
 class ServerModel(AskedModel):
     """
-    A chat model behind `huggingface_hub.InferenceClient`.
-
-    The key is read from the environment when the first request is sent. It is part of no setting, record or message.
+    A chat model behind `huggingface_hub.InferenceClient`. The key is read from the environment when the first request
+    is sent, and is part of no setting, record or message.
 
     Args:
         model (`str`): by the name that the server gives it.

@@ -30,28 +30,17 @@ class SourceRow:
 
 
 class Source(Protocol):
-    """
-    Images with instructions, in an order that is always the same. Images are read one by one, by any process.
+    """Images with instructions, in an order that is always the same. Images are read one by one, by any process."""
 
-    Attributes:
-        edited (`bool`): whether each row also has an image after the change, so that none need be made.
-        constant (`bool`): whether rows are a function of the arguments alone, so that they need no second look.
-    """
-
-    edited: bool
-    constant: bool
+    edited: bool  # whether each row also has an image after the change, so that none need be made
+    constant: bool  # whether rows are a function of the arguments alone, so that they need no second look
 
     def rows(self) -> Iterator[SourceRow]:
         """The rows; no image is read."""
         ...
 
     def read(self, index: int, edited: bool = False) -> bytes:
-        """
-        The image file of a row, or that of its image after the change.
-
-        Raises:
-            SourceError: it cannot be read.
-        """
+        """The image file of a row, or that of its image after the change. Raises a `SourceError`."""
         ...
 
 

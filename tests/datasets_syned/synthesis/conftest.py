@@ -2,7 +2,6 @@
 
 import pytest
 
-from datasets_syned.synthesis.filters.encoders import ClipEncoder
 from tests.support.tiny_encoders import save_clip, save_dinov2
 
 
@@ -17,5 +16,6 @@ def dino_dir(tmp_path_factory):
 
 
 @pytest.fixture
-def encoder(clip_dir):
-    return ClipEncoder(str(clip_dir), device="cpu")
+def clip(clip_dir):
+    """Arguments of a filter."""
+    return {"model": str(clip_dir), "device": "cpu"}

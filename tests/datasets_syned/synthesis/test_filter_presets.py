@@ -29,8 +29,8 @@ def test_presets_are_the_thresholds_of_the_literature():
         "image_similarity": (0.8, None),
         "dino_similarity": (0.3, None),
     }
-    assert {filter.encoder.weights.id for filter in pix2pix} == {"openai/clip-vit-large-patch14"}
-    assert ultra[3].encoder.weights.id == "facebook/dinov2-with-registers-large"
+    assert {filter.model for filter in pix2pix} == {"openai/clip-vit-large-patch14"}
+    assert ultra[3].model == "facebook/dinov2-with-registers-large"
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ def test_what_is_said_of_a_filter_goes_before_the_preset(turn):
     filters = load_filters(["ultra_edit", "image_similarity=:0.99", {"dino_similarity": {"model": "a/b"}}][::turn])
     assert limits(filters)["image_similarity"] == (0.8, 0.99)
     dino = next(filter for filter in filters if filter.name == "dino_similarity")
-    assert dino.encoder.weights.id == "a/b" and dino.min == 0.3
+    assert dino.model == "a/b" and dino.min == 0.3
     dino = load_filters(["ultra_edit", {"dino_similarity": {"model": "a/b"}}], dino_model="c/d")[-1]
-    assert dino.encoder.weights.id == "a/b"
-    assert load_filters("ultra_edit", dino_model="c/d")[-1].encoder.weights.id == "c/d"
+    assert dino.model == "a/b"
+    assert load_filters("ultra_edit", dino_model="c/d")[-1].model == "c/d"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BitImageProcessorPil, CLIPImageProcessorPil, CLIPModel, Dinov2Model
 
-from datasets_syned.synthesis.filters.encoders import DinoEncoder
 from datasets_syned.synthesis.filters.model_filters import (
     ClipDirection,
     ClipImageSimilarity,
@@ -53,12 +52,12 @@ class PlainClip:
         }
 
 
-def test_clip_scores_are_those_of_the_plain_model(clip_dir, encoder):
+def test_clip_scores_are_those_of_the_plain_model(clip_dir, clip):
     rows = [scene(i) for i in range(7)]
     plain = PlainClip(clip_dir)
     expected = [plain.scores(row) for row in rows]
     for cls in CLIP_FILTERS:
-        filter = cls(min=-1, encoder=encoder)
+        filter = cls(min=-1, **clip)
         assert keep_batch(filter, rows) == [True] * len(rows)
         together = [row.scores[filter.name] for row in rows]
         alone = [scene(i) for i in range(7)]
@@ -68,9 +67,9 @@ def test_clip_scores_are_those_of_the_plain_model(clip_dir, encoder):
         assert np.ptp(together) > 0.05  # the models see a difference, so that the above can fail
 
 
-def test_without_captions_the_instruction_is_what_the_image_after_shows(clip_dir, encoder):
+def test_without_captions_the_instruction_is_what_the_image_after_shows(clip_dir, clip):
     row = scene(1, captions=False)
-    filter = ClipImageText(min=-1, encoder=encoder)
+    filter = ClipImageText(min=-1, **clip)
     assert keep(filter, row) is True and filter.needs_captions is False
     plain = PlainClip(clip_dir)
     assert row.scores["clip_image_text"] == pytest.approx(
@@ -78,37 +77,34 @@ def test_without_captions_the_instruction_is_what_the_image_after_shows(clip_dir
     )
 
 
-def test_direction_needs_captions(encoder):
-    filter = ClipDirection(encoder=encoder)
+def test_direction_needs_captions(clip):
+    filter = ClipDirection(**clip)
     assert filter.needs_captions is True
     with pytest.raises(ValueError, match="clip_direction needs captions.*'train-000003' has none"):
         keep_batch(filter, [scene(2), scene(3, captions=False)])
 
 
 @pytest.mark.parametrize("copied", [False, True])
-def test_no_change_has_no_direction(encoder, copied):
-    row = scene(0)
+def test_no_change_has_no_direction(clip, copied):
+    row, direction = scene(0), ClipDirection(**clip)
     noise = torch.Generator().manual_seed(0)  # as much as another batch size or another GPU makes
-    encoder.model.visual_projection.register_forward_hook(
+    direction.encoder.visual_projection.register_forward_hook(
         lambda module, args, found: found + 1e-6 * torch.randn(found.shape, generator=noise)
     )
     row.after = row.before.copy() if copied else row.before
-    assert keep_batch(ClipDirection(encoder=encoder), [scene(1), row])[1] == (
-        False,
-        "clip_direction 0.000 is below 0.2",
-    )
-    assert row.scores["clip_direction"] == 0.0
+    dropped = (False, "clip_direction 0.000 is below 0.2")
+    assert keep_batch(direction, [scene(1), row])[1] == dropped and row.scores["clip_direction"] == 0.0
     other = scene(1)
     other.captions = ("a thing", "a thing")
-    assert keep(ClipDirection(encoder=encoder), other) == (False, "clip_direction 0.000 is below 0.2")
-    assert keep(ClipImageSimilarity(min=1.0, encoder=encoder), row) is True
-    assert keep(ClipImageSimilarity(max=0.99, encoder=encoder), row) == (False, "image_similarity 1.000 is above 0.99")
+    assert keep(direction, other) == dropped
+    assert keep(ClipImageSimilarity(min=0.999, **clip), row) is True
+    assert keep(ClipImageSimilarity(max=0.99, **clip), row) == (False, "image_similarity 1.000 is above 0.99")
 
 
-def test_long_captions_are_cut(encoder):
+def test_long_captions_are_cut(clip):
     row = scene(0)
     row.captions = ("word " * 300, "other " * 300)
-    assert keep(ClipImageText(min=-1, encoder=encoder), row) is True
+    assert keep(ClipImageText(min=-1, **clip), row) is True
 
 
 def test_dino_scores_are_those_of_the_plain_model(dino_dir):
@@ -128,18 +124,18 @@ def test_dino_scores_are_those_of_the_plain_model(dino_dir):
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "L", "P", "1"])
-def test_sizes_and_modes_may_differ(encoder, dino_dir, mode):
+def test_sizes_and_modes_may_differ(clip, dino_dir, mode):
     rows = [Candidate("a", 0, solid("gray", (90, 40), mode), solid("gray", (33, 71)), "x", ("x", "y")), scene(0)]
-    filters = [cls(min=-1, encoder=encoder) for cls in CLIP_FILTERS]
+    filters = [cls(min=-1, **clip) for cls in CLIP_FILTERS]
     filters += [DinoSimilarity(min=-1, model=str(dino_dir)), ChangedArea(min=None, max=None), NearDuplicates(min=None)]
     for filter in filters:
         assert keep_batch(filter, rows) == [True, True]
         assert np.isfinite(rows[0].scores[filter.name])
 
 
-def test_the_image_processors_are_those_of_pillow(encoder, dino_dir):
-    assert type(encoder.image_processor) is CLIPImageProcessorPil
-    assert type(DinoEncoder(str(dino_dir)).image_processor) is BitImageProcessorPil
+def test_the_image_processors_are_those_of_pillow(clip, dino_dir):
+    assert type(ClipImageText(**clip).image_processor) is CLIPImageProcessorPil
+    assert type(DinoSimilarity(model=str(dino_dir)).image_processor) is BitImageProcessorPil
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPModel
 
 from datasets_syned.synthesis.filters import describe, load_filters
-from datasets_syned.synthesis.filters.encoders import ClipEncoder, DinoEncoder
 from datasets_syned.synthesis.filters.model_filters import (
     ClipDirection,
     ClipImageSimilarity,
@@ -23,59 +22,49 @@ from tests.support.source_tree import ROOT
 from tests.support.tiny_encoders import save_clip
 
 
-def test_variants_share_what_they_encode(encoder):
-    counts = []
+def test_variants_share_what_they_encode(clip):
+    direction, counts = ClipDirection(min=-1, **clip), []
     for name in ("vision_model", "text_model"):
-        getattr(encoder.model, name).register_forward_pre_hook(
+        getattr(direction.encoder, name).register_forward_pre_hook(
             lambda _, args, kwargs: counts.append(len([*args, *kwargs.values()][0])), with_kwargs=True
         )
-    keep_batch(ClipDirection(min=-1, encoder=encoder), variants(0))
+    keep_batch(direction, variants(0))
     # 1 source and 8 edits; 1 caption of the source and 8 of the edits. Without sharing: 16 images, 16 texts.
     assert counts == [1 + VARIANTS, 1 + VARIANTS]
 
 
-def test_filters_of_one_model_share_it(clip_dir, dino_dir):
-    folders = {"clip_model": str(clip_dir), "dino_model": str(dino_dir)}
-    text, direction, image, dino = load_filters("ultra_edit", **folders)
-    assert text.encoder is direction.encoder is image.encoder and type(dino.encoder) is DinoEncoder
-    other = load_filters(["ultra_edit", {"clip_direction": {"batch_size": 3}}], **folders)[1]
-    assert other.encoder.batch_size == 3
-
-
-def test_batches_are_cut_and_give_the_same(clip_dir, encoder):
+def watched(filter, most=64):
+    """Sizes of the batches of images that a filter encodes; it has no memory for more than `most` of them."""
     sizes = []
-    small = ClipEncoder(str(clip_dir), batch_size=3, device="cpu")
-    small.model.vision_model.register_forward_pre_hook(
-        lambda module, args, kwargs: sizes.append(len(kwargs["pixel_values"])), with_kwargs=True
-    )
-    rows = [scene(i) for i in range(4)]
-    keep_batch(ClipImageSimilarity(encoder=small), rows)
-    assert sizes == [3, 3, 2]
-    scores = [row.scores["image_similarity"] for row in rows]
-    keep_batch(ClipImageSimilarity(encoder=encoder), rows)
-    assert scores == pytest.approx([row.scores["image_similarity"] for row in rows], abs=1e-5)
 
-
-def test_batches_are_halved_when_memory_does_not_suffice(clip_dir):
-    sizes = []
-    encoder = ClipEncoder(str(clip_dir), batch_size=8, device="cpu")
-
-    def little_memory(module, args, kwargs):
-        if len(kwargs["pixel_values"]) > 3:
+    def look(module, args, kwargs):
+        if len(kwargs["pixel_values"]) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         sizes.append(len(kwargs["pixel_values"]))
 
-    encoder.model.vision_model.register_forward_pre_hook(little_memory, with_kwargs=True)
-    rows = [scene(i) for i in range(5)]
-    assert keep_batch(ClipImageSimilarity(min=-1, encoder=encoder), rows) == [True] * 5
-    assert sizes == [2] * 5 and encoder.batch_size == 2
+    filter.encoder.vision_model.register_forward_pre_hook(look, with_kwargs=True)
+    return sizes
+
+
+def test_batches_are_cut_and_give_the_same(clip):
+    small, rows = ClipImageSimilarity(**clip, batch_size=3), [scene(i) for i in range(4)]
+    sizes = watched(small)
+    assert small.measure(rows) == pytest.approx(ClipImageSimilarity(**clip).measure(rows), abs=1e-5)
+    assert sizes == [3, 3, 2]
+
+
+def test_batches_are_halved_when_memory_does_not_suffice(clip):
+    tight = ClipImageSimilarity(min=-1, **clip, batch_size=8)
+    sizes = watched(tight, most=3)
+    assert keep_batch(tight, [scene(i) for i in range(5)]) == [True] * 5
+    assert sizes == [2] * 5 and tight.batch_size == 2
 
     def broken(module, args, kwargs):
         raise RuntimeError("something else")
 
-    encoder.model.vision_model.register_forward_pre_hook(broken, with_kwargs=True)
+    tight.encoder.vision_model.register_forward_pre_hook(broken, with_kwargs=True)
     with pytest.raises(RuntimeError, match="something else"):
-        keep(ClipImageSimilarity(encoder=encoder), scene(9))
+        keep(tight, scene(9))
 
 
 def test_models_are_described_by_name_and_revision(tmp_path, clip_dir, dino_dir):
@@ -86,17 +75,15 @@ def test_models_are_described_by_name_and_revision(tmp_path, clip_dir, dino_dir)
     assert described["clip_direction"] == {"min": 0.2, "model": "tiny-clip"}
     assert revision.startswith("sha256:") and described["dino_similarity"]["revision"] != revision
     assert str(clip_dir.parent) not in json.dumps(described)
-    same = ClipEncoder(str(save_clip(tmp_path / "same"))).weights
-    other = ClipEncoder(str(save_clip(tmp_path / "other", seed=1))).weights
-    assert same.revision == revision and other.revision != revision
+    same = ClipImageText(model=str(save_clip(tmp_path / "same"))).parameters
+    other = ClipImageText(model=str(save_clip(tmp_path / "other", seed=1))).parameters
+    assert same["revision"] == revision and other["revision"] != revision
 
 
 def test_what_cannot_be_loaded(tmp_path, clip_dir, dino_dir):
-    with pytest.raises(ValueError, match="batch_size=0 must be"):
-        ClipEncoder(str(clip_dir), batch_size=0)
-    with pytest.raises(ValueError, match="is a Dinov2Model; it must be a clip"):
+    with pytest.raises(ValueError, match="is a Dinov2Model, and no clip"):
         keep(ClipImageText(model=str(dino_dir)), scene(0))
-    with pytest.raises(ValueError, match="is a CLIPModel; it must be a dino"):
+    with pytest.raises(ValueError, match="is a CLIPModel, and no dino"):
         keep(DinoSimilarity(model=str(clip_dir)), scene(0))
     with pytest.raises(ValueError, match="cannot be loaded"):
         keep(ClipImageText(model=str(tmp_path)), scene(0))
