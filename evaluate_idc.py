@@ -28,7 +28,7 @@ from datasets_syned.common.images import load_image, read_file
 from datasets_syned.common.row import NO_CHANGE
 from datasets_syned.common.splits import SPLITS
 from datasets_syned.loading.builder import DEFAULT, Syned
-from datasets_syned.scenes.scores import of_the_grammar, score_scene_captions
+from datasets_syned.training.grammars import score_captions
 from metrics.report import build_report, match_predictions, read_predictions, write_predictions, write_report
 from metrics.report.run_folder import FILES, captions_there, find_run, write_settings
 
@@ -183,7 +183,6 @@ def main(args):
 
     references, categories, changed = ([pair[name] for pair in pairs] for name in ("captions", "category", "changed"))
     categories, changed = (None if None in column else column for column in (categories, changed))
-    of_scenes = categories is not None and of_the_grammar(references, categories)
     about = {name: value for name, value in {**asked, **used}.items() if name not in ("benchmark", "files", "pairs")}
     if predicted is None and args.model is None:
         about["model"] = "the embedded model"
@@ -196,7 +195,7 @@ def main(args):
         against=against,
         benchmark=asked.get("benchmark"),
         about=about,
-        extra={"scenes": score_scene_captions(captions, references, categories)} if of_scenes else None,
+        extra=score_captions(captions, references, categories),
         **{name: getattr(args, name) for name in ("confidence", "resamples", "seed")},
     )
     write_report(out, report, None if images is None else images.select(range(len(pairs))), gallery)

@@ -128,6 +128,7 @@ class IDCTrainingArguments(Seq2SeqTrainingArguments):
         if self.bf16 is None:
             cuda = not self.use_cpu and torch.cuda.is_available()
             self.bf16 = not self.fp16 and cuda and torch.cuda.is_bf16_supported()
+        self.use_cpu = self.use_cpu or self.bf16 and not torch.accelerator.is_available()  # which stock asks for
         super().__post_init__()
 
 
@@ -198,6 +199,9 @@ def _check_dense_supervision(model_args, data_args, training_args):
         raise ValueError(f"dense_supervision prepares its rows by itself: leave out {given[0]}")
     if training_args.train_sampling_strategy not in ("random", "sequential"):
         raise ValueError("dense_supervision draws the order of its rows: leave out train_sampling_strategy")
+    kinds = {spec.get("name") == "photos" for spec in data_args.train_data}
+    if len(kinds) > 1:
+        raise ValueError("dense_supervision labels either photos or scenes: train_data has both")
     if data_args.curriculum is not None:
         check_curriculum(data_args.curriculum, len(data_args.train_data))
 

@@ -30,9 +30,9 @@ from transformers import EarlyStoppingCallback, set_seed
 from datasets_syned import BlurJPEG, IDCCollator
 from datasets_syned.common.image_paths import data_folders, open_images
 from datasets_syned.loading.specs import place_spec
-from datasets_syned.scenes import NO_CHANGE_CAPTIONS
-from datasets_syned.training import dense_supervision, training_data
+from datasets_syned.training import training_data
 from datasets_syned.training.compute_metrics import Scorer
+from datasets_syned.training.dense_supervision import DenseSupervisionCollator
 from metrics.report import build_report, draw_curves, summarize_seeds, write_predictions, write_report
 from modeling_blip2idc.from_scratch.build import add_auxiliary, build_from_scratch, remove_auxiliary
 from modeling_blip2idc.hub.contact_sheet import contact_sheet, first_of_each
@@ -53,16 +53,16 @@ from train_arguments import hub_target, preflight, runs
 METRIC = Path(__file__).parent / "metrics" / "cider"
 
 
-def make_model(args, training_args, with_auxiliary, captions=(), extend=False):
+def make_model(args, training_args, supervision=None, captions=(), extend=False):
     """The model to be trained and its processor, which knows the words of the captions or is extended by them."""
     if args.scratch is not None:
-        words = dense_supervision.vocabulary()
-        model, processor = build_from_scratch(words, no_change_captions=NO_CHANGE_CAPTIONS, **args.scratch)
+        of = supervision or training_data.Supervision([{}])
+        model, processor = build_from_scratch(of.words, no_change_captions=of.no_change_captions, **args.scratch)
         if extend:
             vocabulary.extend_vocabulary(model, processor, captions)
         vocabulary.check_vocabulary(processor, captions)
-        if with_auxiliary:
-            add_auxiliary(model, *dense_supervision.CLASSES)
+        if supervision is not None:
+            add_auxiliary(model, *supervision.classes)
     else:
         names = ("revision", "dtype", "attn_implementation", "tuning", "towers", "targets", "rank", "lora_alpha")
         options = {name: getattr(args, name) for name in (*names, "lora_dropout")}
@@ -88,21 +88,21 @@ def image_folders(args):
     return [folder for spec in args.specs for folder in data_folders(place_spec(spec, args.data_dir))]
 
 
-def make_train_data(args, training_args, parts, processor, config):
+def make_train_data(args, training_args, parts, processor, config, supervision=None):
     """Rows to train on, and what collates them."""
-    if args.dense_supervision:
+    if supervision is not None:
         training_args.train_sampling_strategy = "sequential"  # the order is drawn inside
         rows_per_step = training_args.train_batch_size * training_args.gradient_accumulation_steps
-        rows = training_data.dense_supervision(
+        rows = supervision.rows(
             parts,
             partial(canvas, size=dict(processor.image_processor.size), concat_axis=processor.concat_axis),
-            config.vision_config.patch_size,
+            (config.vision_config.image_size, config.vision_config.patch_size),
             training_args.max_steps * rows_per_step * training_args.world_size,
-            args.curriculum or [(1.0, range(len(parts)))],
+            args.curriculum,
             training_args.seed,
             num_proc=args.num_proc,
         )
-        return rows, dense_supervision.DenseSupervisionCollator(processor)
+        return rows, DenseSupervisionCollator(processor)
     options = {"max_length": args.max_length, "folders": image_folders(args)}
     options["augment"] = BlurJPEG() if args.augment else None
     collator = IDCCollator(processor, seed=training_args.seed, **options)
@@ -118,10 +118,10 @@ def make_trainer(model_args, data_args, training_args, parts, eval_rows):
     training_args = copy.copy(training_args)
     training_args.push_to_hub = False  # the Trainer would publish its checkpoints
     training_args.hub_token = None  # it would be in training_args.bin
-    own = data_args.dense_supervision  # which makes its captions
-    captions = [] if own else [*training_data.captions_of(parts), *filter(None, [model_args.prompt])]
-    model, processor = make_model(model_args, training_args, own, captions, data_args.extend_vocabulary)
-    train_rows, collator = make_train_data(data_args, training_args, parts, processor, model.config)
+    supervision = training_data.Supervision(data_args.train_data) if data_args.dense_supervision else None
+    captions = [] if supervision else [*training_data.captions_of(parts), *filter(None, [model_args.prompt])]
+    model, processor = make_model(model_args, training_args, supervision, captions, data_args.extend_vocabulary)
+    train_rows, collator = make_train_data(data_args, training_args, parts, processor, model.config, supervision)
     callbacks = [RunLog(draw_curves)]
     if training_args.early_stopping_patience is not None:
         callbacks.append(EarlyStoppingCallback(training_args.early_stopping_patience))
@@ -168,7 +168,7 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
                 changed=list(test_rows["changed"]) if "changed" in test_rows.column_names else None,
                 benchmark=data_args.test_data.get("name"),
                 about=report["about"],
-                extra=scorer.of_the_scenes(),
+                extra=scorer.of_the_grammar(),
             )
             shown = test_rows.with_transform(partial(open_images, folders=image_folders(data_args)))
             write_report(folder, report, shown)
@@ -228,8 +228,8 @@ def score(trainer, out, rows, dtype):
     the weights (four bits, if it was trained over those), and the Trainer's autocast. Returns the scorer.
     """
     options = {"dtype": dtype}
-    if (quantization := getattr(trainer.model.config, "quantization_config", None)) is not None:
-        options |= {"quantization_config": quantization, "device_map": {"": trainer.args.device}}
+    if (four_bits := getattr(trainer.model.config, "quantization_config", None)) is not None:
+        options |= {"quantization_config": four_bits, "device_map": {"": trainer.args.device}}
     model = load_idc(out, **options)[0]
     trainer.model = trainer.model_wrapped = model if "device_map" in options else model.to(trainer.args.device)
     metric = evaluate.load(str(METRIC))

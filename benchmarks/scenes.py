@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
-from datasets_syned.scenes.chunks import SceneSettings
+from datasets_syned.scenes.settings import SceneSettings
 
 STRIDE = 10  # rows that a process is handed at a time
 

@@ -15,7 +15,7 @@ from .cli.options import WrongUse
 from .cli.push import add_push
 from .cli.synthesize import add_synthesize
 from .loading.scene_folder import write_scenes
-from .scenes.chunks import MOST_REFERENCES, SceneSettings
+from .scenes.settings import MOST_REFERENCES, SceneSettings
 
 EXITS = "Exit status: 0 done, 1 something failed (also one row of many), 2 wrong use, 130 interrupted."
 

@@ -3,41 +3,33 @@
 import hashlib
 import re
 import shutil
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 import datasets
 import pyarrow as pa
 from datasets.builder import Key
-from datasets.fingerprint import Hasher
 
 from ..benchmarks import CONFIGS
+from ..common.chunks import chunk_path, render_chunks, spans_of
 from ..common.image_cells import BrokenImageError
 from ..common.pairs import tables
-from ..common.ranges import check_whole
-from ..common.splits import SPLITS
-from ..scenes.chunks import SceneSettings, chunk_path, render_chunks, spans_of
-from ..scenes.pair import HEIGHT, WIDTH
+from .rendered import PhotosConfig, RenderedConfig, ScenesConfig
 
 DEFAULT = "scenes"
 ROWS_PER_SPAN = 500  # of the configurations that read files: what a process is handed at a time
+NOT_IN_ROWS = ("export_examples", "instructions", "scores", "scene_text")  # files beside those that make a row
 ROWS_PER_CHUNK = 50  # what an interrupted build may have to render again, per process
-MAKES_SCENES = ("captions", "changes", "chunks", "pair", "render", "scene")  # the files that decide what a scene is
-SETTINGS = [field.name for field in fields(SceneSettings)]
-DESCRIPTION = (
-    "Pairs of rendered scenes in the style of CLEVR-Change, with the difference in words: color, texture, move, add, "
-    "drop, or none, under a moving camera and light. Rendered on this machine; nothing is downloaded."
-)
+RENDERED = {config.name: config for config in (ScenesConfig, PhotosConfig)}
 
 
 def fingerprint(config: str | None = None) -> str:
     """Hash of the code that decides what the rows of a configuration are, comments aside, or those of all of them."""
     here = Path(__file__).parents[1]
-    scenes, benchmarks = config in (None, DEFAULT), config != DEFAULT
     files = [here / "loading" / "builder.py", here / "common" / "row.py", here / "common" / "splits.py"]
-    if scenes:
-        files += [here / "scenes" / f"{name}.py" for name in MAKES_SCENES]
-    if benchmarks:
+    for name in RENDERED:
+        if config in (None, name):
+            files += sorted(path for path in (here / name).glob("*.py") if path.stem not in NOT_IN_ROWS)
+    if config not in RENDERED:
         files += [
             here / "common" / f"{name}.py"
             for name in ("caption_text", "image_cells", "image_limits", "images", "pairs")
@@ -51,61 +43,6 @@ def fingerprint(config: str | None = None) -> str:
     return digest.hexdigest()[:16]
 
 
-@dataclass
-class ScenesConfig(datasets.BuilderConfig):
-    """
-    Configuration "scenes". The defaults render in about half a minute.
-
-    Args:
-        train (`int`, *optional*, defaults to 1000): rows of the train split. A larger split begins with the rows of
-            a smaller one; 0 leaves the split out.
-        validation (`int`, *optional*, defaults to 100): rows of the validation split.
-        test (`int`, *optional*, defaults to 200): rows of the test split.
-        seed, jitter, width, height, masks, references: see [`SceneSettings`].
-    """
-
-    train: int = 1000
-    validation: int = 100
-    test: int = 200
-    seed: int = 0
-    jitter: float = 1.0
-    width: int = WIDTH
-    height: int = HEIGHT
-    masks: bool = False
-    references: int = 5
-
-    @property
-    def settings(self) -> SceneSettings:
-        return SceneSettings(**{name: getattr(self, name) for name in SETTINGS})
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Rows by split, for those splits that have any."""
-        return {split: getattr(self, split) for split in SPLITS if getattr(self, split)}
-
-    def create_config_id(self, config_kwargs: dict, custom_features: datasets.Features | None = None) -> str:
-        # Names the cache folder by what the rows are, so that spelling out a default makes no second copy. This is
-        # also the first place that sees the arguments together: it refuses the wrong ones.
-        check_sizes({split: getattr(self, split) for split in SPLITS})
-        settings = self.settings
-        if self.data_dir is not None or self.data_files:
-            raise ValueError("config 'scenes' is rendered, not read: leave out data_dir and data_files")
-        parts = [f"{getattr(self, split)}{split}" for split in SPLITS]
-        parts += [f"seed{settings.seed}", f"jitter{settings.jitter:g}", f"{settings.width}x{settings.height}"]
-        parts += [f"{settings.references}refs"] + ["masks"] * settings.masks
-        if custom_features is not None:
-            parts.append(Hasher.hash(custom_features))
-        return "-".join([self.name, *parts])
-
-
-def check_sizes(sizes: dict[str, int]) -> None:
-    """Raises a `ValueError` unless the numbers of rows by split are whole, not negative, and not all 0."""
-    for split, rows in sizes.items():
-        check_whole(split, rows, 0, 10**8 - 1)
-    if not any(sizes.values()):
-        raise ValueError(f"{', '.join(f'{split}=0' for split in sizes)}: at least one split needs rows")
-
-
 class Syned(datasets.ArrowBasedBuilder):
     """
     Builder of the configurations of `load_dataset("syned", ...)`.
@@ -116,8 +53,7 @@ class Syned(datasets.ArrowBasedBuilder):
     """
 
     BUILDER_CONFIG_CLASS = ScenesConfig
-    BUILDER_CONFIGS = [ScenesConfig(name=DEFAULT, version="1.0.0", description=DESCRIPTION)]
-    BUILDER_CONFIGS += [config(version="1.0.0") for config in CONFIGS]
+    BUILDER_CONFIGS = [config(version="1.0.0") for config in (*RENDERED.values(), *CONFIGS)]
     DEFAULT_CONFIG_NAME = DEFAULT
 
     def __init__(self, *args, config_name: str | None = None, hash: str | None = None, **kwargs):
@@ -140,7 +76,7 @@ class Syned(datasets.ArrowBasedBuilder):
         for split, rows in config.sizes.items():
             splits.add(datasets.SplitInfo(split, num_examples=rows))
         return datasets.DatasetInfo(
-            description=DESCRIPTION, features=config.settings.features, splits=splits, license="apache-2.0"
+            description=config.__doc__, features=config.settings.features, splits=splits, license=config.LICENSE
         )
 
     def _split_generators(self, dl_manager):
@@ -174,7 +110,7 @@ class Syned(datasets.ArrowBasedBuilder):
     @property
     def renders(self) -> bool:
         """Whether rows are rendered, and not read."""
-        return isinstance(self.config, ScenesConfig)
+        return isinstance(self.config, RenderedConfig)
 
     @property
     def skips_broken(self) -> bool:

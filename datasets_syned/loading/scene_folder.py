@@ -9,8 +9,10 @@ import PIL
 from filelock import FileLock
 from jinja2 import StrictUndefined, Template
 
-from ..scenes.chunks import SceneSettings, chunk_path, render_chunks, spans_of
-from .builder import check_sizes, fingerprint
+from ..common.chunks import chunk_path, render_chunks, spans_of
+from ..scenes.settings import SceneSettings
+from .builder import fingerprint
+from .rendered import check_sizes
 
 ROWS_PER_FILE = 250
 SETTINGS_FILE = "scenes.json"

@@ -8,8 +8,9 @@ import datasets
 
 from ..benchmarks import CONFIGS
 from ..benchmarks.base import BenchmarkConfig
-from .builder import DEFAULT, ScenesConfig
+from .builder import DEFAULT, RENDERED
 from .registration import NAME
+from .rendered import PhotosConfig, RenderedConfig
 
 # Arguments of `load_dataset` alone: which rows are read and how, not which there are.
 READING = ("split", "streaming", "num_proc", "keep_in_memory", "verification_mode", "save_infos")
@@ -36,7 +37,10 @@ def check_spec(name: str, specs: Any, masks: bool = False) -> None:
     for key in ("path", "split"):
         if not isinstance(specs.get(key), str):
             raise ValueError(f"{name}: {dict(specs)} has no {key!r}")
-    if masks and not specs.get("masks"):
+    if masks and specs.get("name") == PhotosConfig.name:
+        if not specs.get("streaming"):
+            raise ValueError(f"{name}: dense supervision composes photographs as it goes; give `streaming: true`")
+    elif masks and not specs.get("masks"):
         raise ValueError(f"{name}: dense supervision needs object masks; give the data set `masks: true`")
 
 
@@ -59,7 +63,7 @@ def place_spec(spec: Mapping[str, Any], roots: Sequence[str]) -> dict[str, Any]:
         folders[name] = folder
     config = spec.get("name") or DEFAULT
     folder = folders.get(config, None if "repo" in spec else folders.get(None))
-    if spec["path"] != NAME or config == DEFAULT or "data_dir" in spec or folder is None:
+    if spec["path"] != NAME or config in RENDERED or "data_dir" in spec or folder is None:
         return dict(spec)
     return {**spec, "data_dir": folder}
 
@@ -96,7 +100,7 @@ def _label(spec: Mapping[str, Any]) -> str:
     if spec["path"] != NAME:
         return repr(spec["path"])
     config = spec.get("name") or DEFAULT
-    place = "rendered" if config == DEFAULT else f"data_dir: {spec['data_dir']}" if "data_dir" in spec else ""
+    place = "rendered" if config in RENDERED else f"data_dir: {spec['data_dir']}" if "data_dir" in spec else ""
     return f"{config!r} ({place})" if place else repr(config)
 
 
@@ -110,7 +114,7 @@ def check_files(spec: Mapping[str, Any]) -> None:
     """
     builder = datasets.load_dataset_builder(**{key: value for key, value in spec.items() if key not in READING})
     config, split, stream = builder.config, spec["split"], spec.get("streaming")
-    if isinstance(config, ScenesConfig):
+    if isinstance(config, RenderedConfig):
         rows = config.sizes
     elif isinstance(config, BenchmarkConfig):
         rows = {name: len(pairs) for name, pairs in config.plan.pairs.items() if pairs}

@@ -1,5 +1,7 @@
 """Scores that only the embedded benchmark can have, because its grammar can be read back."""
 
+import json
+
 import numpy as np
 
 from .captions import captions, read
@@ -12,7 +14,7 @@ def of_the_grammar(references, categories):
     return all(read(refs[0])[0] == category for refs, category in zip(references, categories, strict=True))
 
 
-def score_scene_captions(predictions, references, categories):
+def score_captions(predictions, references, categories):
     """Reads captions of the grammar back and compares what they say with the truth.
 
     Args:
@@ -65,11 +67,16 @@ def _rates(rows):
     }
 
 
-def oracle_captions(scenes, categories, seed=0):
-    """What a perfect describer says: one caption of the grammar, drawn at random, for each parsed column `scene`."""
+def oracle_captions(rows, seed=0):
+    """
+    What a perfect describer says: one caption of the grammar, drawn at random, for each row. `None` for rows (a
+    `datasets.Dataset`) that were loaded without the column scene, which `masks=True` adds.
+    """
+    if "scene" not in rows.column_names:
+        return None
     rng = np.random.default_rng(seed)
     said = []
-    for scene, category in zip(scenes, categories, strict=True):
+    for scene, category in zip(map(json.loads, rows["scene"]), rows["category"], strict=True):
         sides = [tuple(SceneObject(**o) for o in scene[f"{side}_objects"]) for side in ("before", "after")]
         old, new = (
             None if k is None else objects[k] for k, objects in zip(scene["changed_object"], sides, strict=True)

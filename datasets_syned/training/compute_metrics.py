@@ -1,20 +1,19 @@
 """Scores of generated captions against the rows that they describe."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from datasets import IterableDataset
 
-from ..scenes.scores import of_the_grammar, oracle_captions, score_scene_captions
+from .grammars import GRAMMARS, grammar_of, score_captions
 
 
 class Scorer:
     """
     Turns generated ids into scores: the `compute_metrics` of a Trainer whose evaluation rows are `rows`, in order.
 
-    Captions of the embedded scenes can be read back; rows whose references are of that grammar get the scores of
-    [`score_scene_captions`] as well.
+    Captions of the embedded benchmarks can be read back; rows whose references are of their grammar get the scores of
+    [`~grammars.score_captions`] as well.
 
     Args:
         rows (`datasets.Dataset`): with the columns id and captions; by category as well, if there is that column.
@@ -33,7 +32,7 @@ class Scorer:
         self.rows, self.decode, self.metric = rows, decode, metric
         self.references = list(rows["captions"])
         self.categories = list(rows["category"]) if "category" in rows.column_names else None
-        self.of_scenes = self.categories is not None and of_the_grammar(self.references, self.categories)
+        self.grammar = grammar_of(self.references, self.categories)
         self.captions = []
 
     def __call__(self, prediction) -> dict[str, float]:
@@ -49,8 +48,7 @@ class Scorer:
             raise ValueError(f"{len(captions)} predictions for {len(self.references)} rows")
         self.captions = captions
         scores = {"cider": self._cider(captions)}
-        if self.of_scenes:
-            read = score_scene_captions(captions, self.references, self.categories)
+        for read in score_captions(captions, self.references, self.categories).values():
             scores |= {name: value for name, value in read.items() if isinstance(value, float)}
         return scores
 
@@ -58,16 +56,12 @@ class Scorer:
         scores = self.metric.compute(predictions=captions, references=self.references, scorers=("cider",))
         return float(scores["cider"])
 
-    def of_the_scenes(self) -> dict[str, Any]:
+    def of_the_grammar(self) -> dict[str, Any]:
         """
-        What only the embedded scenes have, of the captions that were scored last: `scenes`, as
-        [`score_scene_captions`] returns it, and, for rows with the column scene, `oracle_cider`, what a perfect
-        describer would get. Empty for other rows.
+        What only the embedded benchmarks have, of the captions that were scored last: `scenes` or `photos`, and
+        `oracle_cider`, what a perfect describer would get, where the rows say enough for it. Empty for other rows.
         """
-        if not self.of_scenes:
-            return {}
-        found = {"scenes": score_scene_captions(self.captions, self.references, self.categories)}
-        if "scene" in self.rows.column_names:
-            oracle = oracle_captions([json.loads(scene) for scene in self.rows["scene"]], self.categories)
+        found = score_captions(self.captions, self.references, self.categories)
+        if self.grammar is not None and (oracle := GRAMMARS[self.grammar].oracle_captions(self.rows)):
             found["oracle_cider"] = self._cider(oracle)
         return found

@@ -4,6 +4,7 @@ import inspect
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,15 @@ import datasets
 from datasets.fingerprint import Hasher
 
 from ..common.row import FEATURES
-from ..loading.builder import DEFAULT
+from ..loading.builder import DEFAULT, RENDERED
 from ..loading.registration import NAME
+from ..loading.rendered import PhotosConfig
 from ..loading.specs import READING, check_spec
-from .dense_supervision import DenseSupervision, prepare_row
+from ..photos import captions as photos
+from ..photos.settings import PhotoSettings
+from ..scenes import captions as scenes
+from . import dense_supervision, photo_supervision
+from .dense_supervision import prepare_row
 
 NEEDED = ("id", "before", "after", "captions")
 TIMED = 5  # pairs that are rendered to see how long all of them take
@@ -84,12 +90,12 @@ def concatenate(
 
 def to_render(specs: Iterable[Mapping[str, Any]]) -> tuple[int, float]:
     """
-    How many pairs of "scenes" are not in the cache and have to be rendered before data sets of a recipe can be read,
-    and about how many seconds that takes, as the first few pairs of each data set do.
+    How many pairs of "scenes" and "photos" are not in the cache and have to be rendered before data sets of a recipe
+    can be read, and about how many seconds that takes, as the first few pairs of each data set do.
     """
     pairs, seconds, seen = 0, 0.0, set()
     for spec in specs:
-        if spec["path"] != NAME or spec.get("name", DEFAULT) != DEFAULT or spec.get("streaming"):
+        if spec["path"] != NAME or spec.get("name", DEFAULT) not in RENDERED or spec.get("streaming"):
             continue
         builder = datasets.load_dataset_builder(**{key: value for key, value in spec.items() if key not in READING})
         if builder.cache_dir in seen or Path(builder.cache_dir).is_dir():
@@ -140,38 +146,78 @@ def with_lengths(rows: datasets.Dataset, tokenize: Callable[[list[str]], Sequenc
     return rows.add_column("length", lengths)
 
 
-def dense_supervision(
-    parts: Sequence[datasets.Dataset],
-    make_canvas: Callable,
-    patch_size: int,
-    length: int,
-    curriculum: Sequence[tuple[float, Sequence[int]]],
-    seed: int = 0,
-    num_proc: int | None = None,
-) -> DenseSupervision:
+class Supervision:
     """
-    A whole training run of [`DenseSupervision`] from parts of "scenes" with masks, which `check_spec` has asked for.
+    Dense supervision of a run: labels for the patches of a small model that is trained from nothing. Of "scenes" the
+    rows are prepared first; pairs of "photos" are composed when they are needed, and no pair is seen twice.
 
     Args:
-        parts (`Sequence[datasets.Dataset]`): rows with masks.
-        make_canvas (`Callable`): `make_canvas(before, after) -> PIL.Image`, before above after; picklable.
-        patch_size (`int`): of the vision tower, pixels.
-        length (`int`): rows of the run: steps times rows per step.
-        curriculum, seed: see [`DenseSupervision`].
-        num_proc (`int`, *optional*): processes that prepare the rows.
+        specs (`Sequence[dict]`): of the training data, which `check_spec` has looked at.
     """
-    parts = [_with_images(part, decode=True) for part in parts]  # rendered by this package
-    code = Path(inspect.getfile(prepare_row)).read_text(encoding="utf-8")
-    prepared = [
-        part.map(
-            prepare_row,
-            fn_kwargs={"make_canvas": make_canvas, "patch_size": patch_size},
-            remove_columns=part.column_names,
-            num_proc=num_proc,
-            desc="labels of patches",
-            # by itself the cache knows an imported function by its name, and would return what older code made
-            new_fingerprint=Hasher.hash([part._fingerprint, code, make_canvas, patch_size]),
-        )
-        for part in parts
-    ]
-    return DenseSupervision(prepared, curriculum, length, seed)
+
+    def __init__(self, specs: Sequence[Mapping[str, Any]]):
+        names = [field.name for field in fields(PhotoSettings)]
+        self.photos = [
+            PhotoSettings(**{name: spec[name] for name in names if name in spec})
+            for spec in specs
+            if spec.get("name") == PhotosConfig.name
+        ]
+
+    @property
+    def no_change_captions(self) -> Sequence[str]:
+        """Captions that say that nothing changed."""
+        return scenes.NO_CHANGE_CAPTIONS if not self.photos else photos.NO_CHANGE_CAPTIONS
+
+    @property
+    def words(self) -> list[str]:
+        """Every word of the captions."""
+        if not self.photos:
+            return dense_supervision.vocabulary()
+        return photos.vocabulary(photo_supervision.names_of(self.photos[0]))
+
+    @property
+    def classes(self) -> tuple[dict, dict, dict]:
+        """What `add_auxiliary` takes."""
+        if not self.photos:
+            return dense_supervision.CLASSES
+        return photo_supervision.classes(photo_supervision.names_of(self.photos[0]))
+
+    def rows(
+        self,
+        parts: Sequence[datasets.Dataset],
+        make_canvas: Callable,
+        geometry: tuple[int, int],
+        length: int,
+        curriculum: Sequence[tuple[float, Sequence[int]]] | None = None,
+        seed: int = 0,
+        num_proc: int | None = None,
+    ) -> dense_supervision.DenseSupervision | photo_supervision.PhotoSupervision:
+        """
+        What a Trainer reads: the whole run, in order.
+
+        Args:
+            parts (`Sequence[datasets.Dataset]`): rows of "scenes" with masks; nothing is read of "photos".
+            make_canvas (`Callable`): `make_canvas(before, after) -> PIL.Image`, before above after; picklable.
+            geometry (`tuple[int, int]`): sides of the canvas and of a patch, in pixels.
+            length (`int`): rows of the run: steps times rows per step.
+            curriculum, seed: see [`DenseSupervision`]; by default all parts take part from the first step.
+            num_proc (`int`, *optional*): processes that prepare the rows.
+        """
+        curriculum = curriculum or [(1.0, range(len(parts)))]
+        if self.photos:
+            return photo_supervision.PhotoSupervision(self.photos, curriculum, *geometry, length, seed)
+        parts = [_with_images(part, decode=True) for part in parts]  # rendered by this package
+        code = Path(inspect.getfile(prepare_row)).read_text(encoding="utf-8")
+        prepared = [
+            part.map(
+                prepare_row,
+                fn_kwargs={"make_canvas": make_canvas, "patch_size": geometry[1]},
+                remove_columns=part.column_names,
+                num_proc=num_proc,
+                desc="labels of patches",
+                # by itself the cache knows an imported function by its name, and would return what older code made
+                new_fingerprint=Hasher.hash([part._fingerprint, code, make_canvas, geometry[1]]),
+            )
+            for part in parts
+        ]
+        return dense_supervision.DenseSupervision(prepared, curriculum, length, seed)

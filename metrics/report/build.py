@@ -62,8 +62,8 @@ def build_report(
             `commit`, `predictions`, `split`, `limit`, `options`, `decoding` and whatever else. Published rows are
             left out unless `split` is `"test"` or not given, and when there is a `limit`.
         extra (`Mapping[str, Any]`, *optional*): further keys of the report. `scenes` (of
-            `datasets_syned.scenes.scores.score_scene_captions`), `oracle_cider` and `seeds` (of [`summarize_seeds`])
-            have a section in report.md.
+            `datasets_syned.training.grammars.score_captions`), `photos` (the same), `oracle_cider` and `seeds` (of
+            [`summarize_seeds`]) have a section in report.md.
         confidence (`float`, *optional*, defaults to 0.95): of the intervals.
         resamples (`int`, *optional*, defaults to 1000): bootstrap samples behind the intervals and the paired test.
         seed (`int`, *optional*, defaults to 0): of the bootstrap.

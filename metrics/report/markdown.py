@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .figures import ABSENT, MAIN, NAMES, columns_of, name_of, one_line, percent, table, times_100, with_interval
-from .scenes_section import scenes_markdown
+from .grammar_section import grammar_markdown
 from .seeds import seeds_markdown
 
 # What of `about` is shown; the rest is in report.json.
@@ -56,8 +56,9 @@ def report_markdown(report: Mapping[str, Any]) -> str:
     if "seeds" in report:
         parts.append(seeds_markdown(report["seeds"]))
     parts += [_by_category(report), _no_change(report)]
-    if "scenes" in report:
-        parts.append(scenes_markdown(report["scenes"], report.get("oracle_cider")))
+    for name in ("scenes", "photos"):
+        if name in report:
+            parts.append(grammar_markdown(name.capitalize(), report[name], report.get("oracle_cider")))
     reading = READING.format(
         count=f"{report['count']:,}", confidence=percent(report["confidence"]), resamples=f"{report['resamples']:,}"
     )

@@ -9,7 +9,8 @@ import pytest
 from datasets import load_dataset, load_dataset_builder
 
 import datasets_syned
-from datasets_syned.scenes.chunks import SceneSettings, render_chunks, spans_of
+from datasets_syned.common.chunks import render_chunks, spans_of
+from datasets_syned.scenes.settings import SceneSettings
 from tests.support.interruption import interrupt, needs_proc
 from tests.support.layouts import raw
 

@@ -51,10 +51,8 @@ def test_no_arguments_means_scenes(tmp_path):
 
 
 def test_names():
-    names = (
-        "scenes clevr_change clevr_dc spot_the_diff image_editing_request magicbrush emu_edit levir_cc birds_to_words "
-    )
-    names += "diffspot img_diff vlm_subtlebench vismin synthetic syned folder"
+    names = "scenes photos clevr_change clevr_dc spot_the_diff image_editing_request magicbrush emu_edit levir_cc "
+    names += "birds_to_words diffspot img_diff vlm_subtlebench vismin synthetic syned folder"
     assert get_dataset_config_names("syned") == names.split()
     assert get_dataset_split_names("syned", "scenes") == ["train", "validation", "test"]
 

@@ -9,7 +9,7 @@ from filelock import FileLock
 
 import datasets_syned
 from datasets_syned.__main__ import main
-from datasets_syned.scenes.chunks import SceneSettings
+from datasets_syned.scenes.settings import SceneSettings
 from tests.support.interruption import interrupt, needs_proc
 
 

@@ -13,9 +13,9 @@ import pytest
 from datasets_syned.scenes import CATEGORIES, make_pair
 from datasets_syned.scenes.captions import captions, read
 from datasets_syned.scenes.changes import MOVE_DISTANCE, sample_change
-from datasets_syned.scenes.chunks import SceneSettings
 from datasets_syned.scenes.render import render
 from datasets_syned.scenes.scene import COLORS, SceneObject, View
+from datasets_syned.scenes.settings import SceneSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 PER_CATEGORY = 8
@@ -264,7 +264,7 @@ def test_same_bytes_in_another_process():
     mine = [digest(settings.row(*row)) for row in reversed(rows)][::-1]
     code = (
         "import json, sys; from tests.datasets_syned.scenes.test_scenes import digest; "
-        "from datasets_syned.scenes.chunks import SceneSettings; settings = SceneSettings(seed=3, masks=True); "
+        "from datasets_syned.scenes.settings import SceneSettings; settings = SceneSettings(seed=3, masks=True); "
         f"print(json.dumps([digest(settings.row(*row)) for row in {rows!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

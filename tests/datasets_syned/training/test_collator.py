@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from datasets_syned import FEATURES, BlurJPEG, IDCCollator
-from datasets_syned.scenes.chunks import SceneSettings
+from datasets_syned.scenes.settings import SceneSettings
 from tests.support.image_bytes import png
 
 

@@ -8,7 +8,7 @@ import evaluate
 import numpy as np
 import pytest
 
-from datasets_syned.scenes.chunks import SceneSettings
+from datasets_syned.scenes.settings import SceneSettings
 from datasets_syned.training.compute_metrics import Scorer
 from tests.support.source_tree import ROOT
 
@@ -43,7 +43,7 @@ def test_references_as_predictions(rows, metric):
     assert scores["cider"] == pytest.approx(expected) and expected > 4
     assert scores["category_accuracy"] == scores["attributes_accuracy"] == scores["exact"] == 1
     assert all(isinstance(value, float) for value in scores.values())
-    extra = scorer.of_the_scenes()
+    extra = scorer.of_the_grammar()
     assert extra["scenes"]["by_category"]["none"]["count"] == 2
     assert 0.5 * expected < extra["oracle_cider"] < 2 * expected
     assert json.loads(json.dumps(extra)) == extra
@@ -55,7 +55,7 @@ def test_rows_of_another_data_set(metric):
     )
     scorer = scorer_of(rows, ["a dog left", "a cat came"], metric)
     assert set(scorer(ids(2))) == {"cider"}
-    assert scorer.of_the_scenes() == {}
+    assert scorer.of_the_grammar() == {}
 
 
 def test_scenes_from_any_source_are_recognised(rows, metric):
@@ -63,7 +63,7 @@ def test_scenes_from_any_source_are_recognised(rows, metric):
     plain = rows.remove_columns("scene")
     scorer = scorer_of(plain, ["nothing changed"] * 12, metric)
     assert scorer(ids(12))["no_change_recall"] == 1
-    assert set(scorer.of_the_scenes()) == {"scenes"}
+    assert set(scorer.of_the_grammar()) == {"scenes"}
 
 
 def test_as_many_predictions_as_rows(rows, metric):

@@ -12,8 +12,8 @@ from datasets import Dataset
 from PIL import Image
 
 from datasets_syned.scenes.captions import PHRASINGS
-from datasets_syned.scenes.chunks import SceneSettings
 from datasets_syned.scenes.scores import read
+from datasets_syned.scenes.settings import SceneSettings
 from datasets_syned.training.dense_supervision import (
     ATTRIBUTES,
     CATEGORIES,

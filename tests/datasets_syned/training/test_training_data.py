@@ -134,7 +134,7 @@ def test_dense_supervision(cache):
     masks = {"cache_dir": cache, "masks": True}
     hard = training_data.load({**SCENES, **masks})
     easy = training_data.load({**SCENES, **masks, "jitter": 0.0, "train": 2})
-    items = training_data.dense_supervision([hard, easy], stack, 8, 30, [(0.5, [1]), (1.0, [0, 1])], seed=1)
+    items = training_data.Supervision([{}]).rows([hard, easy], stack, (32, 8), 30, [(0.5, [1]), (1.0, [0, 1])], seed=1)
     assert len(items) == 30
     scenes = [json.loads(row["scene"]) for row in easy]
     easy_captions = {
@@ -143,7 +143,7 @@ def test_dense_supervision(cache):
     assert {items[i]["caption"] for i in range(15)} <= easy_captions
     assert not {items[i]["caption"] for i in range(15, 30)} <= easy_captions
     assert items[0]["pair"][0].size == (16, 8) and items[0]["patch_labels"].shape == (4, 6)
-    again = training_data.dense_supervision([hard, easy], stack, 8, 30, [(0.5, [1]), (1.0, [0, 1])], seed=1)
+    again = training_data.Supervision([{}]).rows([hard, easy], stack, (32, 8), 30, [(0.5, [1]), (1.0, [0, 1])], seed=1)
     assert [again[i]["caption"] for i in range(30)] == [items[i]["caption"] for i in range(30)]
 
 
@@ -152,7 +152,7 @@ def test_rows_are_prepared_again_when_their_code_changes(cache, tmp_path, monkey
     calls = []
 
     def prepared():
-        made = training_data.dense_supervision([rows], stack, 8, 30, [(1.0, [0])])
+        made = training_data.Supervision([{}]).rows([rows], stack, (32, 8), 30)
         calls.append(sorted(file["filename"] for _, phase in made.phases for file in phase.cache_files))
         return calls[-1]
 

@@ -7,7 +7,7 @@ from datasets import load_dataset
 from huggingface_hub import ModelCard
 from transformers import TrainerState
 
-from datasets_syned.scenes.scores import score_scene_captions
+from datasets_syned.scenes.scores import score_captions
 from metrics.report import build_report, summarize_seeds, write_report
 from modeling_blip2idc.hub.model_card import is_generated, write_card
 from modeling_blip2idc.training.run_folder import about_run
@@ -37,7 +37,7 @@ def report(rows):
     """Of a describer who is right every second time, and says that nothing changed of four pairs, of two rightly."""
     references, categories = list(rows["captions"]), list(rows["category"])
     captions = [references[i | 1][0] for i in range(12)]
-    scenes = score_scene_captions(captions, references, categories)
+    scenes = score_captions(captions, references, categories)
     options = {"ids": list(rows["id"]), "categories": categories, "changed": list(rows["changed"])}
     extra = {"scenes": scenes, "oracle_cider": 5.0}
     return build_report(captions, references, **options, extra=extra, resamples=20, meteor=False)

@@ -1,94 +1,31 @@
-"""Renders scenes into chunk files of a few rows each, written atomically, so that an interrupted run continues."""
+"""Makes rows of embedded benchmarks into chunk files, written atomically, so that an interrupted run continues."""
 
-import io
+import importlib
 import json
 import os
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Protocol
 
-import numpy as np
-from datasets import Features, Image, Value
+from datasets import Features
 from datasets.arrow_writer import ArrowWriter, ParquetWriter
 from datasets.utils import tqdm
-from PIL import Image as PILImage
-
-from ..common.ranges import check_number, check_whole
-from ..common.row import FEATURES
-from .captions import PHRASINGS
-from .pair import HEIGHT, WIDTH, make_pair
 
 WRITERS = {".arrow": ArrowWriter, ".parquet": ParquetWriter}
-MASK_FEATURES = {"before_mask": Image(), "after_mask": Image(), "scene": Value("string")}
-MOST_REFERENCES = min(map(len, PHRASINGS.values()))
 
 
-@dataclass(frozen=True)
-class SceneSettings:
-    """
-    What, besides split and index, a rendered row depends on.
+class Settings(Protocol):
+    """A dataclass of plain values with a row for each split and index: `SceneSettings`, `PhotoSettings`."""
 
-    Args:
-        seed (`int`, *optional*, defaults to 0): of the whole data set.
-        jitter (`float`, *optional*, defaults to 1.0): scale of the movement of camera and light between the two
-            images, from 0 (fixed) to 2.
-        width, height (`int`, *optional*, defaults to 144 and 96): pixels of each image, 16 to 2048.
-        masks (`bool`, *optional*, defaults to `False`): adds the columns `before_mask`, `after_mask` (8-bit images, 0
-            for the ground, `i + 1` for object `i`) and `scene` (JSON: `before_objects`, `after_objects`,
-            `changed_object`, `captions_reversed`).
-        references (`int`, *optional*, defaults to 5): captions per pair, 1 to 6.
+    features: Features
+    label: str  # names the settings in a folder's name
 
-    Raises:
-        ValueError: an argument of the wrong type or out of its range.
-    """
-
-    seed: int = 0
-    jitter: float = 1.0
-    width: int = WIDTH
-    height: int = HEIGHT
-    masks: bool = False
-    references: int = 5
-
-    def __post_init__(self):
-        whole = {"seed": (0, 2**63 - 1), "width": (16, 2048), "height": (16, 2048), "references": (1, MOST_REFERENCES)}
-        for name, (low, high) in whole.items():
-            check_whole(name, getattr(self, name), low, high)
-        check_number("jitter", self.jitter, 0, 2)
-        if not isinstance(self.masks, bool):
-            raise ValueError(f"masks={self.masks!r} must be true or false")
-        object.__setattr__(self, "jitter", float(self.jitter))
-
-    @property
-    def features(self) -> Features:
-        """Columns of a row."""
-        return Features({**FEATURES, **(MASK_FEATURES if self.masks else {})})
-
-    def row(self, split: str, index: int) -> dict:
-        """
-        Renders one row, images as `{"bytes": <PNG>, "path": None}`. Equal arguments give equal bytes under equal
-        versions: pixels come from numpy, their compression from Pillow (13.0.0 in constraints.txt; another version
-        may store the same pixels in other bytes).
-        """
-        args = asdict(self)
-        masks = args.pop("masks")
-        pair = make_pair(split=split, index=index, **args)
-        row = {name: getattr(pair, name, None) for name in FEATURES}  # there is no provenance
-        images = ["before", "after"]
-        if masks:
-            names = ("before_objects", "after_objects", "changed_object", "captions_reversed")
-            row |= {name: getattr(pair, name) for name in ("before_mask", "after_mask")}
-            row["scene"] = json.dumps({name: getattr(pair, name) for name in names})
-            images += ["before_mask", "after_mask"]
-        return row | {name: _png(row[name]) for name in images}
-
-
-def _png(pixels: np.ndarray) -> dict:
-    buffer = io.BytesIO()
-    PILImage.fromarray(pixels).save(buffer, "PNG", compress_level=6)
-    return {"bytes": buffer.getvalue(), "path": None}
+    def row(self, split: str, index: int) -> dict[str, Any]:
+        """The row; equal arguments give equal bytes."""
 
 
 def spans_of(rows: int, size: int) -> list[tuple[int, int]]:
@@ -118,14 +55,14 @@ def _write_chunk(path: Path, rows: Iterable[dict], features: Features) -> None:
 
 def render_chunks(
     folder: Path,
-    settings: SceneSettings,
+    settings: Settings,
     split: str,
     spans: list[tuple[int, int]],
     suffix: str,
     num_proc: int | None = None,
 ) -> None:
     """
-    Renders those of the chunks of a split that are not yet there, with a progress bar. Only one process may render
+    Makes those of the chunks of a split that are not yet there, with a progress bar. Only one process may write
     into a folder at a time. The `num_proc` processes are new interpreters, not forks: they hold no lock and no thread
     of this process, need no `if __name__ == "__main__"`, and end when this process does.
 
@@ -139,7 +76,14 @@ def render_chunks(
     total, todo = (sum(stop - start for start, stop in some) for some in (spans, missing))
     if not todo:
         return
-    job = {"settings": asdict(settings), "split": split, "folder": str(folder.resolve()), "suffix": suffix}
+    kind = f"{type(settings).__module__}:{type(settings).__name__}"
+    job = {
+        "kind": kind,
+        "settings": asdict(settings),
+        "split": split,
+        "folder": str(folder.resolve()),
+        "suffix": suffix,
+    }
     with tqdm(desc=f"Rendering {split} split", unit=" pairs", total=total, initial=total - todo) as bar:
         if num_proc is not None and num_proc > 1 and len(missing) > 1:
             shares = [missing[i::num_proc] for i in range(min(num_proc, len(missing)))]
@@ -149,7 +93,8 @@ def render_chunks(
 
 
 def _render(job: dict, progress: Callable[[int], object]) -> None:
-    settings = SceneSettings(**job["settings"])
+    module, _, name = job["kind"].partition(":")
+    settings = getattr(importlib.import_module(module), name)(**job["settings"])
 
     def rows(start, stop):
         for index in range(start, stop):
