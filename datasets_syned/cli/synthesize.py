@@ -75,7 +75,6 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
     editor("failure_rate", f"of the editor {PROCEDURAL}", type=float)
     editor("dtype", "float32, float16, bfloat16")
     editor("offload", "keep the editor's parts on the CPU", choices=("model", "sequential"))
-    editor("compile", "compile the editor", action="store_true")
     editor("batch_size", "images of a call; halved when memory is short", type=int)
     run("paraphraser", "a chat model on the Hub or in a folder")
     paraphraser("revision", "branch, tag or commit of it", "paraphraser_revision")

@@ -49,16 +49,12 @@ class DiffusersEditor:
         dtype (`str`, *optional*): the preset's on a GPU, float32 on a CPU, by default.
         offload (`str`, *optional*): keeps on the CPU what the GPU does not hold: "model", but for one component at a
             time, or "sequential", but for one layer.
-        compile (`bool`, *optional*, defaults to `False`): the denoiser, by `torch.compile`.
         batch_size (`int`, *optional*, defaults to 8): images in one call. Halved when memory does not suffice.
         resolution (`int`, *optional*): the pipeline works at the area of such a square. The preset's by default.
         steps, guidance, image_guidance (*optional*): the preset's by default, and the pipeline's without one.
         arguments (`Mapping[str, Any]`, *optional*): further arguments of the pipeline's call.
         force (`bool`, *optional*, defaults to `False`):
             take a pipeline that is not known to edit images by instructions, one image at a time.
-
-    Attributes:
-        id, revision, parameters, versions, batch_size: see [`Editor`].
 
     Raises:
         ValueError: the model cannot be had, is not known to edit images, or does not take what was given.
@@ -81,7 +77,6 @@ class DiffusersEditor:
         device: str | None = None,
         dtype: str | None = None,
         offload: str | None = None,
-        compile: bool = False,
         batch_size: int = 8,
         resolution: int | None = None,
         steps: int | None = None,
@@ -92,7 +87,7 @@ class DiffusersEditor:
     ):
         for name, value in (("batch_size", batch_size), ("resolution", resolution), ("steps", steps)):
             check_whole(name, 1 if value is None else value, 1)
-        self._ready = {"device": pick_device(device), "offload": offload, "compile": compile}
+        self._ready = {"device": pick_device(device), "offload": offload}
         if offload not in OFFLOADS or offload and not self._ready["device"].startswith("cuda"):
             raise ValueError(f"offload={offload!r} must be model or sequential, with a GPU to move weights to")
         try:
@@ -129,10 +124,7 @@ class DiffusersEditor:
     def load(self) -> Any:
         """
         The pipeline itself. The first call loads it and edits one image in two steps, so that a pipeline that cannot
-        edit fails before the run begins.
-
-        Raises:
-            ValueError: the weights cannot be had, are not safetensors, or the pipeline cannot edit an image.
+        edit fails before the run begins: with a `ValueError`.
         """
         return self._pipe
 

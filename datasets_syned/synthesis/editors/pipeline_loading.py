@@ -1,4 +1,4 @@
-"""Finds out what a pipeline is, and makes it ready: LoRA weights, quantization, offloading, compilation."""
+"""Finds out what a pipeline is, and makes it ready: LoRA weights, quantization, offloading."""
 
 import json
 import logging
@@ -90,17 +90,13 @@ def quantization_of(option: str | Mapping[str, Any], parts: list[str], dtype: st
     }
 
 
-def make_ready(pipe: Any, device: str, offload: str | None = None, compile: bool = False) -> None:
+def make_ready(pipe: Any, device: str, offload: str | None = None) -> None:
     """Puts a pipeline where it runs, and keeps it quiet. See [`DiffusersEditor`]."""
     pipe.set_progress_bar_config(disable=True)
     # Several variants of one image are what it is about; diffusers warns of each number of them.
     warnings.filterwarnings("ignore", ".*initial images.*", FutureWarning)
     # It warns of every image that it refuses, and those are in the results.
     logging.getLogger("diffusers.pipelines.stable_diffusion.safety_checker").setLevel(logging.ERROR)
-    if compile:
-        denoiser = getattr(pipe, "transformer", None) or pipe.unet
-        blocks = getattr(denoiser, "_repeated_blocks", None)  # compiled once for all, where it names them
-        (denoiser.compile_repeated_blocks if blocks else denoiser.compile)()
     if offload == "model":
         pipe.enable_model_cpu_offload(device=device)
     elif offload == "sequential":

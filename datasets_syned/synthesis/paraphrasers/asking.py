@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -11,9 +13,11 @@ from .prompts import DESCRIBE, REQUEST, SUGGEST, Request, read_answer
 from .protocol import Paraphrases
 from .rules import RULE_SETS, judge
 
+SAMPLING = ("temperature", "top_p", "attempts", "rules", "max_new_tokens")
 PER_TEXT = 64  # tokens at most, by default: about 45 words
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class AskedModel(ABC):
     """
     Asks a model for a list of texts, keeps the good ones by a set of [`RULES`], and asks again for the rest. What it
@@ -33,34 +37,26 @@ class AskedModel(ABC):
         ValueError: an argument is out of its range.
     """
 
-    id: str
+    rules: str = "format"
+    from_images: bool = False
+    attempts: int = 3
+    temperature: float = 0.7
+    top_p: float = 0.9
+    max_new_tokens: int | None = None
 
-    def __init__(
-        self,
-        *,
-        rules: str = "format",
-        from_images: bool = False,
-        attempts: int = 3,
-        temperature: float = 0.7,
-        top_p: float = 0.9,
-        max_new_tokens: int | None = None,
-    ):
-        if rules not in RULE_SETS:
-            raise ValueError(f"rules={rules!r} must be one of {', '.join(RULE_SETS)}")
-        check_whole("attempts", attempts, 1)
-        check_whole("max_new_tokens", 1 if max_new_tokens is None else max_new_tokens, 1)
-        check_number("temperature", temperature, 0, 100, above=True)  # without chance, asking again is in vain
-        check_number("top_p", top_p, 0, 1, above=True)
-        self.rules, self.from_images, self.attempts = rules, from_images, attempts
-        self.temperature, self.top_p, self.max_new_tokens = temperature, top_p, max_new_tokens
-        self.parameters = {
-            "temperature": temperature,
-            "top_p": top_p,
-            "attempts": attempts,
-            "rules": rules,
-            "max_new_tokens": max_new_tokens,
-            "request": DESCRIBE if from_images else REQUEST,
-        }
+    def __post_init__(self):
+        if self.rules not in RULE_SETS:
+            raise ValueError(f"rules={self.rules!r} must be one of {', '.join(RULE_SETS)}")
+        check_whole("attempts", self.attempts, 1)
+        check_whole("max_new_tokens", 1 if self.max_new_tokens is None else self.max_new_tokens, 1)
+        check_number("temperature", self.temperature, 0, 100, above=True)  # without chance, asking again is in vain
+        check_number("top_p", self.top_p, 0, 1, above=True)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What besides instruction, images and seed decides the answers, for a JSON file."""
+        values = {name: getattr(self, name) for name in SAMPLING}
+        return {**values, "request": DESCRIBE if self.from_images else REQUEST}
 
     def paraphrase(
         self, instructions: Sequence[str], count: int, seeds: Sequence[int]

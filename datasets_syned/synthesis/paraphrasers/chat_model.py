@@ -43,8 +43,13 @@ class ChatModel(AskedModel):
         self.weights, self.batch_size, self.device = Pretrained(model, revision), batch_size, pick_device(device)
         self.id = self.weights.id
         self.gguf = {"gguf_file": gguf_file} if gguf_file else {}
-        self.parameters |= {"dtype": pick_dtype(dtype, self.device, "bfloat16"), **self.gguf}
+        self.dtype = pick_dtype(dtype, self.device, "bfloat16")
         self.versions = {name: version(name) for name in ("torch", "transformers")}
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """See [`AskedModel`]."""
+        return {**super().parameters, "dtype": self.dtype, **self.gguf}
 
     @property
     def revision(self) -> str:
@@ -79,7 +84,7 @@ class ChatModel(AskedModel):
         tokenizer = getattr(self._reader, "tokenizer", self._reader)
         auto = AutoModelForImageTextToText if self.from_images else AutoModelForCausalLM
         options = {**self.gguf, "use_safetensors": None} if self.gguf else {}
-        model = self.weights.load_model(auto, self.device, self.parameters["dtype"], **options)
+        model = self.weights.load_model(auto, self.device, self.dtype, **options)
         ends = model.generation_config.eos_token_id
         ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
         # In place of what the model comes with: its sampling, and penalties that would see the padding of a batch.

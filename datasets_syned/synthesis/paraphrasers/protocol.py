@@ -9,18 +9,11 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Paraphrases:
-    """
-    What became of one row.
+    """What became of one row."""
 
-    Args:
-        kept (`list[str]`): at most as many as were asked for, none equal to the instruction or to another.
-        rejected (`list[tuple[str, str]]`): texts that were not taken, each with the rule that it broke.
-        attempts (`int`): how often the model was asked.
-    """
-
-    kept: list[str] = field(default_factory=list)
-    rejected: list[tuple[str, str]] = field(default_factory=list)
-    attempts: int = 0
+    kept: list[str] = field(default_factory=list)  # at most as many as were asked for
+    rejected: list[tuple[str, str]] = field(default_factory=list)  # texts, each with the rule that it broke
+    attempts: int = 0  # how often the model was asked
 
 
 class Paraphraser(Protocol):

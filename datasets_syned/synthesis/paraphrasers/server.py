@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from time import sleep
@@ -25,6 +26,7 @@ LONGEST_WAIT = 60.0  # seconds
 LARGEST = (1024, 1024)  # pixels of an image that is sent
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ServerModel(AskedModel):
     """
     A chat model behind `huggingface_hub.InferenceClient`. The key is read from the environment when the first request
@@ -48,39 +50,34 @@ class ServerModel(AskedModel):
         >>> writer.describe([(before, after)], ["Add a dog to the lawn"], count=2, seeds=[0])[0].kept
     """
 
+    model: str = field(kw_only=False)
+    base_url: str | None = None
+    provider: str | None = None
+    api_key_env: str | None = None
+    timeout: float = 120.0
+    batch_size: int = 8
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
     revision = "unknown"  # servers do not say
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        base_url: str | None = None,
-        provider: str | None = None,
-        api_key_env: str | None = None,
-        timeout: float = 120.0,
-        batch_size: int = 8,
-        extra_body: Mapping[str, Any] | None = None,
-        **asking: Any,
-    ):
-        super().__init__(**asking)
-        check_whole("batch_size", batch_size, 1)
-        if base_url is not None and not URL.fullmatch(base_url):  # which is not shown: it may hold a password
+    def __post_init__(self):
+        super().__post_init__()
+        check_whole("batch_size", self.batch_size, 1)
+        if self.base_url and not URL.fullmatch(self.base_url):  # which is not shown: it may hold a password
             raise ValueError(
                 "base_url must be like http://localhost:8000/v1, without a password or a key: api_key_env names the "
                 "variable that holds the key"
             )
-        self.id, self.base_url, self.provider = model, base_url, provider
-        self.api_key_env, self.timeout, self.batch_size = api_key_env, timeout, batch_size
-        self.extra_body = dict(extra_body or {})
-        self.parameters |= {
-            "provider": "base_url" if base_url else provider or "auto",
-            "extra_body": self.extra_body,
-        }
-        self.versions = {"huggingface_hub": version("huggingface_hub")}
+        self.id, self.versions = self.model, {"huggingface_hub": version("huggingface_hub")}
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """See [`AskedModel`]. The server's address is nobody's business."""
+        where = "base_url" if self.base_url else self.provider or "auto"
+        return {**super().parameters, "provider": where, "extra_body": dict(self.extra_body)}
 
     def load(self) -> None:
         """Raises a `ValueError` if there is no key: without one, the client would send the token of the Hub."""
-        if self._key is None:
+        if not self._key:
             where = f"in the variable {self.api_key_env}" if self.api_key_env else "for the Hub; `hf auth login`"
             raise ValueError(f"paraphraser {self.id!r}: there is no key {where}")
 
@@ -90,49 +87,41 @@ class ServerModel(AskedModel):
 
         if self.api_key_env:
             return os.environ.get(self.api_key_env)
-        return os.environ.get("OPENAI_API_KEY", "EMPTY") if self.base_url else get_token()  # as vLLM documents it
+        if self.base_url:
+            return os.environ.get("OPENAI_API_KEY") or "EMPTY"  # as vLLM documents it
+        return get_token()
 
     @cached_property
     def _client(self) -> Any:
         from huggingface_hub import InferenceClient
 
-        self.load()
         return InferenceClient(base_url=self.base_url, provider=self.provider, api_key=self._key, timeout=self.timeout)
 
     def _ask(self, rows: Sequence[tuple[Request, int]], max_new_tokens: int) -> list[tuple[str, bool] | Exception]:
-        def answer(row: tuple[Request, int]) -> tuple[str, bool] | Exception:
-            try:
-                return self._answer(*row, max_new_tokens)
-            except RuntimeError as error:
-                return error
-
+        self.load()
         with ThreadPoolExecutor(self.batch_size) as pool:
-            return list(pool.map(answer, rows))
+            return list(pool.map(lambda row: self._answer(*row, max_new_tokens), rows))
 
-    def _answer(self, request: Request, seed: int, max_new_tokens: int) -> tuple[str, bool]:
+    def _answer(self, request: Request, seed: int, max_new_tokens: int) -> tuple[str, bool] | Exception:
         from huggingface_hub.errors import OfflineModeIsEnabled
 
         body = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": max_new_tokens}
-        body |= {"seed": seed % 2**31} | self.extra_body  # of some servers it has 32 bits
-        client = self._client
+        body |= {"seed": seed % 2**31, **self.extra_body}  # of some servers it has 32 bits
         for attempt in range(RETRIES + 1):
-            wait, final = 2.0**attempt, attempt == RETRIES
             try:
-                reply = client.chat_completion(request.messages(_data_url), model=self.id, extra_body=body)
+                reply = self._client.chat_completion(request.messages(_data_url), model=self.id, extra_body=body)
                 return (reply.choices[0].message.content or "").strip(), reply.choices[0].finish_reason != "length"
             except Exception as error:  # what a server sends may be anything
                 why = f"{one_line(error)} {getattr(error, 'server_message', None) or ''}".strip()
-                final = final or isinstance(error, OfflineModeIsEnabled)
-                if (response := getattr(error, "response", None)) is not None:
-                    final = final or response.status_code not in BUSY
-                    told = response.headers.get("retry-after", "")
-                    wait = float(told) if told.isdecimal() else wait
-            if final:
+                response = getattr(error, "response", None)
+                status, told = getattr(response, "status_code", BUSY[0]), getattr(response, "headers", {})
+                final = isinstance(error, OfflineModeIsEnabled) or status not in BUSY
+            if final or attempt == RETRIES:
                 break
-            sleep(min(wait, LONGEST_WAIT))
+            wait = told.get("retry-after", "")
+            sleep(min(float(wait) if wait.isdecimal() else 2.0**attempt, LONGEST_WAIT))
         # Not from the error, which may repeat the key.
-        why = why.replace(self._key or "<key>", "<key>")
-        raise RuntimeError(f"paraphraser {self.id!r}, asked {attempt + 1} times: {why}")
+        return RuntimeError(f"paraphraser {self.id!r}, asked {attempt + 1} times: {why.replace(self._key, '<key>')}")
 
 
 def _data_url(image: Image.Image) -> dict[str, Any]:

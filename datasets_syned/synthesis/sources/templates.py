@@ -51,12 +51,7 @@ class Templates:
         return {str(name): list(map(str, texts)) for name, texts in lists.items()}
 
     def write(self, image_id: str, count: int) -> list[tuple[str, str]]:
-        """
-        The first `count` instructions for an image; more of them begin with the same ones.
-
-        Returns:
-            `list[tuple[str, str]]`: instruction and category, none twice. Categories take turns.
-        """
+        """The first `count` instructions for an image with their categories, which take turns. None comes twice."""
         categories = list(self.templates)
         random.Random(f"{self.seed}/{image_id}").shuffle(categories)
         found: dict[str, str] = {}

@@ -21,27 +21,24 @@ NO_CHANGE_CAPTIONS = (
 class WithUnchanged:
     """
     A source, and for some of its images a row in which nothing is to change: its category is "none", its instruction
-    a caption that says so. What is made of it is re-encoded and slightly moved. It follows the row with its image.
+    a caption that says so. What is made of it is re-encoded and slightly moved. It follows the row with its image;
+    whether an image has one depends on its id alone.
 
     Args:
         source ([`Source`]): any.
         share (`float`): of all rows, from 0 to 0.5.
-        seed (`int`, *optional*, defaults to 0): which images. Whether an image has such a row depends on its id alone.
-
-    Raises:
-        ValueError: `share` is out of its range.
     """
 
-    def __init__(self, source: Source, share: float, seed: int = 0):
+    def __init__(self, source: Source, share: float):
         check_number("unchanged", share, 0, 0.5)
-        self.source, self.seed, self.chance, self.read = source, seed, share / (1 - share), source.read
+        self.source, self.chance, self.read = source, share / (1 - share), source.read
         self.edited, self.constant = source.edited, source.constant
 
     def rows(self) -> Iterator[SourceRow]:
         """See [`Source.rows`]."""
         for row in self.source.rows():
             yield row
-            if seed_of(self.seed, row.id, "unchanged") < self.chance * 2**BITS:
+            if seed_of(0, row.id, "unchanged") < self.chance * 2**BITS:
                 caption = no_change_captions(row.id, 1)[0]
                 yield SourceRow(row.index, f"{row.id}#same", caption, NO_CHANGE)
 
