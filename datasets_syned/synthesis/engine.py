@@ -15,6 +15,7 @@ from .store import Store
 
 HOPELESS = 3  # parts in a row of which the editor made nothing
 RESTARTS = 10  # of a worker that died
+LOOKS = 5  # seconds until it is looked what the workers have done
 
 
 class EditorBrokenError(RuntimeError):
@@ -66,7 +67,7 @@ def run_stages(run: RunFolder, stages: Sequence[Stage], rank: int, world: int, r
         stage.free()
 
 
-def run_stages_on_ray(run: RunFolder, kinds: Sequence[str], workers: int, gpus: float, retry: bool = False) -> None:
+def run_stages_on_ray(run: RunFolder, stages: Sequence[Stage], workers: int, gpus: float, retry: bool) -> None:
     """
     Does what [`run_stages`] does in workers, on the cluster that the environment names (RAY_ADDRESS) or else on this
     machine. A local folder must be one that all machines share. A worker that dies is started again, and what it had
@@ -90,10 +91,16 @@ def run_stages_on_ray(run: RunFolder, kinds: Sequence[str], workers: int, gpus: 
         raise ValueError(
             f"gpus={gpus:g}: Ray finds {have:g} GPUs here, so no worker could start; name a cluster by RAY_ADDRESS"
         )
+    kinds = list(dict.fromkeys(stage.kind for stage in stages))
     place = os.path.abspath(run.store.root) if run.store.local else run.store.place
     worker = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RESTARTS)(run_stages_in_worker)
+    at_work = [worker.remote(place, kinds, rank, workers, retry) for rank in range(workers)]
     try:
-        ray.get([worker.remote(place, kinds, rank, workers, retry) for rank in range(workers)])
+        with tqdm(desc=f"{workers} workers", unit=" tables", total=len(stages) * len(run.parts)) as bar:
+            while at_work:
+                ended, at_work = ray.wait(at_work, timeout=LOOKS)
+                ray.get(ended)
+                bar.update(sum(len(run.store.names(stage.folder)) for stage in stages) - bar.n)
     except ray.exceptions.RayError as error:
         cause = getattr(error, "cause", error)
         raise RuntimeError(f"a worker failed ({cause}). The same command continues") from error

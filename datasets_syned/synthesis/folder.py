@@ -145,7 +145,7 @@ def claim(
         )
     folder = RunFolder(store, new)
     for split in settings.splits:
-        parts = [name for name in store.names(PLAN) if name.startswith(f"{split}-")]
+        parts = store.names(PLAN, f"{split}-")
         there = split in planned and planned[split]["from"] == follows[split] and planned[split]["parts"] == len(parts)
         if source is None and not there:
             raise ValueError(f"{store.place}: there is no plan of split {split!r} by these settings: run stage 'plan'")
@@ -164,7 +164,7 @@ def has_begun(store: Store) -> bool:
 def _plan(folder: RunFolder, split: str, source: Source, there: Sequence[str], follows: Mapping[str, Any]) -> None:
     """Writes those parts of the plan of a split that are not as they should be."""
     store, planned = folder.store, folder.record["planned"]
-    begun = any(name.startswith(f"{split}-") for name in store.names(EDIT))
+    begun = bool(store.names(EDIT, f"{split}-"))
     old_parts = {f"{PLAN}/{name}" for name in there}
     counts = {"sources": 0, "rows": 0, "parts": 0, "from": follows}
     planned.pop(split, None)

@@ -134,7 +134,7 @@ def synthesize(
         if engine == "local":
             run_stages(run, steps, rank, world, retry_failed)
         elif _missing(run, steps, retry_failed):
-            run_stages_on_ray(run, list(stages), workers, gpus, retry_failed)
+            run_stages_on_ray(run, steps, workers, gpus, retry_failed)
         summary = Summary(missing=_missing(run, steps))
         if SELECT in stages and not summary.missing:
             with store.lock(".lock"):

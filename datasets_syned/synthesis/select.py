@@ -62,7 +62,7 @@ def note_deleted(store: Store, splits: Sequence[str]) -> None:
         if not store.exists(name := f"{SELECT}/{split}.parquet"):
             continue
         rows = store.table(name, ["id", "status", "file"])
-        files = [name for name in store.names(DATA) if name.startswith(f"{split}-")]
+        files = store.names(DATA, f"{split}-")
         if set(files) <= set(rows["file"].unique().to_pylist()):
             rows = rows.filter(pc.is_in(rows["file"], pa.array(files, pa.string())))
         kept = rows.filter(pc.equal(rows["status"], KEPT))["id"]
@@ -109,7 +109,6 @@ def _select_split(run: RunFolder, split: str, filters: Sequence[Filter], deleted
                 for _, table in tables:
                     if table.num_rows:
                         data.write_table(table, row_group_size=ROWS_TOGETHER)
-    for name in store.names(DATA):
-        if name.startswith(f"{split}-") and name not in names:
-            store.remove(f"{DATA}/{name}")
+    for name in set(store.names(DATA, f"{split}-")) - set(names):
+        store.remove(f"{DATA}/{name}")
     return tally

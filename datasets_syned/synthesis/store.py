@@ -41,14 +41,15 @@ class Store:
     def exists(self, name: str) -> bool:
         return self.files.exists(self.path(name))
 
-    def names(self, folder: str) -> list[str]:
-        """Names of the finished files in a folder, in order."""
+    def names(self, folder: str, begin: str = "") -> list[str]:
+        """Names of the finished files in a folder that begin so, in order."""
         self.files.invalidate_cache()
         try:
             found = self.files.ls(self.path(folder), detail=False)
         except FileNotFoundError:
             return []
-        return sorted(name for name in map(posixpath.basename, found) if not name.startswith("."))
+        names = map(posixpath.basename, found)
+        return sorted(name for name in names if name.startswith(begin) and not name.startswith("."))
 
     def read(self, name: str) -> bytes:
         return self.files.cat_file(self.path(name))

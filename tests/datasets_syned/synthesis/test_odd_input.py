@@ -198,17 +198,8 @@ class TestFolders:
 
 def test_a_model_of_another_kind_is_refused_before_anything_is_edited(tmp_path, capsys):
     save_dinov2(tmp_path / "dino")
-    words = [
-        "synthesize",
-        "--source",
-        "scenes",
-        "--editor",
-        "procedural",
-        "--limit",
-        "2",
-        "--out",
-        str(tmp_path / "run"),
-    ]
+    words = ["synthesize", "--source", "scenes", "--editor", "procedural", "--limit", "2"]
+    words += ["--out", str(tmp_path / "run")]
     words += ["--filter", "image_similarity", "--clip_model", str(tmp_path / "dino")]
     assert main(words) == 1
     assert "it must be a CLIP" in capsys.readouterr().err and not (tmp_path / "run" / "score").exists()
