@@ -99,17 +99,21 @@ def run_stages_on_ray(run: RunFolder, stages: Sequence[Stage], workers: int, gpu
         with tqdm(desc=f"{workers} workers", unit=" tables", total=len(stages) * len(run.parts)) as bar:
             while at_work:
                 ended, at_work = ray.wait(at_work, timeout=LOOKS)
-                ray.get(ended)
+                if errors := [said for said in ray.get(ended) if said]:
+                    raise RuntimeError(f"a worker failed ({errors[0]}). The same command continues")
                 bar.update(sum(len(run.store.names(stage.folder)) for stage in stages) - bar.n)
     except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", error)
-        raise RuntimeError(f"a worker failed ({cause}). The same command continues") from error
+        raise RuntimeError(f"the workers failed: {error}. The same command continues") from error
 
 
-def run_stages_in_worker(place: str, kinds: Sequence[str], rank: int, world: int, retry: bool) -> None:
-    """[`run_stages`] with the run and the models that are found at a place."""
-    store = Store(place)
-    run = RunFolder(store, read_record(store))
-    models = {USES[kind]: open_model(USES[kind], run.settings, {}) for kind in kinds if kind in USES}
-    stages = stages_of(run, models, cache(partial(open_source, run.settings)))
-    run_stages(run, [stage for stage in stages if stage.kind in kinds], rank, world, retry)
+def run_stages_in_worker(place: str, kinds: Sequence[str], rank: int, world: int, retry: bool) -> str:
+    """[`run_stages`] of the run at a place. Returns what went wrong: Ray would tell of an exception at length."""
+    try:
+        store = Store(place)
+        run = RunFolder(store, read_record(store))
+        models = {USES[kind]: open_model(USES[kind], run.settings, {}) for kind in kinds}
+        stages = stages_of(run, models, cache(partial(open_source, run.settings)))
+        run_stages(run, [stage for stage in stages if stage.kind in kinds], rank, world, retry)
+    except (ValueError, RuntimeError, OSError) as error:
+        return str(error)
+    return ""

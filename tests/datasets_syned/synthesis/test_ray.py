@@ -96,7 +96,7 @@ def test_workers_that_cannot(tmp_path, editor, gpus):
         assert said.startswith(begin)
         assert 3 <= len(list((out / "edit").glob("[!.]*"))) < 40
     else:
-        assert said.startswith("syned: error: a worker failed (editor 'ip2p' cannot be loaded: ")
+        assert said.startswith("syned: error: a worker failed ('ip2p' cannot be loaded: ")
 
 
 def test_takes_no_objects(tmp_path):
