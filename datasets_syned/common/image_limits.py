@@ -57,14 +57,9 @@ def check_before_opening(content: bytes) -> None:
         segments = (segment for marker, segment in _segments(content) if marker == 0xE1)
         check_exif(b"".join(segment[6:] for segment in segments if segment.startswith(b"Exif\0\0")))
     elif content[8:12] == b"WEBP":
-        if content[12:16] == b"VP8L":
-            bits = int.from_bytes(content[21:25], "little")
-            width, height = bits & 0x3FFF, bits >> 14 & 0x3FFF
-        elif content[12:16] == b"VP8X":
-            width, height = (int.from_bytes(content[at : at + 3], "little") for at in (24, 27))
-        else:
-            width, height = (int.from_bytes(content[at : at + 2], "little") & 0x3FFF for at in (26, 28))
-        _check_pixels(width * height, MAX_PIXELS["WEBP"])
+        start, bits = {b"VP8L": (21, 14), b"VP8X": (24, 24)}.get(content[12:16], (26, 16))
+        sides, most = int.from_bytes(content[start : start + 8], "little"), 2**24 - 1 if bits == 24 else 2**14 - 1
+        _check_pixels((sides & most) * (sides >> bits & most), MAX_PIXELS["WEBP"])
     elif content[4:8] == b"ftyp":  # AVIF
         for number, found in enumerate(re.finditer(rb"II\*\0|MM\0\*", content)):
             check_exif(content[found.start() :])

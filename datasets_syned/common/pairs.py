@@ -20,7 +20,7 @@ SHOWN = 5  # images that one message names
 logger = datasets.logging.get_logger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Pair:
     """One pair of images, before it is read."""
 

@@ -157,7 +157,7 @@ def test_a_broken_image_is_told_or_skipped(root):
     assert raw(load(root, on_error="skip")["train"]) == rows[:3] + rows[4:]
 
 
-NOTHING_STAYS = [{"changed_area": [0.89, 0.9]}]
+NOTHING_STAYS = [{"changed_area": "0.89:0.9"}]
 
 
 @pytest.fixture(scope="module")
