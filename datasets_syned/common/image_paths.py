@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .images import ImageError, is_inside, load_image, printable, read_file, too_large
+from datasets.config import EXTRACTED_DATASETS_PATH
+from datasets.utils.py_utils import NestedDataStructure
+
+from .images import MISSING, ImageError, is_inside, load_image, printable, read_file, too_large
 
 
 def content_of(image: Mapping[str, Any], name: str, folders: Iterable[str | Path] = ()) -> bytes:
@@ -40,7 +43,7 @@ def content_of(image: Mapping[str, Any], name: str, folders: Iterable[str | Path
 
 def _read_member(archive: str, member: str, name: str) -> bytes:
     if not os.path.isfile(archive):  # opening a pipe would wait
-        raise ImageError(name, "is missing")
+        raise ImageError(name, MISSING)
     try:
         with zipfile.ZipFile(archive) as files:
             if wrong := too_large(files.getinfo(member).file_size):
@@ -58,12 +61,9 @@ def data_folders(spec: Mapping[str, Any]) -> list[str]:
     name, and those of its `data_files`; for a repository of the Hub the folder of its downloads; and in both cases
     where archives are unpacked.
     """
-    from datasets.config import EXTRACTED_DATASETS_PATH
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    files = spec.get("data_files") or []
-    files = [files] if isinstance(files, str) else files.values() if isinstance(files, Mapping) else files
-    files = [file for some in files for file in ([some] if isinstance(some, str) else some)]
+    files = NestedDataStructure(spec.get("data_files") or []).flatten()
     places = [os.path.expanduser(str(spec[key])) for key in ("data_dir", "path") if spec.get(key)]
     places += [os.path.dirname(file.partition("*")[0]) or os.curdir for file in files]
     places += [os.path.join(HF_HUB_CACHE, f"datasets--{str(spec.get('path')).replace('/', '--')}")]

@@ -101,7 +101,7 @@ def test_what_was_left_out(hub, runs):
     for name, count in dropped.items():
         assert f"| train | dropped by `{name}` | {count} |" in text
     assert "| train | failed, source: the image is damaged, or not an image that is read here: it begins" in text
-    assert "| train | failed, source: the image '…' cannot be read: No such file or directory | 3 |" in text
+    assert "| train | failed, source: the image '…' is missing | 3 |" in text
     assert "Of 6 paraphrases that were asked for in test, 3 were kept. Answers that were rejected, by the" in text
     assert "rule that they broke: refusal 3." in text
     assert "Left out when it was built" not in text and "Noted when it was built" not in text  # said once

@@ -165,7 +165,7 @@ class TestDatasets:
             "there is no image",
             "the image '.*1.img' is missing",
             "is only a path",
-            "cannot be read",  # an address, too, is only a path
+            "is missing",  # an address, too, is only a path
         )
         for index, why in enumerate(said):
             with pytest.raises(SourceError, match=why):
