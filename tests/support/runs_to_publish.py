@@ -61,7 +61,7 @@ def mixed_run(root: Path) -> Path:
         "test": SplitSettings({**SMALL, "split": "test"}, variants=1, limit=3, paraphrases=2),
     }
     models = {"editor": str(root / "my-editor"), "paraphraser": str(root / "my-chat")}
-    filters = [{"changed_area": [0.001, 0.9]}, "near_duplicates"]
+    filters = [{"changed_area": "0.001:0.9"}, "near_duplicates"]
     settings = Settings(splits, **models, filters=filters, sources_per_part=1, rows_per_shard=3)
     synthesize(settings, root / "run", editor=FolderEditor(), paraphraser=TwoAnswers())
     return root / "run"
