@@ -101,8 +101,8 @@ def read_record(store: Store) -> dict[str, Any] | None:
         record = json.loads(store.read(RUN))
         [counts["from"] for counts in record["planned"].values()]
     except (ValueError, KeyError) as error:
-        wrong = f"is broken, or of an older version ({error!r}): use another folder, or remove this one"
-        raise ValueError(f"{store.path(RUN)} {wrong}") from error
+        wrong = f"is broken, or of an older version, whose runs load and cannot be continued ({error!r})"
+        raise ValueError(f"{store.path(RUN)} {wrong}: use another folder") from error
     return record
 
 
@@ -132,12 +132,13 @@ def claim(
     new = {"settings": settings.as_dict(), "made_by": made_by, "planned": planned}
     new = json.loads(json.dumps(new, default=str))
     follows = {split: _decisive(new, split) for split in settings.splits}
-    differing = [
-        f"splits.{split}.{name} {counts['from'].get(name)!r}, not {follows[split].get(name)!r}"
-        for split, counts in planned.items()
-        for name in sorted({*counts["from"], *follows[split]} - MAY_CHANGE if has_begun(store) else ())
-        if counts["from"].get(name) != follows[split].get(name)
-    ]
+    differing = []
+    for split, counts in planned.items() if has_begun(store) else ():
+        was, now = counts["from"], follows[split]
+        for name in sorted({*was, *now} - MAY_CHANGE):
+            if was.get(name) != now.get(name):
+                own = f"splits.{split}." if name.startswith(("source.", "balance")) else ""
+                differing.append(f"{own}{name} {was.get(name)!r}, not {now.get(name)!r}")
     if differing:
         raise ValueError(
             f"{store.place}: the images in this folder were made with {'; '.join(differing[:5])}. Continue with these "

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -44,47 +43,46 @@ def write_instructions(
     names = image_files(folder, split)
     if not names:
         raise ValueError(f"{folder} has no images of split {split!r}")
-    known = set(_known(out))
+    known = _known(out)
     counts = {"images": len(known.intersection(names)), "failed": 0, "instructions": 0}
     with out.open("a", encoding="utf-8") as file:
         rest = (name for name in names if name not in known)
         while some := list(islice(rest, IMAGES_AT_ONCE)):
-            images = dict(_opened(folder, some))
-            seeds = [seed_of(seed, name, "instruction") for name in images]
-            answers = model.suggest(list(images.values()), per_image, seeds)
-            failed = [answer for answer in answers if isinstance(answer, Exception)]
-            if failed and len(failed) == len(answers):
-                raise RuntimeError(str(failed[0]))
-            for name, answer in zip(images, answers, strict=True):
-                if isinstance(answer, Exception):
-                    logger.warning("%s: %s", name, answer)
-                    continue
-                line: dict[str, Any] = {"file_name": name, "instruction": answer.kept, "rejected": answer.rejected}
+            images = {}
+            for name in some:
+                try:
+                    image = load_image(read_file(folder / name, name), name)
+                    images[name] = to_rgb(image, name, by_range=True)
+                except ImageError as error:
+                    logger.warning("%s", error)
+            answers = model.suggest(
+                list(images.values()), per_image, [seed_of(seed, name, "instruction") for name in images]
+            )
+            given = {name: answer for name, answer in zip(images, answers, strict=True) if not _failed(name, answer)}
+            if answers and not given:
+                raise RuntimeError(str(answers[0]))
+            for name, answer in given.items():
+                line = {"file_name": name, "instruction": answer.kept, "rejected": answer.rejected}
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
                 counts["instructions"] += len(answer.kept)
-                counts["images"] += 1
             file.flush()
-            counts["failed"] += len(some) - len(images) + len(failed)
+            counts["images"] += len(given)
+            counts["failed"] += len(some) - len(given)
     return counts
 
 
-def _known(out: Path) -> Iterator[str]:
+def _failed(name: str, answer: Any) -> bool:
+    if isinstance(answer, Exception):
+        logger.warning("%s: %s", name, answer)
+    return isinstance(answer, Exception)
+
+
+def _known(out: Path) -> set[str]:
     """The images that have a line. Half a line, of a process that was killed, is cut off."""
     if not out.exists():
-        return
+        return set()
     content = out.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if whole != content:
         out.write_bytes(whole)
-    try:
-        yield from [line.text("file_name") for line in read_lines(out)]
-    except ValueError as error:
-        raise ValueError(f"{error}; this file is not one that this command wrote") from error
-
-
-def _opened(folder: Path, names: list[str]) -> Iterator[tuple[str, Any]]:
-    for name in names:
-        try:
-            yield name, to_rgb(load_image(read_file(folder / name, name), name), name, by_range=True)
-        except ImageError as error:
-            logger.warning("%s", error)
+    return {line.text("file_name") for line in read_lines(out)}

@@ -120,8 +120,8 @@ def test_the_command_on_a_folder_from_anywhere(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["audit"], "name a config, one of scenes, clevr_change"),
-        (["audit", "spot_the_dif"], "config 'spot_the_dif' is none of scenes, clevr_change"),
+        (["audit"], "name a config, one of scenes, "),
+        (["audit", "spot_the_dif"], "config 'spot_the_dif' is none of scenes, "),
         (["audit", "spot_the_diff"], "give data_dir="),
         (["audit", "spot_the_diff", "--dedupe"], "config 'spot_the_diff' has no option 'dedupe', but on_error"),
         (["audit", "scenes", "--train", "many"], "--train many must be like 1000"),

@@ -151,7 +151,7 @@ class TestFolders:
     def test_a_broken_record(self, tmp_path):
         synthesize(settings(), tmp_path / "run")
         layouts.write(tmp_path / "run" / "synthesis.json", "{")
-        with pytest.raises(ValueError, match="synthesis.json is broken"):
+        with pytest.raises(ValueError, match="synthesis.json is broken, or of an older version"):
             synthesize(settings(), tmp_path / "run")
 
     def test_settings_may_change_until_something_is_made(self, tmp_path):
@@ -196,13 +196,16 @@ class TestFolders:
             synthesize(second, tmp_path / "run", editor=editor)
 
 
-def test_a_model_of_another_kind_is_refused_before_anything_is_edited(tmp_path, capsys):
+def test_a_model_of_another_kind_is_refused_before_anything_is_scored(tmp_path, capsys):
     save_dinov2(tmp_path / "dino")
     words = ["synthesize", "--source", "scenes", "--editor", "procedural", "--limit", "2"]
     words += ["--out", str(tmp_path / "run")]
     words += ["--filter", "image_similarity", "--clip_model", str(tmp_path / "dino")]
     assert main(words) == 1
-    assert "it must be a CLIP" in capsys.readouterr().err and not (tmp_path / "run" / "score").exists()
+    assert (
+        "image_similarity: 'dino' is a Dinov2Model, and no clip" in capsys.readouterr().err
+        and not (tmp_path / "run" / "score").exists()
+    )
 
 
 def test_the_first_process_to_end_does_not_speak_for_all(tmp_path, monkeypatch, capsys):

@@ -56,6 +56,21 @@ class Rewording:
         return [Paraphrases([f"please {text}"], [("I cannot", "refusal")], 2) for text in instructions]
 
 
+class Judge:
+    """A filter that keeps what a function gives more than 0."""
+
+    name, needs_captions, parameters = "judge", False, {}
+
+    def __init__(self, measure):
+        self.measure = measure
+
+    def load(self):
+        pass
+
+    def verdict(self, score):
+        return score > 0 or (False, "judge 0 is below 1")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run with filters."""
@@ -235,40 +250,35 @@ class TestFailures:
             ("1-1", "failed", "source"),
         ]
 
-    def test_an_editor_that_raises_for_one_row(self, tmp_path):
+    @pytest.mark.parametrize(
+        ("error", "reason", "calls"),
+        [
+            (OverflowError("no"), "editor: OverflowError: no", [4, 4, 4, 1, 1, 1, 1, 4, 4, 4]),  # its batch one by one
+            (EditError("unsafe"), "editor: unsafe", [4] * 6),
+        ],
+    )
+    def test_an_editor_that_fails_with_one_row(self, tmp_path, error, reason, calls):
         bad = seed_of(0, "train-000002", 1)
-        editor = Plain(fails=lambda text, seed: OverflowError("no") if seed == bad else None)
-        summary = synthesize(settings(), tmp_path / "run", editor=editor)
-        assert summary.splits["train"].failed == {"editor: OverflowError: no": 1}
-        assert summary.splits["train"].kept == 23
+        editor = Plain(fails=lambda text, seed: error if seed == bad else None)
+        (tally,) = synthesize(settings(), tmp_path / "run", editor=editor).splits.values()
+        assert tally.failed == {reason: 1} and tally.kept == 23 and editor.calls == calls
         assert [row["id"] for row in left_out(tmp_path / "run")] == ["train-000002-1"]
-        assert editor.calls == [4, 4, 4, 1, 1, 1, 1, 4, 4, 4], "its batch again, one by one"
-
-    def test_an_editor_that_refuses_a_row(self, tmp_path):
-        bad = seed_of(0, "train-000002", 1)
-        editor = Plain(fails=lambda text, seed: EditError("unsafe") if seed == bad else None)
-        summary = synthesize(settings(), tmp_path / "run", editor=editor)
-        assert summary.splits["train"].failed == {"editor: unsafe": 1} and editor.calls == [4] * 6
 
     def test_a_filter_that_raises_for_one_row(self, tmp_path):
-        class Judge:
-            name, needs_captions, parameters = "judge", False, {}
+        def measure(rows):
+            if any(row.variant == 3 and row.source_id == "train-000000" for row in rows):
+                raise ZeroDivisionError("no")
+            return [row.variant for row in rows]
 
-            def load(self):
-                pass
-
-            def measure(self, rows):
-                if any(row.variant == 3 and row.source_id == "train-000000" for row in rows):
-                    raise ZeroDivisionError("no")
-                return [row.variant for row in rows]
-
-            def verdict(self, score):
-                return score > 0 or (False, "judge 0 is below 1")
-
-        summary = synthesize(settings(), tmp_path / "run", filters=[Judge()])
-        (tally,) = summary.splits.values()
+        (tally,) = synthesize(settings(), tmp_path / "run", filters=[Judge(measure)]).splits.values()
         assert tally.failed == {"judge: ZeroDivisionError: no": 1} and tally.dropped == {"judge": 6}
         assert tally.kept == 24 - 1 - 6
+
+    @pytest.mark.parametrize("answer", [[], ["good"] * 8])
+    def test_a_filter_that_gives_no_scores(self, tmp_path, answer):
+        judge = Judge(lambda rows: answer[: len(rows)])
+        (tally,) = synthesize(settings(), tmp_path / "run", filters=[judge]).splits.values()
+        assert tally.kept == 0 and sum(tally.failed.values()) == 24 and "judge: " in next(iter(tally.failed))
 
     def test_an_editor_that_is_broken(self, tmp_path):
         editor = Plain(fails=lambda text, seed: RuntimeError("CUDA error: device-side assert"))
@@ -289,20 +299,6 @@ class TestFailures:
         assert f"failed: {count} rows, such as: {reason}\n" in summary.text("run")
         assert len({one["reason"] for one in left_out(tmp_path / "run")}) == count
 
-    @pytest.mark.parametrize("answer", [[], ["good"] * 8])
-    def test_a_filter_that_gives_no_scores(self, tmp_path, answer):
-        class Judge:
-            name, needs_captions, parameters = "judge", False, {}
-
-            def load(self):
-                pass
-
-            def measure(self, rows):
-                return answer[: len(rows)]
-
-        (tally,) = synthesize(settings(), tmp_path / "run", filters=[Judge()]).splits.values()
-        assert tally.kept == 0 and sum(tally.failed.values()) == 24 and "judge: " in next(iter(tally.failed))
-
     @pytest.mark.parametrize("world", [1, 2])
     def test_failed_rows_can_be_made_again(self, tmp_path, monkeypatch, world):
         """They alone; and the result is as if none had failed."""
@@ -322,19 +318,8 @@ class TestFailures:
 
 
 def test_a_shard_and_a_split_without_rows(tmp_path):
-    class Nothing:
-        name, needs_captions, parameters = "nothing", False, {}
-
-        def load(self):
-            pass
-
-        def measure(self, rows):
-            return [float(row.source_id >= "train-000004") for row in rows]
-
-        def verdict(self, score):
-            return score == 1 or (False, "nothing is good")
-
-    synthesize(settings(), tmp_path / "run", filters=[Nothing()])
+    late = Judge(lambda rows: [float(row.source_id >= "train-000004") for row in rows])
+    synthesize(settings(), tmp_path / "run", filters=[late])
     assert len(list((tmp_path / "run" / "data").glob("*"))) == 2
     data = load_dataset("syned", "synthetic", data_dir=str(tmp_path / "run"), cache_dir=str(tmp_path / "cache"))
     assert len(data["train"]) == 8
