@@ -17,12 +17,20 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from datasets_syned.synthesis.paraphrasers.prompts import REQUEST, Request
+from datasets_syned.synthesis.paraphrasers.prompts import REQUEST, SYSTEM, Request
 
-SPECIAL = ["<pad>", "<s>", "</s>", "<user>", "<assistant>"]
+SPECIAL = ["<pad>", "<s>", "</s>", "<system>", "<user>", "<assistant>"]
 TEMPLATE = (
     "{{ '<s>' }}{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+# As Gemma's and the first of Mistral: the roles are those of a conversation.
+NO_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + TEMPLATE
+)
+# As some that take the system text and leave it out.
+DEAF_TO_SYSTEM = TEMPLATE.replace(
+    "{% for message in messages %}", "{% for message in messages if message['role'] != 'system' %}"
 )
 
 
@@ -67,7 +75,7 @@ def tiny_llama(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> LlamaForCau
 
 def save_random_chat_model(folder: Path, template: str | None = TEMPLATE) -> Path:
     """A chat model that answers with noise; `template=None` for a model that is none to chat with."""
-    tokenizer = tiny_tokenizer([REQUEST, "Add a dog to the lawn"], template)
+    tokenizer = tiny_tokenizer([SYSTEM, "Add a dog to the lawn"], template)
     tiny_llama(tokenizer).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -80,7 +88,7 @@ def save_random_vision_model(folder: Path) -> Path:
         "{{ message['content'] }}",
         "{% for part in message['content'] %}{{ part['text'] if part['type'] == 'text' else '<image>' }}{% endfor %}",
     )
-    tokenizer = tiny_tokenizer([REQUEST, "Add a dog to the lawn"], template)
+    tokenizer = tiny_tokenizer([SYSTEM, "Add a dog to the lawn"], template)
     tokenizer.add_special_tokens({"additional_special_tokens": [image]})
     size = {"height": 28, "width": 28}
     images = CLIPImageProcessor(size={"shortest_edge": 28}, crop_size=size)
@@ -127,9 +135,12 @@ def save_taught_chat_model(
         for answer in ([known] if isinstance(known, str) else known)
     ]
     renderer = tiny_tokenizer([], template)
-    requests = [Request(REQUEST.format(count=count, instruction=instruction)) for instruction, _ in given]
+    requests = [
+        Request(REQUEST.format(count=count, instruction=instruction), system=SYSTEM) for instruction, _ in given
+    ]
     options = {"tokenize": False, "add_generation_prompt": True}
-    prompts = [renderer.apply_chat_template(request.messages(), **options) for request in requests]
+    roles = template == TEMPLATE
+    prompts = [renderer.apply_chat_template(request.messages(roles=roles), **options) for request in requests]
     tokenizer = tiny_tokenizer([*prompts, *(answer for _, answer in given)], template)
     rows = [
         (tokenizer.encode(prompt, add_special_tokens=False), tokenizer.encode(answer, add_special_tokens=False))

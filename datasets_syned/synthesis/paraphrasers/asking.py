@@ -9,7 +9,7 @@ from PIL import Image
 
 from ...common.ranges import check_number, check_whole
 from ...common.seeds import seed_of
-from .prompts import DESCRIBE, REQUEST, SUGGEST, Request, read_answer
+from .prompts import DESCRIBE, REQUEST, SUGGEST, SYSTEM, Request, read_answer
 from .protocol import Paraphrases
 from .rules import RULE_SETS, judge
 
@@ -56,13 +56,14 @@ class AskedModel(ABC):
     def parameters(self) -> dict[str, Any]:
         """What besides instruction, images and seed decides the answers, for a JSON file."""
         values = {name: getattr(self, name) for name in SAMPLING}
-        return {**values, "request": DESCRIBE if self.from_images else REQUEST}
+        system, request = ("", DESCRIBE) if self.from_images else (SYSTEM, REQUEST)
+        return {**values, "system": system, "request": request}
 
     def paraphrase(
         self, instructions: Sequence[str], count: int, seeds: Sequence[int]
     ) -> list[Paraphrases | Exception]:
         """See [`Paraphraser.paraphrase`]."""
-        requests = [Request(REQUEST.format(count=count, instruction=text)) for text in instructions]
+        requests = [Request(REQUEST.format(count=count, instruction=text), system=SYSTEM) for text in instructions]
         return self._collect(requests, instructions, count, seeds, self.rules)
 
     def describe(

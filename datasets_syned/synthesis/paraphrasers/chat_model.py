@@ -77,6 +77,15 @@ class ChatModel(AskedModel):
         return reader
 
     @cached_property
+    def _knows_system(self) -> bool:
+        """Whether the template has a place for a system's turn: some refuse it, some leave it out."""
+        turns = Request("user", system="system's text").messages()
+        try:
+            return turns[0]["content"] in self._reader.apply_chat_template(turns, tokenize=False)
+        except Exception:  # what a template raises is its own
+            return False
+
+    @cached_property
     def _model(self) -> Any:
         from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, GenerationConfig
 
@@ -104,7 +113,7 @@ class ChatModel(AskedModel):
         import torch
 
         inputs = self._reader.apply_chat_template(
-            [request.messages() for request, _ in rows],
+            [request.messages(roles=self._knows_system) for request, _ in rows],
             add_generation_prompt=True,
             enable_thinking=False,  # templates of models that cannot think do not look at it
             tokenize=True,

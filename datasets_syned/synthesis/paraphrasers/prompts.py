@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+SYSTEM = (
+    "You reword instructions for editing images. The new wording asks for exactly the same edit: it keeps every "
+    "object, number, color, place and quoted text, and adds nothing."
+)
 REQUEST = (
-    "Reword an instruction for editing an image. The new wording asks for exactly the same edit: it keeps every "
-    "object, number, color, place and quoted text, and adds nothing. Say it in {count} different ways. Each is one "
-    "short sentence that begins with a verb. Answer with a numbered list of {count} lines and nothing else.\n\n"
-    "Instruction: {instruction}"
+    "Say this instruction in {count} different ways. Each is one short sentence that begins with a verb. Answer with "
+    "a numbered list of {count} lines and nothing else.\n\nInstruction: {instruction}"
 )
 DESCRIBE = (
     "The first image was edited; the second is the result. What was asked for, and may have been done or not: "
@@ -42,17 +44,29 @@ STRINGS = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 class Request(NamedTuple):
-    """What a model is asked: images, and the text behind them. In one turn, since not all know a system's role."""
+    """What a model is asked: images, and the text behind them."""
 
     text: str
     images: tuple[Image.Image, ...] = ()
+    system: str = ""
 
     def messages(
-        self, image: Callable[[Image.Image], dict] = lambda image: {"type": "image", "image": image}
+        self,
+        image: Callable[[Image.Image], dict] = lambda image: {"type": "image", "image": image},
+        roles: bool = True,
     ) -> list[dict[str, Any]]:
-        """A conversation, as chat templates and servers take it; `image` makes the part that holds an image."""
-        content = [*map(image, self.images), {"type": "text", "text": self.text}] if self.images else self.text
-        return [{"role": "user", "content": content}]
+        """
+        A conversation, as chat templates and servers take it.
+
+        Args:
+            image (`Callable`, *optional*): makes the part that holds an image.
+            roles (`bool`, *optional*, defaults to `True`): whether the system has a turn; else its text stands in
+                front of the user's.
+        """
+        text = self.text if roles or not self.system else f"{self.system}\n\n{self.text}"
+        content = [*map(image, self.images), {"type": "text", "text": text}] if self.images else text
+        system = [{"role": "system", "content": self.system}] if roles and self.system else []
+        return [*system, {"role": "user", "content": content}]
 
 
 def read_answer(answer: str, ended: bool = True) -> list[tuple[str, bool]]:

@@ -58,7 +58,7 @@ def test_paraphrases(monkeypatch):
     first, second, again = sorted(server.requests[:2], key=text_of, reverse=True) + server.requests[2:]
     assert first["path"] == "/v1/chat/completions" and first["headers"]["authorization"] == f"Bearer {KEY}"
     assert (first["model"], first["temperature"], first["max_tokens"], first["top_k"]) == ("some/model", 0.7, 128, 20)
-    assert "top_p" not in first and [message["role"] for message in first["messages"]] == ["user"]
+    assert "top_p" not in first and [message["role"] for message in first["messages"]] == ["system", "user"]
     assert first["seed"] != second["seed"] and 0 <= first["seed"] < 2**31
     assert again["seed"] in (first["seed"], second["seed"])
 

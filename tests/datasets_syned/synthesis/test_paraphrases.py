@@ -3,8 +3,6 @@
 import importlib.metadata
 import importlib.util
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -17,6 +15,8 @@ from datasets_syned.synthesis.paraphrasers import RULES, Paraphrases, load_parap
 from datasets_syned.synthesis.paraphrasers.chat_model import GumbelSampling
 from datasets_syned.synthesis.paraphrasers.prompts import read_answer
 from tests.support.tiny_chat_models import (
+    DEAF_TO_SYSTEM,
+    NO_SYSTEM,
     save_random_chat_model,
     save_random_vision_model,
     save_taught_chat_model,
@@ -202,6 +202,13 @@ def test_samples_are_distributed_as_they_should(temperature, top_p, expected):
     assert abs(both - (expected**2).sum()) < 0.02  # steps are independent
 
 
+@pytest.mark.parametrize("template", [NO_SYSTEM, DEAF_TO_SYSTEM])
+def test_a_template_without_system(tmp_path, template):
+    """The model has learned to answer where the system's text stands in front of the user's."""
+    folder = save_taught_chat_model(tmp_path / "chat", {DOG: ANSWERS[DOG]}, template=template)
+    assert load_paraphraser(str(folder)).paraphrase([DOG], 4, [0]) == [Paraphrases(DOGS, [], 1)]
+
+
 @pytest.mark.parametrize(
     ("answer", "texts"),
     [
@@ -342,11 +349,3 @@ def test_a_real_small_chat_model():
     assert any(each.kept for each in found)
     assert {rule for each in found for _, rule in each.rejected} <= set(RULES)
     assert model.parameters["gguf_file"] == "SmolLM2-135M-Instruct.Q4_1.gguf"
-
-
-def test_import_loads_no_framework():
-    code = (
-        "import sys, datasets_syned.synthesis.paraphrasers as p; "
-        "assert not {'torch', 'transformers', 'accelerate'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
