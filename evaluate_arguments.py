@@ -7,8 +7,9 @@ import json
 from blip2idc_scripts import ENDS
 
 BENCHMARKS = (
-    "scenes", "clevr_change", "clevr_dc", "spot_the_diff", "image_editing_request", "magicbrush", "emu_edit",
-    "levir_cc", "birds_to_words", "diffspot", "img_diff", "vlm_subtlebench", "vismin", "synthetic", "syned", "folder",
+    "scenes", "photos", "clevr_change", "clevr_dc", "spot_the_diff", "image_editing_request", "magicbrush",
+    "emu_edit", "levir_cc", "birds_to_words", "diffspot", "img_diff", "vlm_subtlebench", "vismin", "synthetic",
+    "syned", "folder",
 )  # fmt: skip
 DEFAULT, OPTIONS = BENCHMARKS[0], '{"jitter": 2.0}'
 DESCRIPTION = """\

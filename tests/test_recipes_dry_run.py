@@ -9,6 +9,7 @@ import datasets_syned
 from datasets_syned.benchmarks import references
 from tests.support import layouts
 from tests.support.own_pairs import write_pairs
+from tests.support.photo_material import draw_objects, draw_photographs
 from tests.support.source_tree import ROOT
 from tests.support.training_runs import SIZE, train
 
@@ -70,11 +71,14 @@ BENCHMARKS = {"spot_the_diff": std, "image_editing_request": ier, "clevr_change"
 BENCHMARKS |= {"emu_edit": emu_edit, "syned": syned, "folder": write_pairs}
 
 
-def fewer(specs):
-    """Rendered scenes, not as many and smaller."""
+def fewer(specs, root):
+    """Rendered scenes or composed photographs, not as many and smaller."""
     if isinstance(specs, list):
-        return [fewer(spec) for spec in specs]
-    rows = {split: min(4, specs[split]) for split in ("train", "validation", "test")}
+        return [fewer(spec, root) for spec in specs]
+    rows = {split: min(4, specs[split]) for split in ("train", "validation", "test") if split in specs}
+    if specs["name"] == "photos":
+        material = {"photographs": draw_photographs(root / "photographs"), "objects": draw_objects(root / "objects")}
+        return {**specs, **rows, **{name: str(folder) for name, folder in material.items()}, "num_proc": None}
     return {**specs, **rows, **SIZE, "num_proc": None}
 
 
@@ -86,9 +90,9 @@ def test_dry_run(recipe, tiny_model_dir, tmp_path, monkeypatch, capsys):
     values = yaml.safe_load(recipe.read_text(encoding="utf-8"))
     if not values.get("dataloader_persistent_workers"):
         words += ["--dataloader_num_workers", 0]
-    if recipe.stem in ("mini", "embedded"):
+    if recipe.stem in ("mini", "embedded", "embedded_photos"):
         for name in ("train_data", "eval_data", "test_data"):
-            words += [f"--{name}", json.dumps(fewer(values[name]))]
+            words += [f"--{name}", json.dumps(fewer(values[name], tmp_path))]
     else:
         names = {spec["name"] for spec in (*values["train_data"], values["test_data"])}
         words += ["--data_dir", *(f"{name}={BENCHMARKS[name](tmp_path / name)}" for name in sorted(names))]

@@ -6,9 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from datasets.config import EXTRACTED_DATASETS_PATH
-from datasets.utils.py_utils import NestedDataStructure
-
 from .images import MISSING, ImageError, is_inside, load_image, printable, read_file, too_large
 
 
@@ -61,6 +58,8 @@ def data_folders(spec: Mapping[str, Any]) -> list[str]:
     name, and those of its `data_files`; for a repository of the Hub the folder of its downloads; and in both cases
     where archives are unpacked.
     """
+    from datasets.config import EXTRACTED_DATASETS_PATH  # training on a machine without `datasets` reads images, too
+    from datasets.utils.py_utils import NestedDataStructure
     from huggingface_hub.constants import HF_HUB_CACHE
 
     files = NestedDataStructure(spec.get("data_files") or []).flatten()
