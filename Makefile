@@ -12,11 +12,11 @@ DEV    := $(VENV)/.ready-dev
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fresh quality mini bench clean
+.PHONY: help demo test test-slow fresh quality mini mini-photos bench clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 demo: $(CORE) ## caption the six bundled pairs with the embedded model, write demo.html
 	@echo "== captioning the bundled pairs"
@@ -46,6 +46,10 @@ quality: $(DEV) ## lint, formatting, dependencies that fit together
 mini: $(DEV) ## train the embedded model from nothing, about 2 hours on two cores; run again to resume
 	@echo "== training the embedded model (recipes/embedded.yaml)"
 	$(BIN)/python train_trainer.py recipes/embedded.yaml
+
+mini-photos: $(DEV) ## train the embedded model for photographs from nothing, hours on two cores; run again to resume
+	@echo "== training the embedded model for photographs (recipes/embedded_photos.yaml)"
+	$(BIN)/python train_trainer.py recipes/embedded_photos.yaml
 
 bench: $(DEV) ## run every measurement of benchmarks/
 	@set -e; for file in benchmarks/*.py; do \

@@ -45,7 +45,7 @@ def option(name: str, help: str, metavar: str | None = None, type: Any = str | N
     return Annotated[type, typer.Option(name, help=help, metavar=metavar, **more)]
 
 
-Model = option("--model", "Folder or Hub id of a model or adapter. Default: the embedded model.", "M")
+Model = option("--model", "Folder or Hub id of a model or adapter; or mini or mini_photos. Default: as embedded.", "M")
 Models = option("--model", "Hub id (or, on this machine, folder) to choose from; again for more.", "M", list[str])
 Revision = option("--revision", "Branch, tag or commit on the Hub.", "R")
 Device = option("--device", "Such as cpu, cuda:1 or mps. Default: a GPU if there is one.", "D")

@@ -100,9 +100,9 @@ def read_alone(predicted, path):
 
 def identity(model, revision):
     """What changes when the weights behind a name do: the commit on the Hub, or size and time of local files."""
-    from modeling_blip2idc.loading.load import EMBEDDED, commit_of
+    from modeling_blip2idc.loading.load import check_folder, commit_of
 
-    folder = EMBEDDED if model is None else Path(model)
+    folder = Path(check_folder(model))
     if not folder.is_dir():
         commit = commit_of(model, revision)
         return {} if commit is None else {"commit": commit}
@@ -184,8 +184,10 @@ def main(args):
     references, categories, changed = ([pair[name] for pair in pairs] for name in ("captions", "category", "changed"))
     categories, changed = (None if None in column else column for column in (categories, changed))
     about = {name: value for name, value in {**asked, **used}.items() if name not in ("benchmark", "files", "pairs")}
-    if predicted is None and args.model is None:
-        about["model"] = "the embedded model"
+    if predicted is None:
+        from modeling_blip2idc.loading.load import embedded_name
+
+        about["model"] = embedded_name(args.model) or args.model
     report = build_report(
         captions,
         references,

@@ -122,7 +122,9 @@ class IDCTrainingArguments(Seq2SeqTrainingArguments):
     dry_run: bool = field(default=False, metadata={"help": "take two steps, say what the run would take, stop"})
     muon_lr: float | None = field(default=None, metadata={"help": "Muon for the matrices, at this learning rate"})
     auxiliary_weights: list[float] = field(default_factory=lambda: [0.5, 0.3], metadata={"help": "of patches, pairs"})
-    embed: bool = field(default=False, metadata={"help": "replace the model embedded in the package by the result"})
+    embed: Literal["mini", "mini_photos"] | None = field(
+        default=None, metadata={"help": "the embedded model that the result replaces"}
+    )
 
     def __post_init__(self):
         if self.bf16 is None:

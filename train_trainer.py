@@ -34,6 +34,7 @@ from datasets_syned.training import training_data
 from datasets_syned.training.compute_metrics import Scorer
 from datasets_syned.training.dense_supervision import DenseSupervisionCollator
 from metrics.report import build_report, draw_curves, summarize_seeds, write_predictions, write_report
+from modeling_blip2idc.checkpoints_blip2idc import EMBEDDED
 from modeling_blip2idc.from_scratch.build import add_auxiliary, build_from_scratch, remove_auxiliary
 from modeling_blip2idc.hub.contact_sheet import contact_sheet, first_of_each
 from modeling_blip2idc.hub.model_card import write_card
@@ -41,12 +42,12 @@ from modeling_blip2idc.hub.push import push
 from modeling_blip2idc.hub.saving import name_base, remove_code, save_compact
 from modeling_blip2idc.image_processing_blip2idc import make_canvas
 from modeling_blip2idc.loading import vocabulary
-from modeling_blip2idc.loading.load import EMBEDDED, commit_of, load_idc
+from modeling_blip2idc.loading.load import check_folder, commit_of, load_idc
 from modeling_blip2idc.loading.lora import count_trainable
 from modeling_blip2idc.loading.trainable import load_trainable
 from modeling_blip2idc.training.checkpoints import RunLog, last_checkpoint
 from modeling_blip2idc.training.dry_run import describe, dry_run
-from modeling_blip2idc.training.run_folder import about_run, release_run
+from modeling_blip2idc.training.run_folder import about_run, point_to_final, release_run
 from modeling_blip2idc.training.trainer import IDCTrainer
 from train_arguments import hub_target, preflight, runs
 
@@ -187,13 +188,6 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
     return report
 
 
-def point_to_final(folder):
-    """Copies beside `final` what `pipeline(model=folder)` reads before our loader, which looks into `final`."""
-    for name in ("adapter_config.json", "config.json"):
-        if (folder / "final" / name).is_file():
-            shutil.copyfile(folder / "final" / name, folder / name)
-
-
 def note_unknown(processor, data):
     """Prints which words of the captions to be scored no caption of this model can have."""
     for name, rows in data.items():
@@ -217,7 +211,7 @@ def save(trainer, args, out, commit):
         if trainer.is_world_process_zero():
             (out / "training_args.bin").unlink()  # a pickle, and full of this machine
             remove_code(out)
-            name_base(out, EMBEDDED if args.model is None else args.model, commit)
+            name_base(out, check_folder(args.model), commit)
             trainer.model.generation_config.save_pretrained(out)
     trainer.accelerator.wait_for_everyone()
 
@@ -271,7 +265,7 @@ def main(model_args, data_args, training_args):
             done = push(folder / "final", *hub_target(training_args), message="Trained model")
             print("published as", done.repo, *done.notes, flush=True)
         if training_args.embed:
-            shutil.copytree(folder / "final", EMBEDDED, dirs_exist_ok=True)
+            shutil.copytree(folder / "final", EMBEDDED[training_args.embed], dirs_exist_ok=True)
     return report
 
 
@@ -280,7 +274,7 @@ def combine(reports, args, folder, greater_is_better):
     choose = max if greater_is_better else min
     best = choose(reports, key=lambda seed: reports[seed]["about"]["evaluation"] or 0.0)
     shutil.copytree(folder / f"seed-{best}" / "final", folder / "final", dirs_exist_ok=True)
-    name_base(folder / "final", EMBEDDED if args.model is None else args.model)
+    name_base(folder / "final", check_folder(args.model))
     point_to_final(folder)
     report = {**reports[best], "about": {**reports[best]["about"], "model": folder.resolve().name}}
     if "scores" in report:

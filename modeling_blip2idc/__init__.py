@@ -10,11 +10,12 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .attribution.overlay import overlay
 from .attribution.relevance import RelevanceMaps, relevance_maps
+from .checkpoints_blip2idc import DEFAULT, EMBEDDED
 from .configuration_blip2idc import Blip2IDCConfig, InstructBlipIDCConfig
 from .hub.saving import export_remote_code
 from .image_processing_blip2idc import CanvasGeometry, make_canvas
 from .image_utils_blip2idc import load_image
-from .loading.load import EMBEDDED, CaptionerLoader, load_idc
+from .loading.load import CaptionerLoader, embedded_model, load_idc
 from .modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
 from .pipeline_blip2idc import TASK, ImageDifferenceCaptioningPipeline
 from .processing_blip2idc import Blip2IDCProcessor, InstructBlipIDCProcessor
@@ -36,7 +37,7 @@ PIPELINE_REGISTRY.register_pipeline(
     TASK,
     pipeline_class=ImageDifferenceCaptioningPipeline,
     pt_model=CaptionerLoader,
-    default=(str(EMBEDDED), None),
+    default=(str(EMBEDDED[DEFAULT]), None),
     type="multimodal",
 )
 ImageDifferenceCaptioningPipeline._registered_impl = saved_as
@@ -64,6 +65,7 @@ __all__ = [
     "RelevanceMaps",
     "check_towers",
     "count_trainable",
+    "embedded_model",
     "export_remote_code",
     "load_idc",
     "load_image",

@@ -15,18 +15,52 @@ from transformers import GenerationConfig
 from transformers.utils import cached_file
 from transformers.utils.peft_utils import find_adapter_config_file
 
-EMBEDDED = Path(__file__).parent / "mini"
-EMBEDDED_NAME = "modeling_blip2idc/mini"  # by which an adapter names it: every copy of this package has it
+# The embedded models by name, the one for photographs and the one for rendered scenes.
+EMBEDDED = {name: Path(__file__).parent / name for name in ("mini_photos", "mini")}
+EMBEDDED_PREFIX = "modeling_blip2idc/"  # an adapter on one names it so: every copy of this package has it
+# What is used where no model is named: the first one that is there.
+DEFAULT = next((name for name in EMBEDDED if (EMBEDDED[name] / "model.safetensors").is_file()), "mini")
 HUB_KEYWORDS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
-def check_folder(model_id: str, subfolder: str = "") -> str:
+def embedded_model(name: str = DEFAULT) -> str:
     """
-    The folder or Hub id of a model: `model_id`, or for the folder of a training run `final` in it.
+    The folder of an embedded model, for `pipeline("image-difference-captioning", model=embedded_model("mini"))`.
+
+    Args:
+        name (`str`, *optional*): `"mini"`, for rendered scenes, or `"mini_photos"`, for photographs. By default the
+            latter, if this copy of the package has it.
+
+    Raises:
+        `ValueError`: there is no model of that name. `FileNotFoundError`: it is not in this copy of the package.
+    """
+    if name not in EMBEDDED:
+        raise ValueError(f"no embedded model is called {name!r}; their names are {', '.join(EMBEDDED)}")
+    if not (EMBEDDED[name] / "config.json").is_file():
+        make = f"`make {name.replace('_', '-')}` makes it, or name another model"
+        raise FileNotFoundError(f"The embedded model {name!r} is missing ({EMBEDDED[name]}); {make}.")
+    return str(EMBEDDED[name])
+
+
+def embedded_name(model_id: str | os.PathLike | None) -> str | None:
+    """How an adapter names the embedded model that `model_id` is, or `None` for any other model."""
+    folder = Path(EMBEDDED[DEFAULT] if model_id is None else model_id).resolve()
+    return next((EMBEDDED_PREFIX + name for name, path in EMBEDDED.items() if path.resolve() == folder), None)
+
+
+def check_folder(model_id: str | os.PathLike | None = None, subfolder: str = "") -> str:
+    """
+    The folder or Hub id of a model: `model_id`, for the folder of a training run `final` in it, and for the name of an
+    embedded model its folder. A folder of that name in the working folder wins, as it does over a Hub id;
+    `modeling_blip2idc/mini` then names the embedded one. By default the default embedded model.
 
     Refuse a missing folder, for which the Hub would be asked, and a folder without a model.
     """
-    path = Path(model_id)
+    if model_id is None:
+        return embedded_model()
+    path = Path(model_id := os.fspath(model_id))
+    if not path.exists() and model_id.removeprefix(EMBEDDED_PREFIX) in EMBEDDED:
+        return embedded_model(model_id.removeprefix(EMBEDDED_PREFIX))
     if path.is_dir():
         if not subfolder and not any(path.glob("*.safetensors")) and any((path / "final").glob("*config.json")):
             return str(path / "final")
@@ -63,8 +97,8 @@ def base_of(adapter: str, adapter_file: str) -> tuple[str, str | None]:
         raise ValueError(f"adapter_config.json of {adapter!r} is not a JSON object: {error}") from error
     if not base:
         raise ValueError(f"adapter_config.json of {adapter!r} names no base_model_name_or_path.")
-    if base == EMBEDDED_NAME:
-        return str(EMBEDDED), None
+    if base.startswith(EMBEDDED_PREFIX) and base.removeprefix(EMBEDDED_PREFIX) in EMBEDDED:
+        return embedded_model(base.removeprefix(EMBEDDED_PREFIX)), None
     beside = Path(adapter_file).parent / base
     if os.path.isdir(adapter) and beside.is_dir():
         return str(beside.resolve()), None

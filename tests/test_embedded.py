@@ -13,7 +13,8 @@ import datasets_syned
 import modeling_blip2idc  # noqa: F401  registers the task
 from datasets_syned.scenes.scores import oracle_captions, score_captions
 from metrics.cider import score
-from modeling_blip2idc.loading.load import EMBEDDED, load_idc
+from modeling_blip2idc.checkpoints_blip2idc import EMBEDDED
+from modeling_blip2idc.loading.load import load_idc
 from modeling_blip2idc.training.trainer import IDCTrainer
 
 MEGABYTE = 2**20
@@ -40,10 +41,10 @@ def piped(rows):
 def test_the_checkpoint_is_small_and_of_this_size():
     model, processor = load_idc()
     assert sum(p.numel() for p in model.parameters()) == 1_862_144
-    assert (EMBEDDED / "model.safetensors").stat().st_size < 16 * MEGABYTE
+    assert (EMBEDDED["mini"] / "model.safetensors").stat().st_size < 16 * MEGABYTE
     assert model.dtype.itemsize == 4  # widened on loading: the CPU computes in float32
     assert processor.stop_token == "\n"
-    assert not list(EMBEDDED.glob("*.py"))
+    assert not list(EMBEDDED["mini"].glob("*.py"))
 
 
 def test_most_captions_are_right(rows, piped):
@@ -107,7 +108,7 @@ def test_the_bars_on_two_thousand_pairs(tmp_path):
     assert told["no_change_f1"] >= 0.95
     assert cider >= 0.92 * score(oracle, references, scorers=("cider",))["cider"]
     # measured with pillow 13; 12 makes a few pixels otherwise, and one caption of the 2,000
-    recorded = json.loads((EMBEDDED / "report.json").read_text())
+    recorded = json.loads((EMBEDDED["mini"] / "report.json").read_text())
     assert recorded["scores"]["cider"] == pytest.approx(cider, abs=0.01)
     for name in ("category_accuracy", "attributes_accuracy"):
         assert recorded["scenes"][name] == pytest.approx(told[name], abs=0.002)

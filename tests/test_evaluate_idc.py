@@ -37,7 +37,7 @@ def whole(tmp_path_factory):
 def test_the_embedded_model(whole):
     out, report = whole
     assert report["about"] == {
-        "model": "the embedded model", "revision": None, "dtype": "float32", "num_beams": None,
+        "model": "modeling_blip2idc/mini", "revision": None, "dtype": "float32", "num_beams": None,
         "max_new_tokens": None, "limit": None, "split": "test", "options": SCENES, "device": "cpu",
         "decoding": {"num_beams": 1, "max_new_tokens": 32, "do_sample": False},
     }  # fmt: skip

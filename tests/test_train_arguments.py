@@ -47,6 +47,7 @@ class TestParse:
             ({"tuning": "lara"}, [], "tuning: 'lara' is not a valid value: choose from lora, full, qlora"),
             ({"towers": ["vit", "lm"]}, [], "choose from vit, qformer, language"),
             ({"targets": "all"}, [], "choose from full, authors"),
+            ({"embed": True}, [], "embed: True is not a valid value: choose from mini, mini_photos"),
             ({}, ["--tuning", "lara"], "argument --tuning: invalid choice: 'lara'"),
             ({}, ["--ranks", "1"], "unknown argument --ranks; did you mean --rank?"),
             ({}, ["--max_step=1"], "unknown argument --max_step; did you mean --max_steps?"),
@@ -137,11 +138,11 @@ class TestParse:
         assert args.weight_decay == 0 and args.max_steps == 1000
 
     def test_the_command_line_wins(self, tmp_path):
-        path = write(tmp_path, {"train_data": [DATA], "rank": 4, "towers": ["vit"], "embed": True, "model": "a/b"})
-        words = "--rank 16 --towers language qformer --embed false --test_data".split()
+        path = write(tmp_path, {"train_data": [DATA], "rank": 4, "towers": ["vit"], "embed": "mini", "model": "a/b"})
+        words = "--rank 16 --towers language qformer --embed mini_photos --test_data".split()
         model, data, args = train_arguments.parse([str(path), *words, json.dumps(DATA)])
         assert (model.rank, model.towers, model.model) == (16, ["language", "qformer"], "a/b")
-        assert data.test_data == DATA and args.embed is False
+        assert data.test_data == DATA and args.embed == "mini_photos"
 
     def test_without_a_recipe(self):
         model, data, args = train_arguments.parse(["--train_data", json.dumps(DATA), "--output_dir", "x"])

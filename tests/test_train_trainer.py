@@ -96,12 +96,12 @@ class TestFromNothing:
             assert (folder / name).read_bytes() == (toy[0] / name).read_bytes()
 
     def test_embed(self, toy, recipes, tmp_path, monkeypatch):
-        monkeypatch.setattr(train_trainer, "EMBEDDED", tmp_path / "mini")
+        monkeypatch.setitem(train_trainer.EMBEDDED, "mini_photos", tmp_path / "mini_photos")
         folder = shutil.copytree(toy[0], tmp_path / "toy")
-        train(recipes / "toy.yaml", "--output_dir", folder, "--embed", "true")
+        train(recipes / "toy.yaml", "--output_dir", folder, "--embed", "mini_photos")
         names = {path.name for path in (folder / "final").iterdir()}
-        assert {path.name for path in (tmp_path / "mini").iterdir()} == names
-        assert "make mini" in (tmp_path / "mini" / "README.md").read_text()
+        assert {path.name for path in (tmp_path / "mini_photos").iterdir()} == names
+        assert "make mini-photos" in (tmp_path / "mini_photos" / "README.md").read_text()
 
 
 class TestLoRA:

@@ -14,12 +14,12 @@ from PIL import Image, ImageOps
 
 from ..attribution.overlay import overlay
 from ..attribution.relevance import RelevanceMaps, relevance_maps
+from ..checkpoints_blip2idc import DEFAULT, EMBEDDED
 from ..loading.examples import load_examples
 from ..loading.load import load_idc, public_name
 from ..pipeline_blip2idc import TASK, ImageDifferenceCaptioningPipeline
 from .limits import read_image
 
-EMBEDDED_MODEL = "mini (embedded)"
 SAME_SHAPE = 0.01  # difference of the logarithms of the aspect ratios that nobody sees
 JPEG = {"format": "JPEG", "quality": 90, "subsampling": 0}
 GROUND = (128, 128, 128)
@@ -110,8 +110,8 @@ class Captioners:
 
     Args:
         models (`Iterable[str]`, *optional*, defaults to `()`):
-            Hub ids or folders of models or adapters. The embedded model is offered behind them. Each is loaded, and
-            captions a bundled pair, so that what is wrong shows before anybody asks.
+            Hub ids, folders or embedded names of models or adapters. The other embedded models are offered behind
+            them. Each is loaded, and captions a bundled pair, so that what is wrong shows before anybody asks.
         device (`str`, *optional*): where they run; by default a GPU if there is one.
         max_batch_size (`int`, *optional*, defaults to 32): pairs at a time.
 
@@ -122,9 +122,15 @@ class Captioners:
     def __init__(self, models: Iterable[str] = (), device: str | None = None, max_batch_size: int = 32):
         self._batches: dict[str, Batches] = {}
         example, *_ = load_examples()
-        for model in (*dict.fromkeys(models), None):
+        models = [*models]
+        embedded = {
+            str(folder): f"{name} (embedded)"
+            for name, folder in EMBEDDED.items()
+            if name not in models and (name == DEFAULT or (folder / "model.safetensors").is_file())
+        }
+        for model in dict.fromkeys((*models, *embedded)):
             # of a folder, the page shows the name only
-            name = base = EMBEDDED_MODEL if model is None else public_name(model)
+            name = base = embedded.get(model) or public_name(model)
             count = 1
             while name in self._batches:
                 count += 1
@@ -137,7 +143,7 @@ class Captioners:
             except CaptionError:
                 raise
             except Exception as error:  # damaged files make the libraries fail in many ways
-                raise CaptionError(f"The model {model or name} cannot be used: {error}") from error
+                raise CaptionError(f"The model {model} cannot be used: {error}") from error
 
     @property
     def names(self) -> list[str]:

@@ -15,7 +15,7 @@ from ..attribution.overlay import overlay
 from ..attribution.relevance import relevance_maps
 from ..image_processing_blip2idc import make_canvas
 from ..image_utils_blip2idc import load_image
-from ..loading.load import EMBEDDED, base_of, check_folder, plain_errors
+from ..loading.load import base_of, check_folder, plain_errors
 from ..processing_blip2idc import Blip2IDCProcessor
 from .pairs import WrongUse
 
@@ -87,7 +87,7 @@ def write_canvas(
     if Path(out).suffix.lower() != ".png":
         raise WrongUse(f"{out}: the canvas is written as a .png; other formats would change its pixels.")
     check_outputs({"OUT.png": os.fspath(out)})
-    model_id = check_folder(os.fspath(EMBEDDED if model_id is None else model_id))
+    model_id = check_folder(model_id)
     with plain_errors(model_id):
         adapter_file = find_adapter_config_file(model_id, revision=revision)
         if adapter_file is not None and not has_file(model_id, "processor_config.json", revision):

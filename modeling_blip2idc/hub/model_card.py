@@ -11,6 +11,8 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import Blip2ForConditionalGeneration
 
+from ..checkpoints_blip2idc import EMBEDDED_PREFIX
+
 TEMPLATES = Path(__file__).parent / "templates"
 THIS = "<this repository>"
 TAGS = ("image-difference-captioning", "change-captioning")
@@ -65,8 +67,8 @@ def write_card(
         tuned = about.get("scratch") is None and about["tuning"] != "full"
         data = _data(
             tuned and not merged,
-            license="apache-2.0" if base is None else None,  # that of another base is for its authors to say
-            base_model=base if base and "/" in base else None,
+            license="apache-2.0" if _is_embedded(base) else None,  # that of another base is for its authors to say
+            base_model=base if "/" in (base or "") and not _is_embedded(base) else None,
             model_name=about["model"] if scored else None,
             eval_results=_eval_results(report) if scored else None,
         )
@@ -116,7 +118,8 @@ def write_published_card(source: Path, out: Path, name: str, facts: Mapping[str,
         raise ValueError(f"{file} is damaged: {error}") from error
     adapter, base = facts["adapter"], facts.get("base")
     title = name.rpartition("/")[2]
-    _write(out, _data(adapter, base_model=base), facts=facts, title=title, adapter=adapter, base=base, this=name)
+    data = _data(adapter, base_model=None if _is_embedded(base) else base)
+    _write(out, data, facts=facts, title=title, adapter=adapter, base=base, this=name)
 
 
 def write_imported_card(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -164,6 +167,11 @@ def write_merged_card(folder: Path, model, processor, source: str, base: str | N
     )
 
 
+def _is_embedded(base: str | None) -> bool:
+    """Whether a base, as reports name it, is in this package. Older reports name none."""
+    return base is None or base.startswith(EMBEDDED_PREFIX)
+
+
 def escape(value: Any) -> Any:
     """The texts in what a report holds (names of dicts, too), each as Markdown shows it as it is, in one line."""
     if isinstance(value, Mapping):
@@ -193,7 +201,7 @@ def _data(adapter: bool, **fields) -> ModelCardData:
 
 
 def _write(folder: Path, data: ModelCardData, template: str = "model.md", **values) -> None:
-    values |= {"mark": MARK, "escape": escape, "code": code}
+    values |= {"mark": MARK, "escape": escape, "code": code, "on_embedded": _is_embedded(values.get("base"))}
     card = ModelCard.from_template(data, template_path=str(TEMPLATES / template), **values)
     content = re.sub(r"\n{3,}", "\n\n", str(card))  # paragraphs that were left out
     (folder / "README.md").write_text(content.rstrip("\n") + "\n", encoding="utf-8")

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from transformers import GenerationConfig, PreTrainedConfig
 from transformers.utils import has_file
 
-from ..loading.load import EMBEDDED, base_of, commit_of, load_idc
+from ..loading.load import base_of, commit_of, embedded_name, load_idc
 from ..pipeline_blip2idc import add_image_token
 from .import_adapter import (
     ADAPTER,
@@ -37,10 +37,10 @@ def prepare_upload(
     Writes the model or adapter in `source` (plain BLIP-2 and InstructBLIP become ours), and all that is needed to load
     it, into the empty folder `out`. By default a model keeps its dtype, and an adapter of 32 bits becomes bfloat16;
     with `merge` an adapter is merged into its base. Returns what a card says: `adapter` (whether it is one),
-    `parameters`, `dtype`, `rounded` (whether 32 bits became 16); of an adapter `kind`, `base` (`None`: the embedded
-    model) and `revision`; of a model `model` (its class) and `merged`. Raises an `OSError` or `ValueError` if the
-    model, the adapter or its base cannot be loaded, or nobody else could load the base; if a file of weights is
-    damaged or a pickle; or if weights are not finite.
+    `parameters`, `dtype`, `rounded` (whether 32 bits became 16); of an adapter `kind`, `base` (an
+    embedded model as an adapter names it) and `revision`; of a model `model` (its class) and `merged`. Raises an
+    `OSError` or `ValueError` if the model, the adapter or its base cannot be loaded, or nobody else could load the
+    base; if a file of weights is damaged or a pickle; or if weights are not finite.
     """
     if dtype not in (None, *DTYPES):
         raise ValueError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
@@ -119,7 +119,7 @@ def _prepare_model(source: Path, out: Path, dtype: str | None, merge: bool, toke
 
 def _prepare_adapter(source: Path, out: Path, dtype: str | None, token: str | None) -> dict[str, Any]:
     base, revision = base_of(str(source), str(source / "adapter_config.json"))
-    embedded = Path(base).resolve() == EMBEDDED.resolve()
+    embedded = embedded_name(base)
     if os.path.isdir(base) and not embedded:
         raise ValueError(
             f"the adapter's base is the folder {base!r} of this machine, so that nobody else could load it: publish "
@@ -150,7 +150,7 @@ def _prepare_adapter(source: Path, out: Path, dtype: str | None, token: str | No
     return {
         "adapter": True,
         "kind": kind,
-        "base": None if embedded else base,
+        "base": embedded or base,
         "revision": revision,
         "parameters": sum(tensor.numel() for tensor in weights.values()),
         "dtype": dtype_names(converted),

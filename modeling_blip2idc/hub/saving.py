@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..loading.load import EMBEDDED, EMBEDDED_NAME, stock_mapping
+from ..loading.load import embedded_name, stock_mapping
 from ..pipeline_blip2idc import CAPTIONERS, ImageDifferenceCaptioningPipeline
 
 CODE_KEYS = ("auto_map", "custom_pipelines")
@@ -80,10 +80,10 @@ def without_code(values: dict) -> dict:
 def name_base(folder: str | os.PathLike, base: str | os.PathLike, revision: str | None = None) -> None:
     """
     Makes a saved adapter name its base so that other machines find it: a Hub id as it is and with its commit
-    (`revision`, by default the one that the adapter names already; tomorrow `main` may be another), the embedded model
-    by `EMBEDDED_NAME`, another folder by its path from the adapter's. Beside an adapter on a folder goes the folder's
-    `config.json`, which tells `pipeline` what kind of model it is. `auto_mapping` names the stock class, which
-    everybody has. A folder without an adapter stays as it is.
+    (`revision`, by default the one that the adapter names already; tomorrow `main` may be another), an embedded model
+    as `modeling_blip2idc/mini`, another folder by its path from the adapter's. Beside an adapter on a folder goes the
+    folder's `config.json`, which tells `pipeline` what kind of model it is. `auto_mapping` names the stock class,
+    which everybody has. A folder without an adapter stays as it is.
     """
     file = Path(folder) / "adapter_config.json"
     if not file.is_file():
@@ -92,8 +92,7 @@ def name_base(folder: str | os.PathLike, base: str | os.PathLike, revision: str 
     if os.path.isdir(base):
         config = json.loads((Path(base) / "config.json").read_text(encoding="utf-8"))
         _write_json(Path(folder) / "config.json", without_code(config))
-        embedded = Path(base).resolve() == EMBEDDED.resolve()
-        base = EMBEDDED_NAME if embedded else Path(os.path.relpath(base, folder)).as_posix()
+        base = embedded_name(base) or Path(os.path.relpath(base, folder)).as_posix()
         values["revision"] = None
     elif revision is not None:
         values["revision"] = revision

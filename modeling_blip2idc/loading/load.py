@@ -16,12 +16,12 @@ from transformers.utils import cached_file
 from transformers.utils.hub import extract_commit_hash
 
 from ..checkpoints_blip2idc import (
-    EMBEDDED,
-    EMBEDDED_NAME,
     HUB_KEYWORDS,
     add_image_token,
     base_of,
     check_folder,
+    embedded_model,
+    embedded_name,
     find_base,
     has_file,
     with_adapter,
@@ -89,7 +89,8 @@ def load_idc(
         model_id (`str` or `os.PathLike`, *optional*):
             Hub id or folder of a full model (of this package, plain BLIP-2 or plain InstructBLIP), or of a PEFT
             adapter, whose `adapter_config.json` names the base model: by its Hub id, or by a folder relative to the
-            adapter's or to the working folder. By default the model embedded in this package.
+            adapter's or to the working folder. Or the name of a model embedded in this package, `"mini"` or
+            `"mini_photos"`, if no folder of that name is there; by default the latter, or else the former.
         revision (`str`, *optional*):
             Branch, tag or commit of `model_id` on the Hub. An adapter names the revision of its base itself.
         kwargs:
@@ -110,9 +111,7 @@ def load_idc(
         `ValueError`: if the model is neither BLIP-2 nor InstructBLIP, weights are missing, or the adapter does not
             fit its base.
     """
-    if model_id is None and not (EMBEDDED / "config.json").is_file():
-        raise FileNotFoundError(f"The embedded model is missing ({EMBEDDED}); `make mini` makes it, or name a model.")
-    model_id = os.fspath(EMBEDDED if model_id is None else model_id)
+    model_id = os.fspath(check_folder() if model_id is None else model_id)
     with plain_errors(model_id):
         return _load(model_id, {"revision": revision, **kwargs})
 
@@ -269,13 +268,13 @@ def public_name(path: str | os.PathLike | None) -> str | None:
 
 
 __all__ = [
-    "EMBEDDED",
-    "EMBEDDED_NAME",
     "CaptionerLoader",
     "attention_by_part",
     "base_of",
     "check_folder",
     "commit_of",
+    "embedded_model",
+    "embedded_name",
     "load_idc",
     "merge_adapter",
     "plain_errors",

@@ -10,7 +10,7 @@ from transformers import AutoConfig, BitsAndBytesConfig
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from ..pipeline_blip2idc import CAPTIONERS
-from .load import EMBEDDED, attention_by_part, base_of, check_folder, load_idc, merge_adapter
+from .load import attention_by_part, base_of, check_folder, load_idc, merge_adapter
 from .lora import TOWERS, check_towers, lora_config
 from .vocabulary import check_vocabulary, extend_vocabulary
 
@@ -63,7 +63,7 @@ def check_trainable(
 
 def _without_weights(model_id, revision, tuning, attn_implementation):
     """The model that would be loaded, for an adapter its base, on the device "meta"."""
-    model_id = check_folder(os.fspath(EMBEDDED if model_id is None else model_id))
+    model_id = check_folder(model_id)
     adapter_file = find_adapter_config_file(model_id, revision=revision)
     if adapter_file is not None:
         if tuning != "full":

@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..loading.load import public_name
+from ..loading.load import embedded_name, public_name
 
 SETTINGS = "settings.json"
 
@@ -80,6 +81,13 @@ def release_run(folder: str | os.PathLike) -> None:
             path.unlink(missing_ok=True)
 
 
+def point_to_final(folder: Path) -> None:
+    """Copies beside `final` what `pipeline(model=folder)` reads before our loader, which looks into `final`."""
+    for name in ("adapter_config.json", "config.json"):
+        if (folder / "final" / name).is_file():
+            shutil.copyfile(folder / "final" / name, folder / name)
+
+
 def _kept(settings):
     """What decides what comes out of a run."""
     streams = any(spec.get("streaming") for spec in settings.get("train_data") or ())
@@ -114,12 +122,16 @@ def about_run(
     [`~loading.load.commit_of`].
     """
     lora = OF_LORA if model_args.scratch is None and model_args.tuning != "full" else ()
-    metric, best = str(training_args.metric_for_best_model), training_args.load_best_model_at_end
+    model, metric, best = (
+        model_args.model,
+        str(training_args.metric_for_best_model),
+        training_args.load_best_model_at_end,
+    )
     metric = f"eval_{metric.removeprefix('eval_')}"  # both are understood
     reached = [entry[metric] for entry in state.log_history if metric in entry]
     return {
         "model": Path(training_args.output_dir).resolve().name,
-        "base": public_name(model_args.model),
+        "base": None if model_args.scratch is not None else embedded_name(model) or public_name(model),
         "base_commit": base_commit,
         **{key: getattr(model_args, key) for key in ("revision", "prompt", "draft", "scratch", *lora)},
         **(precision or {}),
@@ -153,4 +165,4 @@ def public_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {key: public_name(value) if key in places else value for key, value in shown.items()}
 
 
-__all__ = ["about_run", "claim_run", "pairs_per_step", "public_spec", "release_run"]
+__all__ = ["about_run", "claim_run", "pairs_per_step", "point_to_final", "public_spec", "release_run"]

@@ -13,11 +13,11 @@ import torch
 from peft import get_peft_model
 
 from modeling_blip2idc import ImageDifferenceCaptioningPipeline, load_idc, lora_config
+from modeling_blip2idc.checkpoints_blip2idc import EMBEDDED
 from modeling_blip2idc.cli.pictures import write_canvas
 from modeling_blip2idc.hub.merge import merge
 from modeling_blip2idc.hub.push import publish, push
 from modeling_blip2idc.hub.saving import name_base
-from modeling_blip2idc.loading.load import EMBEDDED
 
 
 def make_adapter(folder: Path, base: str | Path) -> None:
@@ -47,9 +47,9 @@ def expect(repo: str, pairs: list[tuple[str, str]]) -> tuple[list[dict], np.ndar
 
 def main(folder: Path, plan: Path) -> None:
     pairs = [tuple(pair) for pair in json.loads(plan.read_text())["pairs"]]
-    push(EMBEDDED, "ann/full")
+    push(EMBEDDED["mini"], "ann/full")
     publish(merge("ann/full", folder / "plain"), "ann/plain")  # a base that knows nothing of us
-    for name, base in (("on-full", "ann/full"), ("on-plain", "ann/plain"), ("on-embedded", EMBEDDED)):
+    for name, base in (("on-full", "ann/full"), ("on-plain", "ann/plain"), ("on-embedded", EMBEDDED["mini"])):
         make_adapter(folder / name, base)
         push(folder / name, f"ann/{name}")
     publish(merge("ann/on-full", folder / "merged"), "ann/merged")

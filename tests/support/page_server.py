@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from modeling_blip2idc.loading.load import EMBEDDED
+from modeling_blip2idc.checkpoints_blip2idc import EMBEDDED
 from tests.support.source_tree import ROOT
 
 
@@ -57,7 +57,7 @@ def serving(folder: Path) -> Iterator[Server]:
     # as in an office; it is no reason to ask a proxy for the page itself
     env |= {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
     env |= {"PYTHONPATH": os.pathsep.join([str(folder / "watch"), str(ROOT)])}
-    command = [sys.executable, "-m", "blip2idc_cli", "serve", "--port", "0", "--model", str(EMBEDDED)]
+    command = [sys.executable, "-m", "blip2idc_cli", "serve", "--port", "0", "--model", str(EMBEDDED["mini"])]
     log = folder / "log.txt"
     with log.open("w") as errors:
         process = subprocess.Popen(

@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 import blip2idc_cli
 import modeling_blip2idc
 from modeling_blip2idc.app import page
-from modeling_blip2idc.app.captions import EMBEDDED_MODEL, Batches, Captioners, same_frame
+from modeling_blip2idc.app.captions import Batches, Captioners, same_frame
 from modeling_blip2idc.app.push_space import compose_space
+from modeling_blip2idc.checkpoints_blip2idc import EMBEDDED
 from modeling_blip2idc.loading.examples import load_examples
-from modeling_blip2idc.loading.load import EMBEDDED
 from tests.support.source_tree import ROOT
 
 EXAMPLES = load_examples()
@@ -69,9 +69,9 @@ def test_everybody_gets_the_own_answer():
     pipe = modeling_blip2idc.ImageDifferenceCaptioningPipeline(model=model, processor=processor)
     captions = [best["generated_text"] for (best,) in pipe(PAIRS)]
     with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda pair: captioners(*pair, EMBEDDED_MODEL), PAIRS * 2))
+        answers = list(pool.map(lambda pair: captioners(*pair, "mini (embedded)"), PAIRS * 2))
     for answer, caption, example in zip(answers, captions * 2, EXAMPLES * 2, strict=True):
-        said = {"caption": caption, "changed": example["changed"], "model": EMBEDDED_MODEL}
+        said = {"caption": caption, "changed": example["changed"], "model": "mini (embedded)"}
         assert answer.as_json() == {**said, "confidence": answer.confidence} and 0 < answer.confidence <= 1
         assert [heat.size for heat in answer.heat()] == ([(144, 96)] * 2 if answer.changed else [])
 
@@ -79,7 +79,7 @@ def test_everybody_gets_the_own_answer():
 def test_models_have_names_without_folders(tmp_path):
     folders = [tmp_path / name / "best" for name in ("a", "b")]
     for folder in folders:
-        shutil.copytree(EMBEDDED, folder)
+        shutil.copytree(EMBEDDED["mini"], folder)
     assert Captioners(map(str, folders)).names == ["best", "best (2)", "mini (embedded)"]
 
 
@@ -110,9 +110,9 @@ def blind(folder):
 def test_serve_knows_at_once_that_a_model_is_useless(tmp_path, capsys, harm, said):
     """Also of one that is not the default, before it says where the page is."""
     pytest.importorskip("gradio")
-    folder = shutil.copytree(EMBEDDED, tmp_path / "harmed")
+    folder = shutil.copytree(EMBEDDED["mini"], tmp_path / "harmed")
     harm(folder)
-    assert blip2idc_cli.main(["serve", "--port", "0", "--model", str(EMBEDDED), "--model", str(folder)]) == 1
+    assert blip2idc_cli.main(["serve", "--port", "0", "--model", str(EMBEDDED["mini"]), "--model", str(folder)]) == 1
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and err.startswith(f"blip2idc: error: {said.format(folder)}")
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from blip2idc_cli import main
-from modeling_blip2idc.app.captions import EMBEDDED_MODEL, Captioners
+from modeling_blip2idc.app.captions import Captioners
 from modeling_blip2idc.app.page import build, serve
 from modeling_blip2idc.loading.examples import load_examples
 from tests.support.page_server import serving
@@ -79,7 +79,7 @@ def test_programs_call_it(server, folder, tmp_path):
     # which the page shows to whoever asks how to call it
     assert [one["example_input"]["path"] for one in parameters[:2]] == ["before.png", "after.png"]
 
-    def ask(before, after, model=EMBEDDED_MODEL):
+    def ask(before, after, model="mini (embedded)"):
         files = gradio_client.handle_file(before), gradio_client.handle_file(after)
         return client.submit(*files, model, api_name="/caption")
 
@@ -151,7 +151,7 @@ def test_what_is_no_request(server, folder, make, said):
 
 def test_only_the_path_of_an_upload_matters(server):
     up = {"path": upload(server), "url": "http://example.com/a.png", "size": "x", "meta": 7, "is_stream": True}
-    kind, (answer, *heat) = call(server, [up, up, EMBEDDED_MODEL, file("http://example.com/a.png")])
+    kind, (answer, *heat) = call(server, [up, up, "mini (embedded)", file("http://example.com/a.png")])
     assert kind == "event: complete" and answer["changed"] is False and heat == [None, None]
     assert server.outside() == []
 
@@ -210,7 +210,7 @@ def test_sigterm_ends_it_cleanly(server, folder):
     other.write_bytes(Path(PAIRS[0][0]).read_bytes())
     assert call(server, [file(str(other)), file(upload(server)), None])[1]["error"] == NOT_HERE
     kind, (_, *heat) = call(
-        server, [file(upload(server, "x.png", Path(path).read_bytes())) for path in PAIRS[0]] + [EMBEDDED_MODEL]
+        server, [file(upload(server, "x.png", Path(path).read_bytes())) for path in PAIRS[0]] + ["mini (embedded)"]
     )
     assert kind == "event: complete" and all(os.path.isfile(one["path"]) for one in heat)
     log, count = server.log.read_text(), len(list(folder.glob(FILES)))

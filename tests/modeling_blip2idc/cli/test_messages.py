@@ -10,11 +10,12 @@ import sys
 import pytest
 
 from blip2idc_cli import main
+from modeling_blip2idc.checkpoints_blip2idc import EMBEDDED
 from modeling_blip2idc.loading.examples import EXAMPLES
-from modeling_blip2idc.loading.load import EMBEDDED, EMBEDDED_NAME
 from tests.support.source_tree import ROOT
 
-ADAPTER = {"peft_type": "LORA", "base_model_name_or_path": EMBEDDED_NAME, "r": 4, "target_modules": ["q_proj"]}
+BASE = "modeling_blip2idc/mini"
+ADAPTER = {"peft_type": "LORA", "base_model_name_or_path": BASE, "r": 4, "target_modules": ["q_proj"]}
 FILES = {
     "text.png": "hello",
     "empty.png": "",
@@ -126,7 +127,7 @@ def folder(tmp_path_factory):
     shutil.copy(EXAMPLES / "color_before.png", folder / "picture.csv")
     shutil.copytree(EXAMPLES, folder / "pairs")
     for name in DAMAGED:
-        copy = shutil.copytree(EMBEDDED, folder / f"mini-{name.partition('.')[0]}")
+        copy = shutil.copytree(EMBEDDED["mini"], folder / f"mini-{name.partition('.')[0]}")
         (copy / name).write_text("{")
     return folder
 

@@ -11,11 +11,11 @@ from peft import get_peft_model
 from safetensors.torch import load_file, save_file
 
 from modeling_blip2idc import ImageDifferenceCaptioningPipeline, load_idc, lora_config
+from modeling_blip2idc.checkpoints_blip2idc import EMBEDDED
 from modeling_blip2idc.hub.merge import merge
 from modeling_blip2idc.hub.model_card import is_generated
 from modeling_blip2idc.hub.push import push as push_folder
 from modeling_blip2idc.hub.saving import name_base
-from modeling_blip2idc.loading.load import EMBEDDED
 from tests.support.hub_cards import card_problems, front_matter
 from tests.support.hub_server import run
 from tests.support.pushing import STRANGER, UPLOAD, copied, files, push, refusals, titles
@@ -29,7 +29,7 @@ def folders(tmp_path_factory):
     for part in tiny_pair():
         part.save_pretrained(root / "ours")
     merge(root / "ours", root / "plain")
-    for name, base in (("adapter", root / "plain"), ("embedded", EMBEDDED), ("local", root / "plain")):
+    for name, base in (("adapter", root / "plain"), ("embedded", EMBEDDED["mini"]), ("local", root / "plain")):
         model, processor = load_idc(base)
         if name == "adapter":
             processor.concat_axis = "horizontal"
@@ -80,7 +80,7 @@ def pushed(hub, folders, tmp_path_factory):
         "down": [folders / "mine", "ann/down"],
         "first": [ours, "ann/both"],
         "second": [folders / "embedded", "ann/both"],
-        "mini": [EMBEDDED, "ann/mini"],
+        "mini": [EMBEDDED["mini"], "ann/mini"],
         "trained": [_trained(hub, home, folders), "ann/trained", "--merge"],
         **refusals(folders),
     }
@@ -156,7 +156,7 @@ def test_plain_in_another_dtype_on_another_branch(pushed, hub, tmp_path):
 
 
 def test_nothing_of_this_machine(pushed, hub, folders):
-    words = (str(folders.parent), str(EMBEDDED.parent.parent), "ann-write", "training_args")
+    words = (str(folders.parent), str(EMBEDDED["mini"].parent.parent), "ann-write", "training_args")
     for (kind, name), repo in hub.store.repos.items():
         for branch in repo.branches:
             for path, file in repo.at(branch).files.items():
@@ -238,11 +238,11 @@ def test_another_model_replaces_all_of_the_last_one(pushed, hub):
 
 def test_the_embedded_model(pushed, hub):
     """Its card is a program's, which is written anew: by its name there, with the intervals of its scores."""
-    assert is_generated((EMBEDDED / "README.md").read_text(encoding="utf-8")) and pushed[0]["mini"][0] == 0
+    assert is_generated((EMBEDDED["mini"] / "README.md").read_text(encoding="utf-8")) and pushed[0]["mini"][0] == 0
     card = files(hub, "ann/mini")["README.md"].decode()
     assert is_generated(card) and card_problems(card) == ([], [])
     assert 'model="ann/mini")' in card and 'model="ann/mini", trust_remote_code=True)' in card
-    report = json.loads((EMBEDDED / "report.json").read_text())
+    report = json.loads((EMBEDDED["mini"] / "report.json").read_text())
     results = front_matter(card)["model-index"][0]["results"][0]["metrics"]
     cider = next(result for result in results if result["type"] == "cider")
     assert cider["args"]["interval"] == [round(100 * end, 4) for end in report["scores"]["cider_interval"]]
@@ -291,7 +291,7 @@ def test_damaged_configurations_are_named(folders, tmp_path, name, text):
 @pytest.mark.parametrize(("key", "value"), [("about", 3), ("scores", []), ("about", {"train_data": 3})])
 def test_values_of_a_report(folders, tmp_path, key, value):
     folder = shutil.copytree(folders / "ours", tmp_path / "ours")
-    report = json.loads((EMBEDDED / "report.json").read_text())
+    report = json.loads((EMBEDDED["mini"] / "report.json").read_text())
     (folder / "report.json").write_text(json.dumps({**report, key: value}))
     with pytest.raises(ValueError, match="report.json is damaged"):
         push_folder(folder, "ann/x", token="ann-write", dry_run=True)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, Blip2ForConditionalGeneration, GenerationConfig, pipeline
 
 from modeling_blip2idc import Blip2IDCForConditionalGeneration, Blip2IDCProcessor, load_idc, lora_config
-from modeling_blip2idc.loading.load import EMBEDDED
+from modeling_blip2idc.checkpoints_blip2idc import EMBEDDED
 from tests.support.adapters import name_base
 from tests.support.pipelines import LOADERS, TASK, logits_of, texts
 from tests.support.tiny_blip2 import random_pairs
@@ -118,9 +118,9 @@ def test_wherever_the_base_is(named, adapter, inputs, plain_dir):
     if named == "absolute":
         rewrite(folder, base_model_name_or_path=str(plain_dir))
     if named == "embedded":
-        adapted = train(EMBEDDED, lora_config())
+        adapted = train(EMBEDDED["mini"], lora_config())
         adapted.save_pretrained(folder)
-        name_base(folder, EMBEDDED)
+        name_base(folder, EMBEDDED["mini"])
         assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == (
             "modeling_blip2idc/mini"
         )

@@ -2,8 +2,12 @@
 
 import json
 import logging
+import os
 import pickle
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -24,8 +28,10 @@ from modeling_blip2idc import (
     Blip2IDCProcessor,
     InstructBlipIDCForConditionalGeneration,
     InstructBlipIDCProcessor,
+    embedded_model,
     load_idc,
 )
+from modeling_blip2idc.checkpoints_blip2idc import DEFAULT, EMBEDDED
 from modeling_blip2idc.loading import load
 from tests.support.pipelines import LOADERS, TASK
 from tests.support.tiny_blip2 import random_pairs
@@ -98,11 +104,45 @@ def test_keywords_of_from_pretrained(tiny_model_dir, tmp_path):
     assert pipe.processor.to_dict() == processor.to_dict()
 
 
-def test_nothing_is_the_embedded_model(tmp_path, monkeypatch):
-    assert load_idc()[0].name_or_path == str(load.EMBEDDED)
-    monkeypatch.setattr(load, "EMBEDDED", tmp_path / "mini")
-    with pytest.raises(FileNotFoundError, match="embedded model is missing.*make mini"):
-        load_idc()
+class TestEmbedded:
+    def test_names(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for name in ("mini", "modeling_blip2idc/mini"):
+            assert load_idc(name)[0].name_or_path == str(EMBEDDED["mini"]) == embedded_model("mini")
+        assert load_idc()[0].name_or_path == str(EMBEDDED[DEFAULT])
+        assert pipeline(TASK, model=embedded_model("mini")).model.name_or_path == str(EMBEDDED["mini"])
+
+    def test_a_folder_of_that_name_wins(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        shutil.copytree(EMBEDDED["mini"], "mini")
+        assert load_idc("mini")[0].name_or_path == "mini"
+        assert load_idc("modeling_blip2idc/mini")[0].name_or_path == str(EMBEDDED["mini"])
+        shutil.rmtree("mini")
+        Path("mini").mkdir()
+        with pytest.raises(FileNotFoundError, match="No model in 'mini'"):
+            load_idc("mini")
+
+    def test_one_that_is_missing(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setitem(EMBEDDED, "mini_photos", tmp_path / "nowhere")
+        with pytest.raises(FileNotFoundError, match="model 'mini_photos' is missing.*`make mini-photos` makes it"):
+            load_idc("mini_photos")
+        with pytest.raises(ValueError, match="no embedded model is called 'maxi'; their names are mini_photos, mini"):
+            embedded_model("maxi")
+
+    @pytest.mark.parametrize("there", [("mini",), ("mini", "mini_photos")])
+    def test_the_photograph_model_is_the_default_where_it_is_there(self, there, tmp_path):
+        code = shutil.ignore_patterns("mini*", "__pycache__")
+        package = shutil.copytree(EMBEDDED["mini"].parent, tmp_path / "modeling_blip2idc", ignore=code)
+        for name in there:
+            shutil.copytree(EMBEDDED["mini"], package / name)
+        shown = "from transformers import pipeline; from modeling_blip2idc import load_idc; from pathlib import Path; "
+        shown += "found = load_idc()[0], pipeline('image-difference-captioning').model; "
+        shown += "print(*(Path(model.name_or_path).name for model in found))"
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        command = [sys.executable, "-c", shown]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [there[-1]] * 2
 
 
 @pytest.fixture(params=["qformer.", "query_tokens", "retrieval", "truncated"])

@@ -8,10 +8,10 @@ import torch
 from peft import get_peft_model
 
 from modeling_blip2idc import load_idc, lora_config
+from modeling_blip2idc.checkpoints_blip2idc import EMBEDDED
 from modeling_blip2idc.hub.merge import merge
 from modeling_blip2idc.hub.saving import name_base
 from modeling_blip2idc.loading.examples import load_examples
-from modeling_blip2idc.loading.load import EMBEDDED
 from modeling_blip2idc.loading.vocabulary import (
     UnknownWordsError,
     check_vocabulary,
@@ -110,7 +110,7 @@ def test_an_adapter_on_an_extended_base(pair, tmp_path):
     model.eval()
     for part in (model, processor):
         part.save_pretrained(tmp_path / "adapter")
-    name_base(tmp_path / "adapter", EMBEDDED)
+    name_base(tmp_path / "adapter", EMBEDDED["mini"])
     merge(tmp_path / "adapter", tmp_path / "merged")
     with torch.no_grad():
         expected = model(**inputs).logits

@@ -161,14 +161,14 @@ def test_facts(tmp_path):
     expected |= {"towers": ["vit", "qformer", "language"], "targets": "full", "lora_alpha": 16, "lora_dropout": 0.05}
     expected |= {"train_data": [TRAIN], "test_data": {**TRAIN, "split": "test[:9]"}, "split": "test[:9]"}
     expected |= {"batch_size": 12, "steps": 20, "epochs": 1.23, "lr_scheduler_type": "cosine", "seed": 42}
-    expected |= {"trainable_parameters": {"vit": 8, "total": 8}, "embed": False, "bf16": False}
+    expected |= {"trainable_parameters": {"vit": 8, "total": 8}, "embed": None, "bf16": False}
     assert expected.items() <= facts.items()
 
 
 def test_nothing_of_lora_where_there_is_none(tmp_path):
-    for model in ({"tuning": "full"}, {"scratch": {"width": 32}}):
+    for model, base in (({"tuning": "full"}, "modeling_blip2idc/mini"), ({"scratch": {"width": 32}}, None)):
         facts = about(tmp_path, model)
-        assert not {"rank", "towers", "targets", "lora_alpha"} & set(facts) and facts["base"] is None
+        assert not {"rank", "towers", "targets", "lora_alpha"} & set(facts) and facts["base"] == base
         assert facts["test_data"] is None and facts["split"] is None
 
 
