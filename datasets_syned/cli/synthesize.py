@@ -9,7 +9,8 @@ from typing import Any
 from datasets.utils import tqdm
 
 from ..common.splits import SPLITS
-from ..synthesis.editors import PROCEDURAL
+from ..synthesis.editors import COMPOSITE, PROCEDURAL
+from ..synthesis.paraphrasers import GRAMMAR
 from ..synthesis.settings import BALANCES, FORMATS, SECTION, STAGES, Settings, settings_from
 from .instruct import add_server
 from .options import WrongUse, sections, settings_of
@@ -49,6 +50,11 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
     source("columns", "such as instruction=text", action="append", type=_column, metavar="WHAT=NAME")
     source("instructions", "for a folder of images: lists of words, or a file of them")
     source("per_image", "instructions of each image, from words (default: 1)", type=int)
+    source("objects", "for a folder of photographs: that of named cut-outs to put on them")
+    source("categories", "shares of kinds of edit, such as add=2,color=1", type=_shares, metavar="KIND=N,...")
+    source("jitter", "how far cameras differ, of what is rendered or composed (default: 1)", type=float)
+    source("width", "of what is rendered or composed, in pixels", type=int)
+    source("height", "of it", type=int)
     source("unchanged", "share of rows in which nothing changes (default: 0)", type=float)
     split("variants", "edits of each image (default: 8; 0: none)", type=int)
     split("paraphrases", "further captions of each pair (default: 0)", type=int)
@@ -61,7 +67,7 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
     group = parser.add_argument_group("models")
     sets = ("run", "editor_options", "paraphraser_options", "filter_options", "models")
     run, editor, paraphraser, filters, models = (settings_of(group, section) for section in sets)
-    run("editor", f"a diffusers pipeline on the Hub or in a folder; module:Class; {PROCEDURAL}")
+    run("editor", f"a diffusers pipeline on the Hub or in a folder; module:Class; {PROCEDURAL}; {COMPOSITE}")
     editor("revision", "branch, tag or commit of it", "editor_revision")
     editor("variant", "of its weights' files, such as fp16", "editor_variant")
     editor("force", "take a pipeline not known to edit images", action="store_true")
@@ -76,7 +82,7 @@ def add_synthesize(commands: "argparse._SubParsersAction") -> None:
     editor("dtype", "float32, float16, bfloat16")
     editor("offload", "keep the editor's parts on the CPU", choices=("model", "sequential"))
     editor("batch_size", "images of a call; halved when memory is short", type=int)
-    run("paraphraser", "a chat model on the Hub or in a folder")
+    run("paraphraser", f"a chat model on the Hub or in a folder; {GRAMMAR}, of what was composed")
     paraphraser("revision", "branch, tag or commit of it", "paraphraser_revision")
     paraphraser("gguf_file", "of it that holds its weights")
     add_server(paraphraser)
@@ -103,6 +109,14 @@ def _column(text: str) -> tuple[str, str]:
     if not name:
         raise argparse.ArgumentTypeError(f"{text!r} must be like instruction=<name of the column>")
     return what, name
+
+
+def _shares(text: str) -> dict[str, int]:
+    shares = dict(part.partition("=")[::2] for part in text.split(","))
+    try:
+        return {kind.strip(): int(share) if share else 1 for kind, share in shares.items()}
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} must be like add=2,color=1, in whole numbers") from error
 
 
 def _synthesize(args: argparse.Namespace) -> int:
@@ -137,9 +151,9 @@ def _settings(args: argparse.Namespace) -> Settings:
         recipe = (read_record(Store(args.out)) or {}).get("settings", {})
     if "columns" in source:
         source["columns"] = dict(source["columns"])
-    told = given.get("paraphraser_options", {})
+    told, known = given.get("paraphraser_options", {}), recipe.get(SECTION, recipe)
     nowhere = {
-        "editor_options": (given.get("editor") or recipe.get(SECTION, recipe).get("editor")) == PROCEDURAL,
+        "editor_options": (given.get("editor") or known.get("editor")) in (PROCEDURAL, COMPOSITE),
         "paraphraser_options": "base_url" in told or "provider" in told,
         "filter_options": False,
     }

@@ -36,8 +36,8 @@ UNCHANGED_WORDS = frozenset(
     cannot change changed changes could detect discernable discernible do does either everything exact exactly exist
     find found from given has have here i identical image images in is it left locate look looks made modified no not
     notable noted noticable noticeable nothing notice observe observed obvious occurred of on one photo photographs
-    photos picture pictures remain remains right same scene scenes second see seem seems shot shots spot spotted taken
-    that the them there these they this to two unchanged visible was were with within 2
+    photos picture pictures remain remains right same scene scenes second see seem seems show shows shot shots spot
+    spotted taken that the them there these they this to two unchanged visible was were with within 2
     """.split()
 )
 NOTHING = re.compile(r"\b(?:no|not|nothing|cannot)\b.*\b(?:diff|change|modif)|\b(?:same|identical|unchanged)\b")

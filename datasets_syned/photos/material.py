@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -107,10 +107,10 @@ def _digest_of(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-@cache
+@lru_cache(maxsize=512)  # about 400 MB
 def open_photograph(path: str) -> Image.Image:
     """
-    A photograph in RGB, its longer side at most 640 pixels; decoded once in a process.
+    A photograph in RGB, its longer side at most 640 pixels; the last 512 stay in memory.
 
     Raises:
         ImageError: names the file that cannot be used.
@@ -163,11 +163,7 @@ def name_of(path: Path) -> str:
         ValueError: neither says a name.
     """
     text = path.with_suffix(".txt")
-    said = (
-        text.read_text(encoding="utf-8").partition("\n")[0]
-        if text.is_file()
-        else re.sub(r"[\W_]+|\d+$", " ", path.stem)
-    )
+    said = _text_of(text).partition("\n")[0] if text.is_file() else re.sub(r"[\W_]+|\d+$", " ", path.stem)
     name = unicodedata.normalize("NFC", said).strip(" .!").lower()
     name = re.sub(r"^(an?|the) ", "", re.sub(r"[\s\d]+$", "", name)).strip()
     if not any(letter.isalpha() for letter in name):
@@ -192,8 +188,13 @@ def load_material(photographs: str | None = None, objects: str | None = None) ->
     """
     return Material(
         _of_debian("photographs", photographs) or read_photographs(photographs),
-        _of_debian("objects", objects) or read_objects(objects),
+        load_objects(objects),
     )
+
+
+def load_objects(folder: str | None = None) -> tuple[tuple[str, str], ...]:
+    """Names and files of cut-outs; see [`load_material`]."""
+    return _of_debian("objects", folder) or read_objects(folder)
 
 
 def _of_debian(what: str, folder: str | None) -> tuple:
@@ -241,17 +242,26 @@ def read_objects(folder: str | Path) -> tuple[tuple[str, str], ...]:
     folder = Path(folder)
     table = folder / "metadata.csv"
     if table.is_file():
-        with open(table, encoding="utf-8-sig", newline="") as file:
-            rows = [(row.get("name"), row.get("file_name")) for row in csv.DictReader(file)]
+        lines = _text_of(table).splitlines(keepends=True)
+        rows = [(row.get("name"), row.get("file_name")) for row in csv.DictReader(lines)]
         for number, (name, file_name) in enumerate(rows, start=2):
             if not (name or "").strip() or not (file_name or "").strip():
                 raise ValueError(f"{table}, line {number}: a row has the columns file_name and name")
         found = [(unicodedata.normalize("NFC", name).strip().lower(), str(folder / path)) for name, path in rows]
     else:
         found = [(name_of(path), str(path)) for path in _images(folder, "cut-outs")]
+    if not found:
+        raise ValueError(f"{table} has no cut-outs: a row has the columns file_name and name")
     for _, path in found:
         open_cutout(path)
     return tuple(found)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8; save it anew as that") from error
 
 
 def _images(folder: str | Path, what: str) -> Sequence[Path]:

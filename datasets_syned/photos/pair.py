@@ -20,6 +20,7 @@ MAX_ATTEMPTS = 200
 SHARED_WORD = 0.1  # share of the pairs that have one and the same text in both images
 COUNTS = (0.2, 0.4, 0.3, 0.1)  # shares of the scenes with 0, 1, 2 and 3 objects
 NEED_OBJECTS = ("remove", "replace", "move", "color", "resize", "background")
+NOTHING = Edit("")
 REFRAMINGS = {"crop": crop, "mirror": mirror, "rotation": rotate}
 
 
@@ -116,9 +117,8 @@ class Composer:
             return None
         after, edit, changed = drawn
         rendered = [self.render(scene) for scene in (before, after)]
-        for (_, _, seen), scene in zip(rendered, (before, after), strict=True):
-            if len(scene.objects) and seen.min() < MIN_VISIBLE:
-                return None
+        if any((seen < MIN_VISIBLE).any() for _, _, seen in rendered):
+            return None
         (image, mask, _), (edited, edited_mask, _) = rendered
         if category not in ("text", "style") and self.rng.random() < SHARED_WORD:
             seed, word, place = self.rng.integers(2**32), self._one_of(WORDS), self._one_of(tuple(PLACES))
@@ -147,12 +147,12 @@ class Composer:
         part = (self.rng.uniform(0.5, 1.0), self.rng.random(), self.rng.random())
         return {"photograph": photograph, "part": part, "mirrored": bool(self.rng.random() < 0.5)}
 
-    def sample_object(self, others, away_from=None, **keep) -> Placement | None:
-        """An object beside the others; with `away_from`, far from this one; `keep` are fields that are given."""
+    def sample_object(self, others, wanted=None, away_from=None, **keep) -> Placement | None:
+        """An object beside the others, of a `wanted` name; far from `away_from`; `keep` are fields that are given."""
         rng, view = self.rng, self.view
         if "cutout" not in keep:
             taken = {other.name for other in others}
-            name = self._one_of(tuple(self.material.objects_of(self.split)))
+            name = wanted or self._one_of(tuple(self.material.objects_of(self.split)))
             if name in taken:
                 return None
             cutout = self._one_of(self.material.objects_of(self.split)[name])
@@ -184,11 +184,11 @@ class Composer:
                 return placed
         return None
 
-    def edit_scene(self, category, before):
-        """The scene afterwards, the edit, and the numbers of the object that it is about."""
-        objects, rng = before.objects, self.rng
+    def edit_scene(self, category, before, wanted=NOTHING):
+        """The scene afterwards, the edit, and the numbers of its object. What is not `wanted` of an edit is drawn."""
+        objects = before.objects
         if category == "add":
-            new = self.sample_object(objects)
+            new = self.sample_object(objects, wanted.name)
             return new and (replace(before, objects=(*objects, new)), Edit("add", new.name), (None, len(objects)))
         if category == "background":
             other = self.sample_background()
@@ -196,37 +196,39 @@ class Composer:
             return None if same else (replace(before, **other), Edit("background"), (None, None))
         if category not in OF_OBJECTS:
             value = {"text": WORDS, "style": tuple(STYLES), "global": tuple(EFFECTS)}.get(category)
-            place = self._one_of(tuple(PLACES)) if category == "text" else None
-            return before, Edit(category, value=value and self._one_of(value), place=place), (None, None)
-        chosen = int(rng.integers(len(objects)))
+            place = wanted.place or (self._one_of(tuple(PLACES)) if category == "text" else None)
+            value = wanted.value or (value and self._one_of(value))
+            return before, Edit(category, value=value, place=place), (None, None)
+        names = [placed.name for placed in objects]
+        chosen = names.index(wanted.name) if wanted.name else int(self.rng.integers(len(objects)))
         old, others = objects[chosen], (*objects[:chosen], *objects[chosen + 1 :])
         if category == "remove":
             return replace(before, objects=others), Edit("remove", old.name), (chosen, None)
-        new, value = getattr(self, f"_{category}")(old, others)
+        new, value = getattr(self, f"_{category}")(old, others, wanted.value)
         if new is None:
             return None
         after = replace(before, objects=(*objects[:chosen], new, *objects[chosen + 1 :]))
         return after, Edit(category, old.name, value), (chosen, chosen)
 
-    def _replace(self, old, others):
-        new = self.sample_object((*others, replace(old, x=-9.0)))
+    def _replace(self, old, others, wanted):
+        new = self.sample_object((*others, replace(old, x=-9.0)), wanted)
         new = new and replace(new, x=old.x, y=old.y)
         if new is None or not self._inside(new) or any(self._overlap(new, o) > MOST_OVERLAP for o in others):
             return None, None
         return new, new.name
 
-    def _move(self, old, others):
+    def _move(self, old, others, wanted):
         keep = {k: v for k, v in asdict(old).items() if k not in ("x", "y")}
         return self.sample_object(others, away_from=old, **keep), None
 
-    def _color(self, old, others):
+    def _color(self, old, others, wanted):
         cutout = self._cutout(old)
-        value = self._one_of(COLORS)
+        value = wanted or self._one_of(COLORS)
         far = np.linalg.norm(mean_color(recolor(cutout, value)) - mean_color(cutout)) >= MIN_COLOR_DISTANCE
         return (replace(old, color=value) if far else None), value
 
-    def _resize(self, old, others):
-        value = self._one_of(("bigger", "smaller"))
+    def _resize(self, old, others, wanted):
+        value = wanted or self._one_of(("bigger", "smaller"))
         factor = self.rng.uniform(1.5, 2.0)
         new = replace(old, height=old.height * (factor if value == "bigger" else 1 / factor))
         fits = self._inside(new) and all(self._overlap(new, o) < MOST_OVERLAP for o in others)
@@ -246,6 +248,18 @@ class Composer:
 
     def render(self, scene: Scene):
         """See [`paste_objects`]."""
+        return self.place(self.background(scene), scene)
+
+    def place(self, image: Image.Image, scene: Scene):
+        """The objects of a scene on an image; see [`paste_objects`]."""
+        return paste_objects(image, [self._cutout(o) for o in scene.objects], scene.objects, scene.light)
+
+    def visible(self, scene: Scene) -> bool:
+        """Whether no object hides too much of another."""
+        return bool((self.place(Image.new("RGB", self.frame), scene)[2] >= MIN_VISIBLE).all())
+
+    def background(self, scene: Scene) -> Image.Image:
+        """The part of the photograph that a scene shows."""
         photograph = open_photograph(scene.photograph)
         scale = min(photograph.width / self.frame[0], photograph.height / self.frame[1]) * scene.part[0]
         w, h = self.frame[0] * scale, self.frame[1] * scale
@@ -254,7 +268,7 @@ class Composer:
         image = photograph.resize(self.frame, Image.Resampling.BILINEAR, box, reducing_gap=2.0)
         if scene.mirrored:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return paste_objects(image, [self._cutout(o) for o in scene.objects], scene.objects, scene.light)
+        return image
 
     def _cutout(self, placed):
         return open_cutout(self.material.objects[placed.cutout][1])

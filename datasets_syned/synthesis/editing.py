@@ -22,6 +22,7 @@ SCHEMA = pa.schema(
         "by": pa.string(),  # what failed: source or editor
         "error": pa.string(),
         "versions": FEATURES.arrow_schema.field("provenance").type.field("versions").type,
+        "settings": FEATURES.arrow_schema.field("provenance").type.field("settings").type,  # this image's own
     }
 )
 
@@ -50,7 +51,7 @@ class Editing(Stage):
                 try:
                     if name not in befores:
                         befores[name] = opened(first or source.read(row["source_index"]))
-                    if row["category"] == NO_CHANGE:
+                    if row["category"] == NO_CHANGE and not getattr(self.model, "edits_unchanged", False):
                         results[row["id"]]["after"] = moved(befores[name][0], row["seed"])
                     elif row["variant"] is None:
                         results[row["id"]]["after"] = opened(source.read(row["source_index"], edited=True))[1]
@@ -62,7 +63,8 @@ class Editing(Stage):
         for row, image in zip(edited, self._edit(edited, befores), strict=True):
             try:
                 image = _checked(image, befores[row["source_id"]][0].size)
-                results[row["id"]] |= {"after": image, "versions": self._versions}
+                said = [{"name": name, "value": text} for name, text in image.info.get("provenance", {}).items()]
+                results[row["id"]] |= {"after": image, "versions": self._versions, "settings": said}
             except Exception as error:  # of the editor, or of an image that it has not read yet
                 results[row["id"]] |= {"by": "editor", "error": reason(error)}
         errors = [results[row["id"]]["error"] for row in edited]

@@ -34,11 +34,11 @@ VERDICTS = pa.schema(
 
 def part_rows(run: RunFolder, split: str, part: int, filters: Sequence[Filter], deleted: set[str]) -> list[dict]:
     """
-    The planned rows of a part, with the columns of `VERDICTS` but "file"; and "versions" of the packages, what the
-    paraphraser has "told", and the id of the "first" row of the source.
+    The planned rows of a part, with the columns of `VERDICTS` but "file"; and "versions" of the packages, "settings"
+    of this image alone, what the paraphraser has "told", and the id of the "first" row of the source.
     """
     who, wanted = run.record["made_by"], run.settings.splits[split]
-    made = run.results(EDIT, split, part, columns=["id", "by", "error", "versions"])
+    made = run.results(EDIT, split, part, columns=["id", "by", "error", "versions", "settings"])
     measured, said, key = {}, {}, "id"
     for one in filters if wanted.variants else ():
         stamp = score_stamp(who["filters"][one.name])
@@ -50,7 +50,8 @@ def part_rows(run: RunFolder, split: str, part: int, filters: Sequence[Filter], 
     for variants in sources:
         scores = {}
         for row in variants:
-            row |= {"first": variants[0]["id"], "told": said.get(row[key]), "versions": made[row["id"]]["versions"]}
+            row |= {"first": variants[0]["id"], "told": said.get(row[key])}
+            row |= {name: made[row["id"]][name] for name in ("versions", "settings")}
             found = {name: results.get(row["id"]) for name, results in measured.items()}
             results = {made[row["id"]]["by"]: made[row["id"]], **found, "paraphraser": row["told"]}
             errors = [(by, one["error"]) for by, one in results.items() if one and one["error"] is not None]

@@ -33,6 +33,7 @@ def common_provenance(run: RunFolder, split: str) -> dict[str, Any]:
 def provenance_of(row: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any] | None:
     """The provenance of a row of [`part_rows`]; `None` of the source's own pair."""
     own = {name: row[name] for name in ("seed", "instruction", "scores", "versions")}
-    if row["category"] == NO_CHANGE:
+    if row["category"] == NO_CHANGE and row["versions"] is None:  # no editor made it
         return {**dict.fromkeys(common), **own, "settings": UNCHANGED}
-    return None if row["variant"] is None else {**common, **own}
+    settings = [*common["settings"], *(row["settings"] or ())]
+    return None if row["variant"] is None else {**common, **own, "settings": settings}

@@ -10,6 +10,8 @@ from ..common.ranges import check_whole
 from ..common.splits import SPLITS
 from ..loading.registration import NAME
 from ..loading.specs import place_spec
+from .editors import COMPOSITE
+from .paraphrasers import GRAMMAR
 
 SECTION = "synthesis"  # of a recipe that also says how to train on what was made
 FORMATS = ("png", "jpeg")
@@ -123,7 +125,8 @@ def settings_from(recipe: Mapping[str, Any], given: Mapping[str, Any], roots: Se
         recipe (`dict`): fields of [`Settings`], perhaps under "synthesis"; empty for none.
         given (`dict`): fields of [`Settings`]; options are added to those of the recipe. "splits" holds fields of
             [`SplitSettings`] for all splits. Without a recipe, "source" has the arguments of a source, and "split"
-            names what is made of it, "train" by default.
+            names what is made of it, "train" by default. The editor "composite" has the folders of the first source
+            with `objects`, and its captions are of the grammar unless there is another paraphraser.
         roots (`Sequence[str]`): folders of benchmarks, as [`place_spec`] takes them.
 
     Raises:
@@ -147,6 +150,12 @@ def settings_from(recipe: Mapping[str, Any], given: Mapping[str, Any], roots: Se
     elif split or source:
         raise ValueError(f"{', '.join([*filter(None, [split]), *source])}: goes with a source; the recipe has its own")
     values["splits"] = {name: _split(name, split, given.get("splits", {}), roots) for name, split in splits.items()}
+    composed = [split.source for split in values["splits"].values() if "objects" in split.source]
+    if values.get("editor") == COMPOSITE and composed:
+        folders = {"photographs": composed[0]["path"], "objects": composed[0]["objects"]}
+        values["editor_options"] = {**folders, **values["editor_options"]}
+        if any(split.paraphrases for split in values["splits"].values()) and not values.get("paraphraser"):
+            values["paraphraser"] = GRAMMAR
     return _filled(Settings, "settings", values)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from .protocol import EditError, Editor
 
-PROCEDURAL = "procedural"
+PROCEDURAL, COMPOSITE = "procedural", "composite"
 OWN = re.compile(r"[A-Za-z_][\w.]*:\w+")
 
-__all__ = ["PROCEDURAL", "EditError", "Editor", "load_editor"]
+__all__ = ["COMPOSITE", "PROCEDURAL", "EditError", "Editor", "load_editor"]
 
 
 def load_editor(name: str, **options: Any) -> Editor:
@@ -20,8 +20,9 @@ def load_editor(name: str, **options: Any) -> Editor:
 
     Args:
         name (`str`):
-            "procedural" ([`ProceduralEditor`]); a class of your own as "module:Class", found in the current folder as
-            well ([`Editor`]); or a pipeline of diffusers, by its name on the Hub or its folder ([`DiffusersEditor`]).
+            "procedural" ([`ProceduralEditor`]); "composite" ([`CompositeEditor`]); a class of your own as
+            "module:Class", found in the current folder as well ([`Editor`]); or a pipeline of diffusers, by its name
+            on the Hub or its folder ([`DiffusersEditor`]).
         options (`Any`): of the editor.
 
     Raises:
@@ -36,6 +37,10 @@ def load_editor(name: str, **options: Any) -> Editor:
             from .procedural import ProceduralEditor
 
             return ProceduralEditor(**options)
+        if name == COMPOSITE:
+            from .composite import CompositeEditor
+
+            return CompositeEditor(**options)
         if OWN.fullmatch(name):
             sys.path.append(os.getcwd())  # where a command does not look
             return pkgutil.resolve_name(name)(**options)

@@ -21,6 +21,7 @@ class Editor(Protocol):
         parameters (`dict`): what besides image, instruction and seed decides the result, for a JSON file.
         versions (`dict[str, str]`): of the packages that make the image.
         batch_size (`int`): images that one call may ask for at most. An editor may lower it as it learns.
+        edits_unchanged (`bool`, *optional*): whether it also makes the other image of a pair in which nothing changes.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Editor(Protocol):
     parameters: Mapping[str, Any] = {}
     versions: Mapping[str, str] = {}
     batch_size: int = 8
+    edits_unchanged: bool = False
 
     def load(self) -> None:
         """Gets ready: weights are read here. Called once before the first `edit`, never for a dry run's plan."""
@@ -42,6 +44,7 @@ class Editor(Protocol):
 
         Returns:
             `list`: as many as there are images: the edited image (RGB, of its source's size), or why there is none.
+            What `info["provenance"]` of an image says, texts by name, becomes part of its row's settings.
 
         Raises:
             Exception: anything, if the whole batch failed; the pipeline then tries its rows one by one.

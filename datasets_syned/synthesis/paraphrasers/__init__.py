@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from .grammar import GRAMMAR
 from .protocol import Paraphraser, Paraphrases
 from .rules import RULE_SETS, RULES, judge
 
-__all__ = ["RULES", "RULE_SETS", "Paraphraser", "Paraphrases", "judge", "load_paraphraser"]
+__all__ = ["GRAMMAR", "RULES", "RULE_SETS", "Paraphraser", "Paraphrases", "judge", "load_paraphraser"]
 
 
 def load_paraphraser(name: str, **options: Any) -> Paraphraser:
@@ -13,8 +14,8 @@ def load_paraphraser(name: str, **options: Any) -> Paraphraser:
     Makes a paraphraser ready to tell what it is; weights are loaded by its first answer.
 
     Args:
-        name (`str`): a chat model of transformers: its name on the Hub, or a folder ([`ChatModel`]); with `base_url`
-            or `provider`, the name of a model on that server ([`ServerModel`]).
+        name (`str`): "grammar" ([`Grammar`]); a chat model of transformers: its name on the Hub, or a folder
+            ([`ChatModel`]); with `base_url` or `provider`, the name of a model on that server ([`ServerModel`]).
         options (`Any`): of the paraphraser.
 
     Raises:
@@ -25,12 +26,14 @@ def load_paraphraser(name: str, **options: Any) -> Paraphraser:
         >>> paraphraser.paraphrase(["Add a dog to the lawn"], count=4, seeds=[0])[0].kept
         >>> load_paraphraser("gpt-4.1-mini", base_url="https://api.openai.com/v1")
     """
-    if options.get("base_url") or options.get("provider"):
+    if name == GRAMMAR:
+        from .grammar import Grammar as Model
+    elif options.get("base_url") or options.get("provider"):
         from .server import ServerModel as Model
     else:
         from .chat_model import ChatModel as Model
 
     try:
-        return Model(name, **options)
+        return Model(**options) if name == GRAMMAR else Model(name, **options)
     except TypeError as error:
         raise ValueError(f"paraphraser {name!r}: {error}") from error

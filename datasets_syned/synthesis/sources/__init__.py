@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .composite import CompositeSource
 from .dataset import DatasetSource
 from .images import ImageFolderSource
 from .protocol import Source, SourceError, SourceRow
@@ -13,6 +14,7 @@ SCENES = "scenes"
 
 __all__ = [
     "SCENES",
+    "CompositeSource",
     "DatasetSource",
     "ImageFolderSource",
     "SceneSource",
@@ -31,14 +33,15 @@ def load_source(spec: Mapping[str, Any]) -> Source:
 
     Args:
         spec (`dict`): `{"path": "scenes", ...}` with the arguments of [`SceneSource`]; `{"path": <folder>,
-            "instructions": "street", ...}` with those of [`ImageFolderSource`]; or those of [`DatasetSource`]. Each
-            may have `unchanged`, a share of rows in which nothing changes ([`WithUnchanged`]).
+            "instructions": "street", ...}` with those of [`ImageFolderSource`]; `{"path": <folder>, "objects":
+            <folder>, ...}` with those of [`CompositeSource`]; or those of [`DatasetSource`]. Each may have
+            `unchanged`, a share of rows in which nothing changes ([`WithUnchanged`]).
 
     Raises:
         ValueError: there is no such source, or it has no such argument.
     """
     options = {name: value for name, value in spec.items() if name != "unchanged"}
-    kind = ImageFolderSource if "instructions" in spec else DatasetSource
+    kind = ImageFolderSource if "instructions" in spec else CompositeSource if "objects" in spec else DatasetSource
     if kind is DatasetSource and spec.get("path") == SCENES:
         kind = SceneSource
         options.pop("path")
