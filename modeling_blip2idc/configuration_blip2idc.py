@@ -1,5 +1,7 @@
 """Configurations of BLIP-2 and InstructBLIP for image difference captioning."""
 
+import string
+
 from huggingface_hub.dataclasses import strict
 from transformers import Blip2Config, InstructBlipConfig
 
@@ -24,6 +26,13 @@ NO_CHANGE_CAPTIONS = (
     "the scene remains the same",
     "the images are the same",
 )
+
+_TO_SPACES = str.maketrans(dict.fromkeys(string.punctuation, " "))
+
+
+def normalize_caption(caption: str) -> str:
+    """Lower case, no punctuation, single spaces: the form in which captions are compared."""
+    return " ".join(caption.lower().translate(_TO_SPACES).split())
 
 
 class CanvasConfigMixin:
@@ -115,4 +124,4 @@ class InstructBlipIDCConfig(CanvasConfigMixin, InstructBlipConfig):
         self.is_encoder_decoder = self.text_config.is_encoder_decoder
 
 
-__all__ = ["NO_CHANGE_CAPTIONS", "Blip2IDCConfig", "InstructBlipIDCConfig"]
+__all__ = ["NO_CHANGE_CAPTIONS", "Blip2IDCConfig", "InstructBlipIDCConfig", "normalize_caption"]

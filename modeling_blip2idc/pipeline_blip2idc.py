@@ -3,7 +3,6 @@
 import copy
 import itertools
 import os
-import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, Pipeline
 
 from .checkpoints_blip2idc import add_image_token, refuse_learned_prompt, take_adapter_settings
-from .configuration_blip2idc import NO_CHANGE_CAPTIONS
+from .configuration_blip2idc import NO_CHANGE_CAPTIONS, normalize_caption
 from .image_files_blip2idc import ImageLoadError, is_image_error
 from .image_processing_blip2idc import as_pair
 from .modeling_blip2idc import Blip2IDCForConditionalGeneration, InstructBlipIDCForConditionalGeneration
@@ -27,12 +26,6 @@ CAPTIONERS = {
         ("instructblip", "instructblipidc"), (InstructBlipIDCForConditionalGeneration, InstructBlipIDCProcessor)
     ),
 }
-_TO_SPACES = str.maketrans(dict.fromkeys(string.punctuation, " "))
-
-
-def normalize_caption(caption: str) -> str:
-    """Lower case, no punctuation, single spaces: the form in which captions are compared."""
-    return " ".join(caption.lower().translate(_TO_SPACES).split())
 
 
 class ImageDifferenceCaptioningPipeline(Pipeline):
