@@ -18,7 +18,6 @@ if __name__ == "__main__":  # before the imports below, which take seconds or ma
     sys.exit(blip2idc_scripts.train())
 
 import copy
-import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -33,6 +32,7 @@ from datasets_syned.loading.specs import place_spec
 from datasets_syned.training import training_data
 from datasets_syned.training.compute_metrics import Scorer
 from datasets_syned.training.dense_supervision import DenseSupervisionCollator
+from datasets_syned.training.grammars import score_captions
 from metrics.report import build_report, draw_curves, summarize_seeds, write_predictions, write_report
 from modeling_blip2idc.checkpoints_blip2idc import EMBEDDED
 from modeling_blip2idc.from_scratch.build import add_auxiliary, build_from_scratch, remove_auxiliary
@@ -45,9 +45,10 @@ from modeling_blip2idc.loading import vocabulary
 from modeling_blip2idc.loading.load import check_folder, commit_of, load_idc
 from modeling_blip2idc.loading.lora import count_trainable
 from modeling_blip2idc.loading.trainable import load_trainable
+from modeling_blip2idc.training.abstention import calibrate, judge, sureness_of
 from modeling_blip2idc.training.checkpoints import RunLog, last_checkpoint
 from modeling_blip2idc.training.dry_run import describe, dry_run
-from modeling_blip2idc.training.run_folder import about_run, point_to_final, release_run
+from modeling_blip2idc.training.run_folder import about_run, note, point_to_final, release_run
 from modeling_blip2idc.training.trainer import IDCTrainer
 from train_arguments import hub_target, preflight, runs
 
@@ -152,15 +153,23 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
     trainable = {part: n for part, n in count_trainable(trainer.model).items() if n}
     if trainer.is_world_process_zero():
         print("trainable parameters:", ", ".join(f"{part} {n:,}" for part, n in trainable.items()), flush=True)
-        note_unknown(trainer.processing_class, {"eval_data": eval_rows, "test_data": test_rows})
+        scored = {"eval_data": eval_rows, "test_data": test_rows}
+        captions = {name: training_data.captions_of([rows]) for name, rows in scored.items() if rows is not None}
+        vocabulary.note_unknown(trainer.processing_class, captions)
     trainer.train(resume_from_checkpoint=last_checkpoint(training_args.output_dir))
 
     folder = Path(training_args.output_dir)
     save(trainer, model_args, folder / "final", commit)
+    judged = partial(judge, folder / "final", is_right=is_right, device=training_args.device)
+    opened = partial(open_images, folders=image_folders(data_args))
+    if data_args.dense_supervision and eval_rows is not None and trainer.is_world_process_zero():
+        calibrate(folder / "final", *judged(eval_rows.with_transform(opened)))
+    trainer.accelerator.wait_for_everyone()
     report = {"about": about_run(model_args, data_args, training_args, trainer.state, trainable, precision, commit)}
     if test_rows is not None:
         scorer = score(trainer, folder / "final", test_rows, precision["dtype"])
         if trainer.is_world_process_zero():
+            shown = test_rows.with_transform(opened)
             report = build_report(
                 scorer.captions,
                 scorer.references,
@@ -169,9 +178,8 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
                 changed=list(test_rows["changed"]) if "changed" in test_rows.column_names else None,
                 benchmark=data_args.test_data.get("name"),
                 about=report["about"],
-                extra=scorer.of_the_grammar(),
+                extra=scorer.of_the_grammar() | sureness_of(folder / "final", partial(judged, shown)),
             )
-            shown = test_rows.with_transform(partial(open_images, folders=image_folders(data_args)))
             write_report(folder, report, shown)
             shutil.copyfile(folder / "report.json", folder / "final" / "report.json")
             write_predictions(folder / "predictions.jsonl", report["pairs"])
@@ -188,17 +196,12 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
     return report
 
 
-def note_unknown(processor, data):
-    """Prints which words of the captions to be scored no caption of this model can have."""
-    for name, rows in data.items():
-        share, words = vocabulary.unknown_words(processor, training_data.captions_of([rows] * (rows is not None)))
-        if words:
-            print(f"{name}: the model does not know {share:.1%} of the words: {vocabulary.some_of(words)}", flush=True)
-
-
-def note(report, out):
-    """Writes what is known of a model that was not scored, from which `blip2idc push` writes its card anew."""
-    (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+def is_right(captions, rows):
+    """Whether each caption names the right kind of change; empty for rows whose captions cannot be read back."""
+    rows = rows.with_format(None)
+    each = zip(captions, rows["captions"], rows["category"], strict=True)
+    read = (score_captions([said], [references], [category]) for said, references, category in each)
+    return [scores["category_accuracy"] == 1 for found in read for scores in found.values()]
 
 
 def save(trainer, args, out, commit):
@@ -226,8 +229,8 @@ def score(trainer, out, rows, dtype):
         options |= {"quantization_config": four_bits, "device_map": {"": trainer.args.device}}
     model = load_idc(out, **options)[0]
     trainer.model = trainer.model_wrapped = model if "device_map" in options else model.to(trainer.args.device)
-    metric = evaluate.load(str(METRIC))
-    trainer.compute_metrics = Scorer(rows, trainer.processing_class.post_process_captions, metric)
+    decode, metric = trainer.processing_class.post_process_captions, evaluate.load(str(METRIC))
+    trainer.compute_metrics = Scorer(rows, decode, metric)
     trainer.predict(rows)
     return trainer.compute_metrics
 

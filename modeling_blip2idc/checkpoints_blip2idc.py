@@ -155,6 +155,7 @@ def with_adapter(model, adapter: str, base: str, hub: dict[str, Any]) -> torch.n
             why = f"is damaged, or holds something else than tensors ({type(error).__name__})"
             raise ValueError(f"{file} {why}") from error
     config.inference_mode = True
+    model.config.not_sure_below = None  # the base's; the adapter changes its scores
     added = getattr(config, "trainable_token_indices", None)
     grown = isinstance(added, list) and max(added) >= model.get_input_embeddings().num_embeddings
     if grown or getattr(config, "ensure_weight_tying", False):

@@ -82,6 +82,9 @@ class Blip2IDCConfig(CanvasConfigMixin, Blip2Config):
         no_change_captions (`list[str]`, *optional*):
             Captions, in lower case and without final punctuation, that say that nothing changed. By default those of
             CLEVR-Change and CLEVR-DC, and near variants.
+        not_sure_below (`float`, *optional*):
+            Score of the pipeline below which the model was wrong more often than right, on the evaluation split of its
+            training and in its own way of search. Adapters on the model do not take it over.
         kwargs:
             As for `transformers.Blip2Config`. Leave `vision_config.image_size` one integer, also for a canvas that is
             not square: position embeddings are interpolated from that square grid.
@@ -95,6 +98,7 @@ class Blip2IDCConfig(CanvasConfigMixin, Blip2Config):
     stock_type, stock_name = "blip-2", "a BLIP-2 model"
 
     no_change_captions: list[str] | tuple[str, ...] = NO_CHANGE_CAPTIONS
+    not_sure_below: float | None = None
 
 
 @strict
@@ -103,7 +107,7 @@ class InstructBlipIDCConfig(CanvasConfigMixin, InstructBlipConfig):
     Configuration of an [`InstructBlipIDCForConditionalGeneration`]: that of InstructBLIP, and what its captions mean.
 
     Args:
-        no_change_captions (`list[str]`, *optional*):
+        no_change_captions (`list[str]`, *optional*), not_sure_below (`float`, *optional*):
             As for [`Blip2IDCConfig`].
         kwargs:
             As for `transformers.InstructBlipConfig`, with `vision_config.image_size` one integer.
@@ -117,6 +121,7 @@ class InstructBlipIDCConfig(CanvasConfigMixin, InstructBlipConfig):
     stock_type, stock_name = "instructblip", "an InstructBLIP model"
 
     no_change_captions: list[str] | tuple[str, ...] = NO_CHANGE_CAPTIONS
+    not_sure_below: float | None = None
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**kwargs)

@@ -99,7 +99,9 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
             For one pair, a list of `num_return_sequences` dicts, of beams the best first; for a list, a list of such
             lists; for a dataset or an iterable, an iterator over them. The keys: `generated_text` (`str`), the caption
             without the prompt; `score` (`float`), `exp` of the mean log-probability of the caption's tokens, stop
-            token included, in (0, 1]; `changed` (`bool`), whether the caption reports a change.
+            token included, in (0, 1]; `changed` (`bool`), whether the caption reports a change;
+            and of a model with `config.not_sure_below` `sure` (`bool`), whether the score, which is the model's own
+            also for beams and samples, is not below that.
 
         Raises:
             `ImageLoadError`: a `ValueError`, for images that cannot be read.
@@ -176,8 +178,10 @@ class ImageDifferenceCaptioningPipeline(Pipeline):
             no_change_captions = getattr(self.model.config, "no_change_captions", NO_CHANGE_CAPTIONS)
         unchanged = {normalize_caption(caption) for caption in no_change_captions}
         texts = self.processor.post_process_captions(model_outputs["generated_ids"][0])
+        least = getattr(self.model.config, "not_sure_below", None)
         return [
             {"generated_text": text, "score": score, "changed": normalize_caption(text) not in unchanged}
+            | ({} if least is None else {"sure": score >= least})
             for text, score in zip(texts, model_outputs["scores"][0].tolist(), strict=True)
         ]
 

@@ -78,6 +78,19 @@ class TestFromNothing:
         assert "A small BLIP2IDC, trained from nothing" in card.text and "(curves.png)" in card.text
         assert "(examples.png)" in card.text
 
+    def test_when_it_is_not_sure(self, toy):
+        """By the evaluation split; the report has how often it is right on the test split."""
+        least = json.loads((toy[0] / "final" / "config.json").read_text())["not_sure_below"]
+        if least is None:
+            assert "sureness" not in toy[1]
+        else:
+            said = toy[1]["sureness"]
+            assert said["not_sure_below"] == least and 0 <= said["pairs_below"] <= toy[1]["count"]
+            assert (
+                f"Below a score of {least:.3f} it says that it is not sure"
+                in (toy[0] / "final" / "README.md").read_text()
+            )
+
     def test_plain_blip2_loads_it(self, toy):
         folder, _ = toy
         _, info = Blip2ForConditionalGeneration.from_pretrained(folder / "final", output_loading_info=True)

@@ -41,6 +41,7 @@ class Answer:
         changed (`bool`): whether the caption reports a change.
         images (`tuple` of two `PIL.Image.Image`): before and after as they are shown.
         maps ([`~attribution.relevance.RelevanceMaps`], *optional*): where it changed; `None` where nothing did.
+        sure (`bool`, *optional*): the pipeline's `sure`; `None` of a model that cannot tell.
     """
 
     model: str
@@ -49,10 +50,12 @@ class Answer:
     changed: bool
     images: tuple[Image.Image, Image.Image]
     maps: RelevanceMaps | None
+    sure: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The answer without its pictures."""
-        return {key: getattr(self, key) for key in ("caption", "confidence", "changed", "model")}
+        said = {key: getattr(self, key) for key in ("caption", "confidence", "changed", "model")}
+        return said if self.sure is None else said | {"sure": self.sure}
 
     def heat(self) -> list[Image.Image]:
         """Both images under their maps; none where nothing changed."""
@@ -181,7 +184,9 @@ def describe(pipe: Callable, pairs: Sequence[tuple[Image.Image, Image.Image]], n
     )
     maps = dict(zip(some, found, strict=True))
     return [
-        Answer(name, best["generated_text"], round(best["score"], 4), best["changed"], pair, maps.get(i))
+        Answer(
+            name, best["generated_text"], round(best["score"], 4), best["changed"], pair, maps.get(i), best.get("sure")
+        )
         for i, (best, pair) in enumerate(zip(said, pairs, strict=True))
     ]
 

@@ -39,8 +39,9 @@ GROUND = {"body_background_fill": "#f5f6f8", "body_background_fill_dark": "#1114
 STYLE, ACCESS, PARTS = (Path(__file__).with_name(name) for name in ("style.css", "access.js", "parts.html"))
 API_DESCRIPTION = """\
 Say what changed between two images. Returns the answer, {"caption": what changed, "confidence": how probable the model
-finds its own words (0 to 1, not calibrated), "changed": whether the caption reports a change, "model": who said it};
-and both images under a heat map of what the caption rests on, or null where nothing changed."""
+finds its own words (0 to 1, not calibrated), "changed": whether the caption reports a change, "model": who said it},
+of some models with "sure": false where they are wrong more often than right; and both images under a heat map of what
+the caption rests on, or null where nothing changed."""
 # Tells the page which example was clicked.
 CLICKED = """\
 element.addEventListener("click", (event) => {

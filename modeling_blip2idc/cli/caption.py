@@ -16,6 +16,7 @@ from .pairs import WrongUse
 from .pictures import replacing, write_heatmap
 
 COLUMNS = ("id", "before", "after", "generated_text", "score", "changed", "error")
+DIM, PLAIN = "\033[2m", "\033[0m"  # on a terminal
 
 
 def quiet() -> None:
@@ -70,7 +71,8 @@ def caption_pairs(
         if output is not None:
             beside = stack.enter_context(replacing(output, keep=True))
             file = stack.enter_context(beside.open("w", encoding="utf-8", newline=""))
-        write, failed = _writer(file, as_json, output or "", single, pairs), len(problems)
+        calibrated = pipe is not None and getattr(pipe.model.config, "not_sure_below", None) is not None
+        write, failed = _writer(file, as_json, output or "", single, pairs, calibrated), len(problems)
         for problem in problems:
             _complain(problem)
             write(problem)
@@ -105,13 +107,16 @@ def _unicode(row: dict) -> dict:
     return {k: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for k, v in row.items()}
 
 
-def _writer(file: TextIO, as_json: bool, name: str, single: bool, pairs: list[dict]) -> Callable[[dict], Any]:
+def _writer(
+    file: TextIO, as_json: bool, name: str, single: bool, pairs: list[dict], calibrated: bool
+) -> Callable[[dict], Any]:
     """What writes one row to `file`, in the form that the options or its name say."""
     if as_json or name.lower().endswith((".json", ".jsonl")):
         return lambda row: print(json.dumps(_unicode(row)), file=file)
     if name.lower().endswith((".csv", ".tsv")):
         dialect = "excel-tab" if name.lower().endswith(".tsv") else "excel"
-        table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", dialect=dialect)
+        columns = (*COLUMNS, "sure") if calibrated else COLUMNS
+        table = csv.DictWriter(file, columns, extrasaction="ignore", dialect=dialect)
         table.writeheader()
         return lambda row: table.writerow(_unicode(row))
     width = min(max((len(_printable(pair.get("id", ""))) for pair in pairs), default=0), 40)
@@ -119,10 +124,12 @@ def _writer(file: TextIO, as_json: bool, name: str, single: bool, pairs: list[di
     def line(row: dict) -> None:
         if "error" in row:
             return
+        said = _printable(row["generated_text"])
+        if not row.get("sure", True):
+            said = f"not sure: {DIM}{said}{PLAIN}" if file.isatty() else f"not sure: {said}"
         if single:
-            print(f"{_printable(row['generated_text'])}\nconfidence {row['score']:.2f}", file=file)
+            print(f"{said}\nconfidence {row['score']:.2f}", file=file)
         else:
-            name, said = _printable(row["id"]), _printable(row["generated_text"])
-            print(f"{name:<{width}}  {row['score']:.2f}  {said}", file=file)
+            print(f"{_printable(row['id']):<{width}}  {row['score']:.2f}  {said}", file=file)
 
     return line

@@ -134,6 +134,7 @@ def load_trainable(
         options["device_map"] = {"": device}  # quantized weights cannot be moved later
     model, processor = load_idc(model_id, revision=revision, **options)
     model = merge_adapter(model) if hasattr(model, "peft_config") else model
+    model.config.not_sure_below = None  # that of the scores before training
     captions = list(captions)
     new = extend_vocabulary(model, processor, captions) if extend else []
     check_vocabulary(processor, captions)

@@ -2,7 +2,7 @@
 
 import string
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from tokenizers import models
@@ -46,6 +46,14 @@ def check_vocabulary(processor, captions: Iterable[str]) -> None:
             f"could never write them: {some_of(words)}. Give `extend_vocabulary: true`, which adds these words, or a "
             "base whose tokenizer spells any word, such as `model: Salesforce/blip2-opt-2.7b`."
         )
+
+
+def note_unknown(processor, captions: Mapping[str, Iterable[str]]) -> None:
+    """Prints which words of captions, by the name of their data, no caption of this model can have."""
+    for name, said in captions.items():
+        share, words = unknown_words(processor, said)
+        if words:
+            print(f"{name}: the model does not know {share:.1%} of the words: {some_of(words)}", flush=True)
 
 
 def some_of(words: Counter) -> str:
@@ -99,4 +107,4 @@ def extend_vocabulary(model, processor, captions: Iterable[str]) -> list[int]:
     return list(new.values())
 
 
-__all__ = ["UnknownWordsError", "check_vocabulary", "extend_vocabulary", "some_of", "unknown_words"]
+__all__ = ["UnknownWordsError", "check_vocabulary", "extend_vocabulary", "note_unknown", "some_of", "unknown_words"]

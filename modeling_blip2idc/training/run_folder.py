@@ -88,6 +88,11 @@ def point_to_final(folder: Path) -> None:
             shutil.copyfile(folder / "final" / name, folder / name)
 
 
+def note(report: Mapping[str, Any], out: Path) -> None:
+    """Writes what is known of a model that was not scored, from which `blip2idc push` writes its card anew."""
+    (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
 def _kept(settings):
     """What decides what comes out of a run."""
     streams = any(spec.get("streaming") for spec in settings.get("train_data") or ())
@@ -165,4 +170,4 @@ def public_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {key: public_name(value) if key in places else value for key, value in shown.items()}
 
 
-__all__ = ["about_run", "claim_run", "pairs_per_step", "point_to_final", "public_spec", "release_run"]
+__all__ = ["about_run", "claim_run", "note", "pairs_per_step", "point_to_final", "public_spec", "release_run"]
