@@ -10,9 +10,9 @@ from pathlib import Path
 from PIL import Image
 
 from ..common.images import is_inside, read_file
+from .composer import Scene
 from .material import Material, load_objects
 from .objects import Placement
-from .pair import Scene
 
 KEY = "composed"  # begins the comment of the JPEG file
 

@@ -11,8 +11,9 @@ from PIL import Image as PILImage
 from ..common.ranges import check_number, check_whole
 from ..common.row import FEATURES
 from .captions import PHRASINGS, captions
+from .composer import PhotoPair
 from .material import Material, load_material
-from .pair import HEIGHT, WIDTH, PhotoPair, make_pair
+from .pair import HEIGHT, WIDTH, make_pair
 
 MASK_FEATURES = {"before_mask": Image(), "after_mask": Image(), "scene": Value("string")}
 MOST_REFERENCES = min(map(len, PHRASINGS.values()))
@@ -31,7 +32,7 @@ class PhotoSettings:
             compression between the two images, from 0 (none) to 2.
         width, height (`int`, *optional*, defaults to 240 and 160): pixels of each image, 64 to 1024.
         masks (`bool`, *optional*, defaults to `False`): adds the columns `before_mask`, `after_mask` (8-bit images, 0
-            for the photograph, `i + 1` for object `i`; a text that was added comes after the last object) and `scene`
+            for the photograph, `i + 1` for object `i`; a text comes after the last object) and `scene`
             (JSON: `photographs`, `before_objects`, `after_objects`, `changed_object`, `edit`).
         references (`int`, *optional*, defaults to 5): captions per pair, 1 to 6.
 

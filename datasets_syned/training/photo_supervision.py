@@ -85,10 +85,11 @@ class PhotoSupervision:
             if changed is not None:
                 kind = "add" if edit.category == "remove" else edit.category
                 here[cover[changed + 1] > MIN_COVER, 2] = CHANGES.index(kind)
-            if edit.category == "text" and side == 1:
-                written = cover[len(scene.objects) + 1] > MIN_COVER
+            written = cover[len(scene.objects) + 1] > MIN_COVER
+            if pair.words[side] is not None and not (edit.category == "mirror" and side == 1):
+                here[written, 4] = WORDS.index(pair.words[side])
+            if edit.category == "text":
                 here[written, 2] = CHANGES.index("text")
-                here[written, 4] = WORDS.index(edit.value)
             here[..., 3] = self._whole(edit)
             labels.append(here.reshape(-1, 5))
         return np.concatenate(labels)

@@ -16,10 +16,11 @@ from ...common.images import ImageError
 from ...common.ranges import check_whole
 from ...common.row import NO_CHANGE
 from ...photos.captions import OF_OBJECTS, Edit
+from ...photos.composer import MIN_VISIBLE, Composer, Scene
 from ...photos.distractors import shoot
 from ...photos.instructions import read_instruction
 from ...photos.own_material import composed_of, digest_of, own_material
-from ...photos.pair import MAX_ATTEMPTS, MIN_VISIBLE, Composer, Scene
+from ...photos.pair import MAX_ATTEMPTS
 from .protocol import EditError
 
 OTHER_BACKGROUND = 20  # mean difference, of 255, that two photographs have at least

@@ -13,10 +13,11 @@ from ...common.ranges import check_number, check_whole
 from ...common.row import NO_CHANGE
 from ...common.seeds import seed_of
 from ...photos.captions import CATEGORIES, Edit
+from ...photos.composer import COUNTS, NEED_OBJECTS, Composer, Scene
 from ...photos.distractors import shoot
 from ...photos.instructions import instructions
 from ...photos.own_material import Composed, digest_of, own_material, with_composed
-from ...photos.pair import COUNTS, MAX_ATTEMPTS, NEED_OBJECTS, Composer, Scene
+from ...photos.pair import MAX_ATTEMPTS
 from .images import image_files
 from .protocol import SourceError, SourceRow, numbered
 

@@ -56,6 +56,7 @@ def test_labels_say_what_the_caption_says(rows):
             assert all((change[side] == CHANGES.index(edit.category)).any() for side in (0, 1))
         elif edit.category == "text":
             assert (word[1][change[1] == CHANGES.index("text")] == pair["word"]).all() and (word[0] == IGNORE).all()
+            assert set(np.unique(word[1])) == {IGNORE, pair["word"]}
         elif edit.category == "background":
             assert (change == CHANGES.index("background") * (present == 0)).all()
         else:
