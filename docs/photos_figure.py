@@ -42,7 +42,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--debian", type=Path, required=True, help="where the packages are unpacked")
     parser.add_argument("--out", default="docs/photos.jpg", help="the picture")
-    parser.add_argument("--seed", type=int, default=5, help="of the pairs")
+    parser.add_argument("--seed", type=int, default=6, help="of the pairs")
     args = parser.parse_args()
     share = args.debian / "usr/share"
     material = Shown(

@@ -16,6 +16,7 @@ from .reframing import crop, mirror, rotate
 MIN_VISIBLE = 0.6  # of each object, in both images
 MOST_OVERLAP = 0.15  # of the boxes of two objects, as a share of the smaller one
 SHARED_WORD = 0.2  # share of the pairs that have one and the same text in both images
+MIN_LEFT = 0.75  # of the edited object, beside such a text
 COUNTS = (0.2, 0.4, 0.3, 0.1)  # shares of the scenes with 0, 1, 2 and 3 objects
 NEED_OBJECTS = ("remove", "replace", "move", "color", "resize", "background")
 NOTHING = Edit("")
@@ -88,11 +89,14 @@ class Composer:
         words = (None, edit.value if category == "text" else None)
         if category not in ("text", "style") and self.rng.random() < SHARED_WORD:
             seed, word, place = self.rng.integers(2**32), self._one_of(WORDS), self._one_of(tuple(PLACES))
-            image, mask = self.write(image, mask, word, place, np.random.default_rng(seed), len(before.objects))
-            edited, edited_mask = self.write(
-                edited, edited_mask, word, place, np.random.default_rng(seed), len(after.objects)
-            )
-            words = (word, word)
+            written = [
+                self.write(picture, labels, word, place, np.random.default_rng(seed), len(scene.objects))
+                for picture, labels, scene in ((image, mask, before), (edited, edited_mask, after))
+            ]
+            kept = zip((mask, edited_mask), written, changed, strict=True)
+            if all(k is None or (new == k + 1).sum() > MIN_LEFT * (old == k + 1).sum() for old, (_, new), k in kept):
+                (image, mask), (edited, edited_mask) = written
+                words = (word, word)
         edited, edited_mask = self.edit_picture(edit, edited, edited_mask, len(after.objects))
         shots = [
             shoot(picture, labels, self.margin, self.rng, self.jitter)

@@ -82,3 +82,13 @@ def test_other_splits(material, split):
     assert names <= set(material.objects_of(split))
     turned = [abs(placed.angle) for pair in pairs for scene in pair.scenes for placed in scene.objects]
     assert min(turned) >= 15 if split == "test_views" else max(turned) <= 15
+
+
+def test_a_text_on_both_pictures_leaves_the_edited_object_visible(material):
+    pairs = [pair for category in ("add", "color") for pair in pairs_of(material, category, count=40)]
+    written = [pair for pair in pairs if pair.words[0] is not None]
+    assert 4 <= len(written) <= 30
+    for pair in written:
+        assert pair.words[0] == pair.words[1] != pair.edit.value
+        text = len(pair.scenes[1].objects) + 1
+        assert (pair.after_mask == text).any() and (pair.after_mask == pair.changed_object[1] + 1).sum() > 60
