@@ -143,6 +143,12 @@ def test_shares_of_categories_are_exact(folders, tmp_path, capsys):
     assert status == 0 and {row["category"] for row in rows(tmp_path / "run")} == {"text"}
 
 
+def test_objects_become_bigger_as_often_as_smaller(folders):
+    source = source_of(folders, per_image=8, categories={"resize": 1})
+    said = [read_instruction(row.instruction).value for row in source.rows()]
+    assert 35 <= said.count("bigger") <= 69, "of 104"
+
+
 @pytest.mark.parametrize("category", ["remove", "color", "add", "replace", "move", "resize"])
 def test_an_edit_changes_its_object_alone(folders, category):
     """Without jitter the two images differ by JPEG and the edit."""
