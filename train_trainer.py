@@ -166,6 +166,8 @@ def train(model_args, data_args, training_args, parts, eval_rows, test_rows):
         calibrate(folder / "final", *judged(eval_rows.with_transform(opened)))
     trainer.accelerator.wait_for_everyone()
     report = {"about": about_run(model_args, data_args, training_args, trainer.state, trainable, precision, commit)}
+    if data_args.dense_supervision and (knows := training_data.Supervision(data_args.train_data).knows):
+        report["about"]["knows"] = knows
     if test_rows is not None:
         scorer = score(trainer, folder / "final", test_rows, precision["dtype"])
         if trainer.is_world_process_zero():

@@ -182,6 +182,13 @@ class Supervision:
             return dense_supervision.CLASSES
         return photo_supervision.classes(photo_supervision.names_of(self.photos[0]))
 
+    @property
+    def knows(self) -> dict[str, list[str]]:
+        """Of photographs, the kinds of edit and the names of the objects that can be learned; else nothing."""
+        if not self.photos:
+            return {}
+        return {"edits": [*photos.CATEGORIES], "objects": [*photo_supervision.names_of(self.photos[0])]}
+
     def rows(
         self,
         parts: Sequence[datasets.Dataset],

@@ -7,6 +7,7 @@ from datasets import load_dataset
 from huggingface_hub import ModelCard
 from transformers import TrainerState
 
+from datasets_syned.photos import scores as photos
 from datasets_syned.scenes.scores import score_captions
 from metrics.report import build_report, summarize_seeds, write_report
 from modeling_blip2idc.hub.model_card import is_generated, write_card
@@ -320,3 +321,24 @@ def test_nothing_of_this_machine(card, report, tmp_path):
     assert " of my_base" in made.text and made.data.base_model is None and made.data.license is None
     assert "on: my_base train references=paraphrases.json." in made.text
     assert made.data.eval_results[0].dataset_type == "my_base"
+
+
+def test_a_model_for_photographs(card, tmp_path):
+    """Its own columns, what it knows, and when it is not sure."""
+    references = [["an apple was added"], ["the dog was removed"], ["nothing changed"]]
+    categories = ["add", "remove", "none"]
+    captions = ["an apple was added", "the apple was removed", "nothing changed"]
+    extra = photos.score_captions(captions, references, categories)
+    sure = {"not_sure_below": 0.4321, "pairs_below": 1, "right_below": 0.0, "right_above": None}
+    scored = build_report(captions, references, ids=["0", "1", "2"], categories=categories, resamples=20, meteor=False)
+    knows = {"edits": ["add", "remove", "none"], "objects": ["apple", "dog"]}
+    facts = {"about": about(tmp_path, model={"scratch": {}}, embed="mini_photos") | {"knows": knows}}
+    made = card({**scored, "photos": extra, "sureness": sure}, replaced=facts).text
+    head, _, *lines = table(made)
+    assert head[-4:] == ["kind", "object", "value", "exact"]
+    assert lines[0][-4:] == ["100.0%", "50.0%", "", "66.7%"]
+    assert "# BLIP2IDC mini_photos: an embedded model" in made and "by `make mini-photos`, " in made
+    assert "knows 3 kinds of edit (add, remove, none) and 2 objects by name" in made
+    assert "Its objects: apple, dog." in made and "nearest words" in made
+    assert "Below a score of 0.432 it says that it is not sure" in made
+    assert "1 fall below, with the kind right in 0.0%." in made
