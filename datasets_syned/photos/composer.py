@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from PIL import Image
 
-from .captions import OF_OBJECTS, Edit
+from .captions import OF_OBJECTS, SIZES, Edit
 from .distractors import MARGIN, shoot
 from .lettering import PLACES, WORDS, draw_word
 from .looks import EFFECTS, STYLES
@@ -16,6 +16,7 @@ from .reframing import crop, mirror, rotate
 MIN_VISIBLE = 0.6  # of each object, in both images
 MOST_OVERLAP = 0.15  # of the boxes of two objects, as a share of the smaller one
 SHARED_WORD = 0.2  # share of the pairs that have one and the same text in both images
+SMALL = 0.55  # of an object's height, before it becomes bigger
 MIN_LEFT = 0.75  # of the edited object, beside such a text
 COUNTS = (0.2, 0.4, 0.3, 0.1)  # shares of the scenes with 0, 1, 2 and 3 objects
 NEED_OBJECTS = ("remove", "replace", "move", "color", "resize", "background")
@@ -78,7 +79,8 @@ class Composer:
         before = self.sample_scene(max(fewest, int(self.rng.choice(len(COUNTS), p=COUNTS))))
         if before is None:
             return None
-        drawn = self.edit_scene(category, before)
+        before, wanted = self.before_edit(category, before)
+        drawn = self.edit_scene(category, before, wanted)
         if drawn is None:
             return None
         after, edit, changed = drawn
@@ -157,6 +159,15 @@ class Composer:
                 return placed
         return None
 
+    def before_edit(self, category: str, scene: Scene) -> tuple[Scene, Edit]:
+        """A scene that can be edited so, and what is wanted: objects become bigger as often as smaller."""
+        wanted = Edit(category)
+        if category == "resize":
+            wanted = Edit(category, value=self._one_of(SIZES))
+            if wanted.value == "bigger":  # a large object could only become smaller
+                scene = replace(scene, objects=tuple(replace(o, height=o.height * SMALL) for o in scene.objects))
+        return scene, wanted
+
     def edit_scene(self, category, before, wanted=NOTHING):
         """The scene afterwards, the edit, and the numbers of its object. What is not `wanted` of an edit is drawn."""
         objects = before.objects
@@ -201,11 +212,10 @@ class Composer:
         return (replace(old, color=value) if far else None), value
 
     def _resize(self, old, others, wanted):
-        value = wanted or self._one_of(("bigger", "smaller"))
         factor = self.rng.uniform(1.5, 2.0)
-        new = replace(old, height=old.height * (factor if value == "bigger" else 1 / factor))
+        new = replace(old, height=old.height * (factor if wanted == "bigger" else 1 / factor))
         fits = self._inside(new) and all(self._overlap(new, o) < MOST_OVERLAP for o in others)
-        return (new if fits and new.height > 0.16 else None), value
+        return (new if fits and new.height > 0.16 else None), wanted
 
     def edit_picture(self, edit, image, mask, objects):
         """The picture after an edit of the whole of it, and its mask."""

@@ -12,7 +12,7 @@ from ...common.images import ImageError
 from ...common.ranges import check_number, check_whole
 from ...common.row import NO_CHANGE
 from ...common.seeds import seed_of
-from ...photos.captions import CATEGORIES, SIZES, Edit
+from ...photos.captions import CATEGORIES, Edit
 from ...photos.composer import COUNTS, NEED_OBJECTS, Composer, Scene
 from ...photos.distractors import shoot
 from ...photos.instructions import instructions
@@ -24,7 +24,6 @@ from .protocol import SourceError, SourceRow, numbered
 KINDS = [category for category in CATEGORIES if category != NO_CHANGE]
 BACKGROUNDS = 8  # that an editor may choose from
 SIDE = 256  # pixels
-SMALL = 0.55  # of an object's height, before it becomes bigger
 
 
 class CompositeSource:
@@ -140,12 +139,7 @@ class CompositeSource:
             scene = replace(scene, photograph=self.files[index % len(self.files)])
             if category == "background":
                 return composer, scene, Edit(category), self._say(composer, Edit(category))
-            wanted = Edit(category)
-            if category == "resize":  # both ways equally often: a large object could only become smaller
-                wanted = Edit(category, value=SIZES[int(composer.rng.integers(2))])
-                if wanted.value == "bigger":
-                    small = (replace(one, height=one.height * SMALL) for one in scene.objects)
-                    scene = replace(scene, objects=tuple(small))
+            scene, wanted = composer.before_edit(category, scene)
             drawn = composer.edit_scene(category, scene, wanted)
             if drawn is None or not composer.visible(drawn[0]):
                 continue

@@ -92,3 +92,8 @@ def test_a_text_on_both_pictures_leaves_the_edited_object_visible(material):
         assert pair.words[0] == pair.words[1] != pair.edit.value
         text = len(pair.scenes[1].objects) + 1
         assert (pair.after_mask == text).any() and (pair.after_mask == pair.changed_object[1] + 1).sum() > 60
+
+
+def test_objects_become_bigger_as_often_as_smaller(material):
+    values = [pair.edit.value for pair in pairs_of(material, "resize", count=80, width=96, height=64)]
+    assert 24 <= values.count("bigger") <= 56
