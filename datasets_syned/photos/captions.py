@@ -129,8 +129,8 @@ PHRASINGS = {
         "nothing changed",
         "no change was made",
         "there is no change",
-        "the picture is the same as before",
-        "the two pictures seem identical",
+        "the two images are identical",
+        "the images are the same",
         "there is no difference",
     ),
 }

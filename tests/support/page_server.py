@@ -1,6 +1,7 @@
 """`blip2idc serve` as a process of its own."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,7 +58,8 @@ def serving(folder: Path) -> Iterator[Server]:
     # as in an office; it is no reason to ask a proxy for the page itself
     env |= {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
     env |= {"PYTHONPATH": os.pathsep.join([str(folder / "watch"), str(ROOT)])}
-    command = [sys.executable, "-m", "blip2idc_cli", "serve", "--port", "0", "--model", str(EMBEDDED["mini"])]
+    own = shutil.copytree(EMBEDDED["mini"], folder / "mini")
+    command = [sys.executable, "-m", "blip2idc_cli", "serve", "--port", "0", "--model", str(own)]
     log = folder / "log.txt"
     with log.open("w") as errors:
         process = subprocess.Popen(

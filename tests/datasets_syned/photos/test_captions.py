@@ -4,6 +4,7 @@ import pytest
 
 from datasets_syned.photos.captions import CATEGORIES, OF_OBJECTS, PHRASINGS, VALUES, Edit, captions, read, vocabulary
 from datasets_syned.photos.lettering import PLACES
+from metrics.cider import NO_CHANGE_PHRASES
 
 NAMES = ("apple", "grapes", "orange", "orange slice", "christmas tree", "egg")
 
@@ -43,3 +44,7 @@ def test_the_vocabulary_is_every_word_that_is_said():
         word for category in CATEGORIES for edit in edits(category) for said in captions(edit) for word in said.split()
     }
     assert set(vocabulary(NAMES)) == words
+
+
+def test_reports_know_every_way_to_say_that_nothing_changed():
+    assert set(PHRASINGS["none"]) <= set(NO_CHANGE_PHRASES)
