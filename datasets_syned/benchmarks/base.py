@@ -126,10 +126,10 @@ class BenchmarkConfig(datasets.BuilderConfig):
         plan, top = self.read(root), str(root)
         self._refuse_outside(plan, top)
         wrong, digest = {}, hashlib.sha256()
-        images = plan.images(Path)
-        for path in (*images, *plan.parquet):
+        looks = ((stat_file, path) for path in plan.images(Path))
+        for look, path in (*looks, *((os.stat, path) for path in plan.parquet)):
             try:
-                status = stat_file(path) if path in images else os.stat(path)
+                status = look(path)
             except ImageError as error:
                 wrong[path] = error.what
             else:
