@@ -43,14 +43,22 @@ class Material:
         return tuple(sorted({name for name, _ in self.objects}))
 
     @cached_property
+    def numbers(self) -> dict[str, list[int]]:
+        """Numbers of the cut-outs by name, sorted."""
+        found = {name: [] for name in self.names}
+        for number, (name, _) in enumerate(self.objects):
+            found[name].append(number)
+        return found
+
+    @cached_property
     def digests(self) -> dict[str, str]:
         """SHA-256 of the files of the photographs."""
-        return {path: hashlib.sha256(read_file(path)).hexdigest() for path in self.photographs}
+        return {path: digest_of(path) for path in self.photographs}
 
     @cached_property
     def digest(self) -> str:
         """Names the content of all files."""
-        cutouts = (name + hashlib.sha256(read_file(path)).hexdigest() for name, path in self.objects)
+        cutouts = (name + digest_of(path) for name, path in self.objects)
         return hashlib.sha256(" ".join([*self.digests.values(), *cutouts]).encode()).hexdigest()[:12]
 
     @cached_property
@@ -64,15 +72,12 @@ class Material:
 
     @cached_property
     def _objects(self):
-        ordered = sorted(self.names, key=_digest_of)
+        ordered = sorted(self.names, key=_digest_of_name)
         new = max(
-            FEWEST_NAMES, sum(int(_digest_of(name)[:16], 16) / 2**64 < SHARES["test_objects"] for name in ordered)
+            FEWEST_NAMES, sum(int(_digest_of_name(name)[:16], 16) / 2**64 < SHARES["test_objects"] for name in ordered)
         )
-        numbers = {name: [] for name in self.names}
-        for number, (name, _) in enumerate(self.objects):
-            numbers[name].append(number)
         return {
-            new: {name: numbers[name] for name in sorted(part)}
+            new: {name: self.numbers[name] for name in sorted(part)}
             for new, part in ((True, ordered[:new]), (False, ordered[new:]))
         }
 
@@ -103,7 +108,13 @@ class Material:
         return found
 
 
-def _digest_of(name: str) -> str:
+@lru_cache(maxsize=100_000)
+def digest_of(path: str) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(read_file(path)).hexdigest()
+
+
+def _digest_of_name(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 

@@ -4,14 +4,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 from PIL import Image
 
-from ..common.images import is_inside, read_file
+from ..common.images import is_inside
 from .composer import Scene
-from .material import Material, load_objects
+from .material import Material, digest_of, load_objects
 from .objects import Placement
 
 KEY = "composed"  # begins the comment of the JPEG file
@@ -33,14 +33,7 @@ class OwnMaterial(Material):
         return self.photographs
 
     def objects_of(self, split: str) -> dict[str, list[int]]:
-        return self._numbers
-
-    @cached_property
-    def _numbers(self):
-        numbers = {name: [] for name in self.names}
-        for number, (name, _) in enumerate(self.objects):
-            numbers[name].append(number)
-        return numbers
+        return self.numbers
 
     @cached_property
     def objects_digest(self) -> str:
@@ -55,12 +48,6 @@ class OwnMaterial(Material):
         if not is_inside(path, self.folder):
             raise ValueError(f"{photograph!r} is outside of the folder of photographs")
         return path
-
-
-@lru_cache(maxsize=100_000)
-def digest_of(path: str) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(read_file(path)).hexdigest()
 
 
 def own_material(folder: str, objects: str, photographs: Sequence[str] = ()) -> OwnMaterial:

@@ -19,7 +19,8 @@ from ...photos.captions import OF_OBJECTS, Edit
 from ...photos.composer import MIN_VISIBLE, Composer, Scene
 from ...photos.distractors import shoot
 from ...photos.instructions import read_instruction
-from ...photos.own_material import composed_of, digest_of, own_material
+from ...photos.material import digest_of
+from ...photos.own_material import composed_of, own_material
 from ...photos.pair import MAX_ATTEMPTS
 from .protocol import EditError
 

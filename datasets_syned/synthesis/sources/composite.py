@@ -16,7 +16,8 @@ from ...photos.captions import CATEGORIES, Edit
 from ...photos.composer import COUNTS, NEED_OBJECTS, Composer, Scene
 from ...photos.distractors import shoot
 from ...photos.instructions import instructions
-from ...photos.own_material import Composed, digest_of, own_material, with_composed
+from ...photos.material import digest_of
+from ...photos.own_material import Composed, own_material, with_composed
 from ...photos.pair import MAX_ATTEMPTS
 from .images import image_files
 from .protocol import SourceError, SourceRow, numbered
