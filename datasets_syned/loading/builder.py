@@ -28,6 +28,7 @@ def fingerprint(config: str | None = None) -> str:
     files = [here / "loading" / "builder.py", here / "common" / "row.py", here / "common" / "splits.py"]
     for name in RENDERED:
         if config in (None, name):
+            files.append(here / "common" / "rendered.py")
             files += sorted(path for path in (here / name).glob("*.py") if path.stem not in NOT_IN_ROWS)
     if config not in RENDERED:
         files += [

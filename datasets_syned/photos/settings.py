@@ -1,26 +1,21 @@
 """What the rows of composed photographs depend on, and one such row."""
 
-import io
 import json
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from datasets import Features, Image, Value
-from PIL import Image as PILImage
 
-from ..common.ranges import check_number, check_whole
-from ..common.row import FEATURES
+from ..common.rendered import RenderedSettings, png
 from .captions import PHRASINGS, captions
 from .composer import PhotoPair
 from .material import Material, load_material
 from .pair import HEIGHT, WIDTH, make_pair
 
-MASK_FEATURES = {"before_mask": Image(), "after_mask": Image(), "scene": Value("string")}
 MOST_REFERENCES = min(map(len, PHRASINGS.values()))
 
 
-@dataclass(frozen=True)
-class PhotoSettings:
+@dataclass(frozen=True, kw_only=True)
+class PhotoSettings(RenderedSettings):
     """
     What, besides split and index, a composed row depends on.
 
@@ -42,32 +37,15 @@ class PhotoSettings:
 
     photographs: str | None = None
     objects: str | None = None
-    seed: int = 0
-    jitter: float = 1.0
+    SIDES, MOST_REFERENCES = (64, 1024), MOST_REFERENCES
+
     width: int = WIDTH
     height: int = HEIGHT
-    masks: bool = False
-    references: int = 5
-
-    def __post_init__(self):
-        whole = {"seed": (0, 2**63 - 1), "width": (64, 1024), "height": (64, 1024), "references": (1, MOST_REFERENCES)}
-        for name, (low, high) in whole.items():
-            check_whole(name, getattr(self, name), low, high)
-        check_number("jitter", self.jitter, 0, 2)
-        if not isinstance(self.masks, bool):
-            raise ValueError(f"masks={self.masks!r} must be true or false")
-        object.__setattr__(self, "jitter", float(self.jitter))
 
     @property
     def label(self) -> str:
         """Names the settings, and the content of the material, in a folder's name."""
-        label = f"{self.material.digest}-seed{self.seed}-jitter{self.jitter:g}-{self.width}x{self.height}"
-        return f"{label}-{self.references}refs" + "-masks" * self.masks
-
-    @property
-    def features(self) -> Features:
-        """Columns of a row."""
-        return Features({**FEATURES, **(MASK_FEATURES if self.masks else {})})
+        return f"{self.material.digest}-{super().label}"
 
     @property
     def material(self) -> Material:
@@ -96,7 +74,7 @@ class PhotoSettings:
             "provenance": None,
         }
         if self.masks:
-            row |= {"before_mask": _png(pair.before_mask), "after_mask": _png(pair.after_mask)}
+            row |= {"before_mask": png(pair.before_mask), "after_mask": png(pair.after_mask)}
             row["scene"] = json.dumps(
                 {
                     "photographs": [self.material.digests[scene.photograph] for scene in pair.scenes],
@@ -107,9 +85,3 @@ class PhotoSettings:
                 }
             )
         return row
-
-
-def _png(pixels: np.ndarray) -> dict:
-    buffer = io.BytesIO()
-    PILImage.fromarray(pixels).save(buffer, "PNG", compress_level=6)
-    return {"bytes": buffer.getvalue(), "path": None}
