@@ -23,6 +23,14 @@ class RenderedConfig(datasets.BuilderConfig):
     SETTINGS: ClassVar[type[Settings]]
     LICENSE: ClassVar[str]
 
+    train: int = 1000
+    validation: int = 100
+    test: int = 200
+    seed: int = 0
+    jitter: float = 1.0
+    masks: bool = False
+    references: int = 5
+
     @property
     def settings(self) -> Settings:
         """What a row depends on, besides its split and index."""
@@ -67,15 +75,8 @@ class ScenesConfig(RenderedConfig):
     SPLITS, SETTINGS, LICENSE = scenes.SPLITS, SceneSettings, "apache-2.0"
 
     name: str = "scenes"
-    train: int = 1000
-    validation: int = 100
-    test: int = 200
-    seed: int = 0
-    jitter: float = 1.0
     width: int = scenes.WIDTH
     height: int = scenes.HEIGHT
-    masks: bool = False
-    references: int = 5
 
 
 @dataclass
@@ -98,19 +99,12 @@ class PhotosConfig(RenderedConfig):
     SPLITS, SETTINGS, LICENSE = PHOTO_SPLITS, PhotoSettings, "other"
 
     name: str = "photos"
-    train: int = 1000
-    validation: int = 100
-    test: int = 200
     test_views: int = 0
     test_objects: int = 0
     photographs: str | None = None
     objects: str | None = None
-    seed: int = 0
-    jitter: float = 1.0
     width: int = photos.WIDTH
     height: int = photos.HEIGHT
-    masks: bool = False
-    references: int = 5
 
 
 def check_sizes(sizes: dict[str, int]) -> None:
